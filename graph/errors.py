@@ -1,0 +1,57 @@
+"""Errors of the graph. Each has a stable `code`, an HTTP status and says whether trying again can help.
+
+TriremeError
+├── FenceLost          a newer attempt owns the run: stop, write nothing
+├── BoundReached       a limit of the run: end with what there is
+├── ModelUnavailable   the provider failed or refused for now (429, 5xx, network)
+├── ModelRefused       the provider refuses this key or this request (401, 403, 400, unknown price)
+├── BadReply           the model's reply is not what was asked for
+└── ToolFailed         a tool could not do its work
+"""
+
+
+class TriremeError(Exception):
+    """Base of all our errors. The message says what happened, where, and how to mend it."""
+
+    code = "internal_error"
+    status = 500
+    retryable = False
+
+
+class FenceLost(TriremeError):
+    """A newer attempt owns the run."""
+
+    code = "fence_lost"
+    status = 409
+
+
+class BoundReached(TriremeError):
+    """A limit of the run is reached."""
+
+    code = "bound_reached"
+
+    def __init__(self, bound: str, limit: float, used: float) -> None:
+        super().__init__(f"bound {bound} reached: {used:g} of {limit:g}")
+        self.bound, self.limit, self.used = bound, limit, used
+
+
+class ModelUnavailable(TriremeError):
+    code = "model_unavailable"
+    status = 503
+    retryable = True
+
+
+class ModelRefused(TriremeError):
+    code = "model_refused"
+    status = 502
+
+
+class BadReply(TriremeError):
+    code = "bad_reply"
+    status = 502
+    retryable = True
+
+
+class ToolFailed(TriremeError):
+    code = "tool_failed"
+    status = 502

@@ -1,0 +1,209 @@
+"""What is written down about a run: one class a kind, a discriminated union over all.
+
+A body is what a part of the system says; `RunEvent` is the body with its place in the log. `seq` has no gaps.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from graph.state import Answer, Plan, Source, StepOutcome, Value, Verdict
+
+
+class RunCreated(Value):
+    kind: Literal["run_created"] = "run_created"
+    goal: str
+    thread_id: str
+
+
+class RunClaimed(Value):
+    """A worker took the run; `fence` grows with every claim, `attempt` > 1 means another worker had it before."""
+
+    kind: Literal["run_claimed"] = "run_claimed"
+    worker: str
+    fence: int
+    attempt: int
+
+
+class MemoryRecalled(Value):
+    kind: Literal["memory_recalled"] = "memory_recalled"
+    items: tuple[str, ...]
+
+
+class PlanProposed(Value):
+    kind: Literal["plan_proposed"] = "plan_proposed"
+    plan: Plan
+    round: int
+
+
+class PlanEdited(Value):
+    kind: Literal["plan_edited"] = "plan_edited"
+    plan: Plan
+    by: str
+
+
+class StepStarted(Value):
+    kind: Literal["step_started"] = "step_started"
+    step_id: str
+    goal: str
+    attempt: int
+
+
+class ModelCalled(Value):
+    """A model's reply, whole: with the tool events it is the run's transcript, stored once."""
+
+    kind: Literal["model_called"] = "model_called"
+    role: str
+    step_id: str = ""
+    attempt: int = 1
+    model: str
+    text: str
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    prompt_version: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float = 0.0
+    duration_ms: float = 0.0
+
+
+class ToolStarted(Value):
+    kind: Literal["tool_started"] = "tool_started"
+    step_id: str
+    attempt: int
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+
+
+class ToolFinished(Value):
+    kind: Literal["tool_finished"] = "tool_finished"
+    step_id: str
+    attempt: int
+    call_id: str
+    tool: str
+    ok: bool
+    content: str
+    sources: tuple[Source, ...] = ()
+    duration_ms: float
+
+
+class StepFinished(Value):
+    kind: Literal["step_finished"] = "step_finished"
+    outcome: StepOutcome
+
+
+class VerdictGiven(Value):
+    kind: Literal["verdict_given"] = "verdict_given"
+    verdict: Verdict
+    round: int
+
+
+class ApprovalRequested(Value):
+    kind: Literal["approval_requested"] = "approval_requested"
+    approval_id: str
+    approval_kind: Literal["plan", "tool"]
+    name: str
+    arguments: dict[str, Any]
+    description: str
+    expires_at: str
+
+
+class ApprovalDecided(Value):
+    kind: Literal["approval_decided"] = "approval_decided"
+    approval_id: str
+    decision: Literal["approve", "edit", "reject"]
+    by: str
+    reason: str = ""
+
+
+class BoundReached(Value):
+    kind: Literal["bound_reached"] = "bound_reached"
+    bound: str
+    limit: float
+    used: float
+
+
+class AnswerDelta(Value):
+    kind: Literal["answer_delta"] = "answer_delta"
+    text: str
+
+
+class AnswerWritten(Value):
+    kind: Literal["answer_written"] = "answer_written"
+    answer: Answer
+
+
+class MemoryProposed(Value):
+    kind: Literal["memory_proposed"] = "memory_proposed"
+    items: tuple[str, ...]
+
+
+class Noted(Value):
+    """Something an operator should know that did not stop the run (a fallback, a part that is unavailable)."""
+
+    kind: Literal["noted"] = "noted"
+    code: str
+    message: str
+
+
+class CancelRequested(Value):
+    kind: Literal["cancel_requested"] = "cancel_requested"
+    by: str
+
+
+class RunInterrupted(Value):
+    """The run waits for a person; `approvals` are the ids that are open."""
+
+    kind: Literal["run_interrupted"] = "run_interrupted"
+    approvals: tuple[str, ...]
+
+
+class RunResumed(Value):
+    kind: Literal["run_resumed"] = "run_resumed"
+    by: str
+
+
+class RunFinished(Value):
+    kind: Literal["run_finished"] = "run_finished"
+    status: Literal["success", "error", "timeout", "cancelled"]
+    code: str = ""
+    message: str = ""
+
+
+EventBody = Annotated[
+    RunCreated
+    | RunClaimed
+    | MemoryRecalled
+    | PlanProposed
+    | PlanEdited
+    | StepStarted
+    | ModelCalled
+    | ToolStarted
+    | ToolFinished
+    | StepFinished
+    | VerdictGiven
+    | ApprovalRequested
+    | ApprovalDecided
+    | BoundReached
+    | AnswerDelta
+    | AnswerWritten
+    | MemoryProposed
+    | Noted
+    | CancelRequested
+    | RunInterrupted
+    | RunResumed
+    | RunFinished,
+    Field(discriminator="kind"),
+]
+
+BODY: TypeAdapter[EventBody] = TypeAdapter(EventBody)
+
+
+class RunEvent(Value):
+    """A line of the log: `seq` counts from 1 per run, in commit order; `at` is the database's clock, UTC."""
+
+    seq: int
+    at: datetime
+    body: EventBody

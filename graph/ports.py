@@ -1,0 +1,331 @@
+"""What the graph needs from outside, as Protocols, and the values that cross them. `Deps` bundles them for one run.
+
+Nothing here knows HTTP, SQL or a provider; `serving` implements each port and composes them.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, Field
+
+from graph.events import EventBody, RunEvent
+from graph.state import Channel, Plan, Source, Step, StepOutcome, Value, Verdict
+from privacy.redact import Redacted
+
+Role = Literal["planner", "worker", "critic", "writer"]
+
+# ---------------------------------------------------------------- models
+
+
+class ToolSchema(Value):
+    """A tool as the model sees it. `parameters` is JSON Schema; schemas are sent sorted by name."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolCall(Value):
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class DocumentInfo(Value):
+    path: str
+    media_type: str
+    characters: int
+    headings: tuple[str, ...] = ()
+
+
+class TableInfo(Value):
+    """A CSV file as DuckDB sees it: `name` is what SQL says, `columns` are (name, SQL type)."""
+
+    name: str
+    path: str
+    columns: tuple[tuple[str, str], ...]
+    rows: int
+    samples: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="column -> up to 8 distinct values")
+
+
+class Overview(Value):
+    """What the run's document collection holds; part of the prompt, the same for every role."""
+
+    documents: tuple[DocumentInfo, ...] = ()
+    tables: tuple[TableInfo, ...] = ()
+
+
+class PlanTask(Value):
+    role: Literal["planner"] = "planner"
+    goal: str
+    overview: Overview
+    memory: tuple[str, ...] = ()
+    previous: tuple[tuple[str, str], ...] = Field(
+        default=(), description="(goal, answer) of earlier runs on the thread"
+    )
+    feedback: tuple[str, ...] = Field(default=(), description="why the last plan was not enough")
+
+
+class StepTask(Value):
+    role: Literal["worker"] = "worker"
+    goal: str
+    step: Step
+    overview: Overview
+    memory: tuple[str, ...] = ()
+    known: tuple[StepOutcome, ...] = Field(default=(), description="outcomes of the steps this one depends on")
+    feedback: str = Field(default="", description="what the critic missed at the last attempt")
+
+
+class ReviewTask(Value):
+    role: Literal["critic"] = "critic"
+    goal: str
+    plan: Plan
+    outcomes: tuple[StepOutcome, ...]
+    round: int
+
+
+class AnswerTask(Value):
+    """`sources` are numbered from 1 in this order; the text cites them as [1], [2]."""
+
+    role: Literal["writer"] = "writer"
+    goal: str
+    outcomes: tuple[StepOutcome, ...]
+    sources: tuple[Source, ...]
+    channel: Channel
+    memory: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    stopped: str = ""
+
+
+Task = PlanTask | StepTask | ReviewTask | AnswerTask
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant", "tool"]
+    content: Redacted
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request to a model.
+
+    `messages` is the whole prompt in prefix order (see graph/prefix.py): what providers get. `task` says the same as
+    data: what the offline model reads. `transcript` is the tool loop so far of a StepTask, oldest first.
+    `reply` is the pydantic class that the text must parse as; None for free text or tool calls.
+    """
+
+    run_id: str
+    thread_id: str
+    task: Task
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSchema, ...]
+    transcript: tuple[Message, ...] = ()
+    reply: type[BaseModel] | None = None
+    allow_tools: bool = False
+    max_tokens: int = 4_096
+    model: str | None = None
+
+
+class Usage(Value):
+    """Tokens as the provider counted them; `cached_tokens` is the part of `input_tokens` read from a prefix cache."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    text: Redacted
+    model: str
+    usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
+    parsed: BaseModel | None = None
+
+
+OnText = Callable[[str], Awaitable[None]]
+
+
+class Models(Protocol):
+    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+        """Raises graph.errors.ModelUnavailable, ModelRefused, BadReply."""
+
+
+# ---------------------------------------------------------------- documents
+
+
+class Hit(Value):
+    """A chunk found by `search`: `source.ref` is `path#ordinal`."""
+
+    source: Source
+    text: str
+    score: float
+
+
+class Documents(Protocol):
+    async def overview(self) -> Overview: ...
+
+    async def search(self, query: str, limit: int = 6) -> tuple[Hit, ...]: ...
+
+    async def read(self, path: str, offset: int = 0, limit: int = 8_000) -> str:
+        """Characters [offset, offset+limit) of a document's text. Raises KeyError for an unknown path."""
+
+
+class TableResult(Value):
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: bool
+    tables: tuple[str, ...] = Field(default=(), description="paths of the CSV files that the query read")
+
+
+class Tables(Protocol):
+    async def query(self, sql: str) -> TableResult:
+        """One read-only SELECT over the collection's CSV files. Raises ValueError with the engine's message."""
+
+
+# ---------------------------------------------------------------- effects
+
+
+class Artifacts(Protocol):
+    async def write(self, name: str, media_type: str, content: str) -> str:
+        """Stores a file with the run; returns where it can be read."""
+
+
+class Email(Value):
+    to: str
+    subject: str
+    body: str
+
+
+class Mailer(Protocol):
+    async def send(self, email: Email, key: str) -> str:
+        """Sends once per `key`; returns a sentence that says where it went. Raises ToolFailed."""
+
+
+EffectState = Literal["proposed", "approved", "prepared", "done", "failed", "unknown"]
+
+
+class Effect(Value):
+    key: str
+    state: EffectState
+    result: dict[str, Any] | None = None
+
+
+class Ledger(Protocol):
+    """Rows that make an effect happen once. `key` comes from the action (run, step, tool, version, arguments)."""
+
+    async def prepare(self, key: str, tool: str, arguments: Mapping[str, Any]) -> Effect:
+        """Commits `prepared` before the call, or returns the row that is already there."""
+
+    async def settle(
+        self, key: str, state: Literal["done", "failed", "unknown"], result: Mapping[str, Any]
+    ) -> None: ...
+
+
+class ApprovalRequest(Value):
+    """What a person is asked. `digest` binds tool, version and exact arguments."""
+
+    id: str
+    kind: Literal["plan", "tool"]
+    name: str
+    arguments: dict[str, Any]
+    description: str
+    digest: str
+    expires_at: str
+
+
+class ApprovalDecision(Value):
+    """`edit` carries the changed arguments (or plan), `reject` may carry a reason."""
+
+    type: Literal["approve", "edit", "reject"]
+    arguments: dict[str, Any] | None = None
+    reason: str = ""
+    by: str = ""
+    approval_id: str | None = None
+
+
+class Approvals(Protocol):
+    async def request(self, request: ApprovalRequest) -> ApprovalDecision | None:
+        """Records the request once; returns the decision if a person has already taken it."""
+
+
+# ---------------------------------------------------------------- tools, memory, log
+
+
+class ToolResult(Value):
+    """What a tool returned, as the model reads it. `content` is JSON text; an error is a value, never an exception."""
+
+    ok: bool
+    content: str
+    sources: tuple[Source, ...] = ()
+
+
+class Tools(Protocol):
+    def schemas(self) -> tuple[ToolSchema, ...]: ...
+
+    async def run(self, call: ToolCall, step_id: str) -> ToolResult: ...
+
+
+class MemoryItem(Value):
+    id: str
+    text: str
+    source: str = ""
+
+
+class Memory(Protocol):
+    async def recall(self, goal: str) -> tuple[MemoryItem, ...]: ...
+
+    async def propose(self, goal: str, answer: str) -> tuple[MemoryItem, ...]:
+        """Stores what the person stated as lasting in `goal`; returns what is new."""
+
+
+class Events(Protocol):
+    """The run's log, fenced to this attempt. `history` is every event so far, oldest first, in memory."""
+
+    @property
+    def history(self) -> Sequence[RunEvent]: ...
+
+    async def append(self, *bodies: EventBody) -> None:
+        """Durable when it returns. Raises graph.errors.FenceLost when a newer attempt owns the run."""
+
+
+class Redactor(Protocol):
+    def redact(self, text: str) -> Redacted: ...
+
+
+# ---------------------------------------------------------------- the bundle
+
+
+class Bounds(Value):
+    """Limits of one run; reaching one ends it with what there is, and says so."""
+
+    model_calls: int = Field(default=60, ge=1)
+    tool_calls: int = Field(default=100, ge=0)
+    critic_rounds: int = Field(default=3, ge=0)
+    seconds: float = Field(default=900, gt=0)
+    tokens: int = Field(default=500_000, ge=1)
+    cost_usd: float = Field(default=2.0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything one attempt of one run may touch. Travels as LangGraph's runtime context."""
+
+    run_id: str
+    thread_id: str
+    models: Models
+    tools: Tools
+    events: Events
+    approvals: Approvals
+    documents: Documents
+    memory: Memory
+    bounds: Bounds = field(default_factory=Bounds)
+    model: str | None = None
+
+
+T = TypeVar("T", bound=BaseModel)

