@@ -6,7 +6,9 @@ TriremeError
 ├── ModelUnavailable   the provider failed or refused for now (429, 5xx, network)
 ├── ModelRefused       the provider refuses this key or this request (401, 403, 400, unknown price)
 ├── BadReply           the model's reply is not what was asked for
-└── ToolFailed         a tool could not do its work
+├── ToolFailed         a tool could not do its work, and had no effect
+│   └── OutcomeUnknown its effect may have happened: a person must look
+└── MemoryUnavailable  long-term memory is out of reach: the run goes on without it
 """
 
 
@@ -55,3 +57,13 @@ class BadReply(TriremeError):
 class ToolFailed(TriremeError):
     code = "tool_failed"
     status = 502
+
+
+class MemoryUnavailable(TriremeError):
+    code = "memory_unavailable"
+    status = 503
+    retryable = True
+
+
+class OutcomeUnknown(ToolFailed):
+    code = "outcome_unknown"

@@ -31,6 +31,13 @@ class MemoryRecalled(Value):
     items: tuple[str, ...]
 
 
+class ConversationRecalled(Value):
+    """(goal, answer) of the thread's earlier runs, fixed when the run starts."""
+
+    kind: Literal["conversation_recalled"] = "conversation_recalled"
+    turns: tuple[tuple[str, str], ...]
+
+
 class PlanProposed(Value):
     kind: Literal["plan_proposed"] = "plan_proposed"
     plan: Plan
@@ -176,6 +183,7 @@ EventBody = Annotated[
     RunCreated
     | RunClaimed
     | MemoryRecalled
+    | ConversationRecalled
     | PlanProposed
     | PlanEdited
     | StepStarted

@@ -4,11 +4,12 @@ Nothing here knows HTTP, SQL or a provider; `serving` implements each port and c
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field
 
+from graph.bounds import Budget
 from graph.events import EventBody, RunEvent
 from graph.state import Channel, Plan, Source, Step, StepOutcome, Value, Verdict
 from privacy.redact import Redacted
@@ -152,6 +153,9 @@ OnText = Callable[[str], Awaitable[None]]
 
 
 class Models(Protocol):
+    def estimate(self, call: ModelCall) -> float:
+        """Upper bound of the call's cost in USD; what is reserved before it goes out."""
+
     async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
         """Raises graph.errors.ModelUnavailable, ModelRefused, BadReply."""
 
@@ -211,9 +215,12 @@ EffectState = Literal["proposed", "approved", "prepared", "done", "failed", "unk
 
 
 class Effect(Value):
+    """`fresh`: this very `prepare` made the row; a `prepared` row that is not fresh was left by a crash."""
+
     key: str
     state: EffectState
     result: dict[str, Any] | None = None
+    fresh: bool = False
 
 
 class Ledger(Protocol):
@@ -301,17 +308,6 @@ class Redactor(Protocol):
 # ---------------------------------------------------------------- the bundle
 
 
-class Bounds(Value):
-    """Limits of one run; reaching one ends it with what there is, and says so."""
-
-    model_calls: int = Field(default=60, ge=1)
-    tool_calls: int = Field(default=100, ge=0)
-    critic_rounds: int = Field(default=3, ge=0)
-    seconds: float = Field(default=900, gt=0)
-    tokens: int = Field(default=500_000, ge=1)
-    cost_usd: float = Field(default=2.0, ge=0)
-
-
 @dataclass(frozen=True, slots=True)
 class Deps:
     """Everything one attempt of one run may touch. Travels as LangGraph's runtime context."""
@@ -324,8 +320,7 @@ class Deps:
     approvals: Approvals
     documents: Documents
     memory: Memory
-    bounds: Bounds = field(default_factory=Bounds)
+    redactor: Redactor
+    budget: Budget
     model: str | None = None
-
-
-T = TypeVar("T", bound=BaseModel)
+    approval_ttl_s: float = 7 * 86_400

@@ -62,6 +62,12 @@ class Source(Value):
     quote: str = ""
 
 
+class Citation(Source):
+    """A source that an answer cites as `[number]`."""
+
+    number: int
+
+
 class StepOutcome(Value):
     """What became of a step. `stopped`: a bound was reached first; `finding` then says what there is."""
 
@@ -80,6 +86,6 @@ class Verdict(Value):
 
 class Answer(Value):
     text: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Citation, ...] = ()
     partial: bool = False
     note: str = Field(default="", description="which bound or gap makes it partial")

@@ -1,4 +1,4 @@
-"""Counts a prompt's tokens and how many of them an earlier prompt of the same run already held, as a prefix cache would."""
+"""Counts a prompt's tokens, and how many of them an earlier prompt of the run already held, as a prefix cache would."""
 
 import json
 from collections import OrderedDict
@@ -15,7 +15,7 @@ MAX_BLOCKS: Final = 16_384
 
 
 class PrefixMeter:
-    """One run's simulated prefix cache: chained hashes of 16-token blocks, a token being 4 bytes of the rendered prompt.
+    """One run's simulated prefix cache: chained hashes of 16-token blocks, a token being 4 bytes of the prompt.
 
     The block chain follows vLLM's automatic prefix caching (docs.vllm.ai, design/prefix_caching): the first byte that
     differs ends the shared prefix. Holds at most `max_blocks` blocks, the least recently used go first.
@@ -48,7 +48,7 @@ class PrefixMeter:
 
 
 def render(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> bytes:
-    """The prompt as canonical UTF-8 lines, tools by name first, then the messages; appending a message only appends bytes."""
+    """The prompt as canonical UTF-8 lines, tools by name first; appending a message only appends bytes."""
     lines = [_line(tool.model_dump()) for tool in sorted(tools, key=lambda tool: tool.name)]
     lines += [_line(_message(message)) for message in messages]
     return "".join(lines).encode("utf-8", "surrogatepass")

@@ -1,0 +1,78 @@
+"""The planner: reads what is remembered once, then turns the goal into a plan of steps."""
+
+from itertools import pairwise
+
+from graph.channels import RunState
+from graph.errors import BadReply, BoundReached, MemoryUnavailable
+from graph.events import ConversationRecalled, MemoryRecalled, Noted, PlanProposed
+from graph.ports import Deps, PlanTask
+from graph.state import Plan, Verdict
+from graph.transcript import bodies, last_of_round, memory_of
+from graph.turn import log_bound, take_turn
+
+_TURNS_KEPT = 6
+
+
+async def recall(state: RunState, deps: Deps) -> RunState:
+    """Fixes the prompt's memory and conversation for the whole run, and forgets the thread's last plan."""
+    history = deps.events.history
+    if not bodies(history, MemoryRecalled):
+        turns = _turns(state)[-_TURNS_KEPT:]
+        await deps.events.append(MemoryRecalled(items=await _memories(state, deps)), ConversationRecalled(turns=turns))
+    goal = deps.redactor.redact(_goal(state))
+    return {"goal": goal, "plan": None, "outcomes": None, "verdict": None, "feedback": {}, "round": 0, "answer": None}  # type: ignore[typeddict-item]
+
+
+async def plan(state: RunState, deps: Deps) -> RunState:
+    """Asks the planner, unless this round's plan stands in the log already. A bound leaves the plan empty."""
+    round_ = state["round"]
+    if done := last_of_round(deps.events.history, PlanProposed, round_):
+        return {"plan": done.plan.model_dump(mode="json"), "outcomes": None}  # type: ignore[typeddict-item]
+    try:
+        proposed = await _ask(state, deps)
+    except BoundReached as error:
+        await log_bound(deps, error)
+        return {"plan": state.get("plan")}
+    await deps.events.append(PlanProposed(plan=proposed, round=round_))
+    return {"plan": proposed.model_dump(mode="json"), "outcomes": None}  # type: ignore[typeddict-item]
+
+
+async def _ask(state: RunState, deps: Deps) -> Plan:
+    task = PlanTask(
+        goal=state["goal"],
+        overview=await deps.documents.overview(),
+        memory=memory_of(deps.events.history),
+        previous=tuple(turn for body in bodies(deps.events.history, ConversationRecalled) for turn in body.turns),
+        feedback=_feedback(state),
+    )
+    reply = await take_turn(deps, task, reply=Plan)
+    if not isinstance(reply.parsed, Plan):
+        raise BadReply("the planner's reply is not a plan; try again or route the planner to another model")
+    return reply.parsed
+
+
+def _feedback(state: RunState) -> tuple[str, ...]:
+    verdict = state.get("verdict")
+    return Verdict.model_validate(verdict).reasons if verdict else ()
+
+
+async def _memories(state: RunState, deps: Deps) -> tuple[str, ...]:
+    try:
+        return tuple(item.text for item in await deps.memory.recall(deps.redactor.redact(_goal(state))))
+    except MemoryUnavailable as error:
+        await deps.events.append(Noted(code=error.code, message=str(error)))
+        return ()
+
+
+def _goal(state: RunState) -> str:
+    """Chat clients send only messages: then the goal is the person's last one."""
+    if goal := state.get("goal"):
+        return goal
+    people = [m for m in state.get("messages", []) if getattr(m, "type", "") == "human"]
+    return str(people[-1].content) if people else ""
+
+
+def _turns(state: RunState) -> tuple[tuple[str, str], ...]:
+    """(goal, answer) of earlier runs: each person's message with the answer that follows it."""
+    talk = pairwise(state.get("messages", []))
+    return tuple((str(q.content), str(a.content)) for q, a in talk if q.type == "human" and a.type == "ai")

@@ -1,0 +1,126 @@
+"""The prompt: one prefix for all four roles, append-only history, the role's instruction last.
+
+Providers and vLLM cache a prompt by its first bytes, so nothing that differs between two calls of a run may stand
+before what they share: no clock, no id, no set order. Order: system and memory, goal and documents, plan, findings,
+the step's own transcript, instruction.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+import orjson
+from pydantic import BaseModel
+
+from graph.events import ConversationRecalled, PlanEdited, PlanProposed, RunEvent, StepFinished
+from graph.ports import AnswerTask, Message, Overview, PlanTask, ReviewTask, StepTask, Task
+from graph.state import Channel, StepOutcome, Value
+from graph.transcript import StepTranscript, bodies, memory_of
+from privacy.redact import Redacted, from_record
+
+_STYLE: dict[Channel, str] = {
+    "cli": "a terminal: short paragraphs or a list, plain Markdown",
+    "web": "a web page: short paragraphs or a list, Markdown",
+    "api": "a program: plain sentences, no greeting",
+    "voice": "a voice: two or three spoken sentences, no Markdown, no citations read aloud",
+    "mcp": "another agent: the facts, tersely, with their sources",
+}
+
+
+@cache
+def prompt(name: str) -> str:
+    return (files("graph") / "prompts" / f"{name}.md").read_text("utf-8").strip()
+
+
+@cache
+def prompt_version(role: str) -> str:
+    """The content hash that a log line and a trace carry: of the shared part and the role's part together."""
+    return hashlib.sha256(f"{prompt('system')}\0{prompt(role)}".encode()).hexdigest()[:12]
+
+
+def assemble(
+    task: Task, history: Sequence[RunEvent], overview: Overview, step: StepTranscript | None = None
+) -> tuple[Message, ...]:
+    """The whole prompt of one call, oldest and most shared first."""
+    messages = [
+        Message("system", _text(prompt("system"), _memory(memory_of(history)))),
+        Message("user", _text(f"# Goal\n{task.goal}", _documents(overview), _previous(history))),
+    ]
+    if not isinstance(task, PlanTask):
+        messages += [Message("assistant", from_record(text)) for text in _plans(history)]
+        messages += [Message("user", from_record(_finding(outcome))) for outcome in _findings(task, history)]
+    messages += step.messages() if step else ()
+    messages.append(Message("user", _instruction(task)))
+    return tuple(messages)
+
+
+def _text(*parts: str) -> Redacted:
+    return from_record("\n\n".join(part for part in parts if part))
+
+
+def _memory(items: Sequence[str]) -> str:
+    return "# What the person has asked us to remember\n" + "\n".join(f"- {item}" for item in items) if items else ""
+
+
+def _documents(overview: Overview) -> str:
+    if not overview.documents:
+        return "# Documents\n(none)"
+    lines = [f"- {doc.path} ({doc.characters} characters)" for doc in overview.documents[:200]]
+    if len(overview.documents) > 200:
+        lines.append(f"- and {len(overview.documents) - 200} more: search finds them")
+    for table in overview.tables[:20]:
+        columns = ", ".join(f"{name} {kind}" for name, kind in table.columns)
+        lines.append(f"- table {table.name} from {table.path}: {table.rows} rows; {columns}")
+        lines += [f"  - {column}: {', '.join(values)}" for column, values in sorted(table.samples.items())]
+    return "# Documents\n" + "\n".join(lines)
+
+
+def _previous(history: Sequence[RunEvent]) -> str:
+    turns = [turn for body in bodies(history, ConversationRecalled) for turn in body.turns]
+    return "# Earlier in this conversation\n" + "\n".join(f"- {q}\n  {a}" for q, a in turns) if turns else ""
+
+
+def _plans(history: Sequence[RunEvent]) -> list[str]:
+    events = [event.body for event in history if isinstance(event.body, PlanProposed | PlanEdited)]
+    return [f"Plan:\n{_json(body.plan)}" for body in events]
+
+
+def _findings(task: Task, history: Sequence[RunEvent]) -> Sequence[StepOutcome]:
+    if isinstance(task, StepTask):
+        return task.known
+    return [body.outcome for body in bodies(history, StepFinished)]
+
+
+def _finding(outcome: StepOutcome) -> str:
+    refs = ", ".join(source.ref for source in outcome.sources) or "none"
+    return f"Finding of step {outcome.step_id} ({outcome.status}):\n{outcome.finding}\nSources: {refs}"
+
+
+def _instruction(task: Task) -> Redacted:
+    parts = [prompt(task.role)]
+    if isinstance(task, PlanTask) and task.feedback:
+        parts.append("The last plan was not enough:\n" + "\n".join(f"- {reason}" for reason in task.feedback))
+    elif isinstance(task, StepTask):
+        parts.append(f"Your step:\n{_json(task.step)}")
+        if task.feedback:
+            parts.append(f"The critic missed this at the last attempt: {task.feedback}")
+    elif isinstance(task, ReviewTask):
+        parts.append(f"This is review round {task.round + 1}.")
+    elif isinstance(task, AnswerTask):
+        parts += _writing(task)
+    return _text(*parts)
+
+
+def _writing(task: AnswerTask) -> list[str]:
+    numbered = [f"[{n}] {source.ref}: {source.quote}" for n, source in enumerate(task.sources, 1)]
+    parts = [f"Write for {_STYLE[task.channel]}.", "Sources:\n" + ("\n".join(numbered) or "(none)")]
+    if task.stopped:
+        parts.append(f"The run had to stop early: {task.stopped}. Say so, and answer with what there is.")
+    if task.verdict and task.verdict.decision != "accept":
+        parts.append("The critic still misses:\n" + "\n".join(f"- {reason}" for reason in task.verdict.reasons))
+    return parts
+
+
+def _json(value: Value | BaseModel) -> str:
+    return orjson.dumps(value.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()

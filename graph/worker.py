@@ -1,0 +1,129 @@
+"""The worker: carries out one step in a bounded loop of model turns and tool calls.
+
+Everything it does is in the log before it goes on, so a worker that starts again after a kill reads its own
+transcript and continues behind the last line.
+"""
+
+import time
+from typing import TypedDict
+
+from graph.bounds import SAME_CALL_LIMIT
+from graph.channels import RunState
+from graph.errors import BoundReached
+from graph.events import StepFinished, StepStarted, ToolFinished, ToolStarted
+from graph.ports import Deps, StepTask, ToolCall
+from graph.state import Source, Step, StepOutcome
+from graph.tools.registry import REPORT
+from graph.transcript import StepTranscript, bodies, memory_of
+from graph.turn import log_bound, take_turn
+
+
+class StepWork(TypedDict):
+    """What `Send` carries to one worker."""
+
+    goal: str
+    step: dict[str, object]
+    known: list[dict[str, object]]
+    feedback: str
+    attempt: int
+
+
+def work_for(state: RunState, step: Step) -> StepWork:
+    return {
+        "goal": state["goal"],
+        "step": step.model_dump(mode="json"),
+        "known": [state["outcomes"][id_] for id_ in step.depends_on],
+        "feedback": state["feedback"].get(step.id, ""),
+        "attempt": state["round"] + 1,
+    }
+
+
+async def work(sent: StepWork, deps: Deps) -> RunState:
+    step = Step.model_validate(sent["step"])
+    attempt = sent["attempt"]
+    outcome = _finished(deps, step, attempt)
+    if outcome is None:
+        await _announce(deps, step, attempt)
+        outcome = await _loop(deps, await _task(deps, sent, step), attempt)
+        await deps.events.append(StepFinished(outcome=outcome))
+    return {"outcomes": {step.id: outcome.model_dump(mode="json")}}
+
+
+async def _loop(deps: Deps, task: StepTask, attempt: int) -> StepOutcome:
+    try:
+        while True:
+            done = StepTranscript(deps.events.history, task.step.id, attempt)
+            for call in done.waiting():
+                if call.name == REPORT:
+                    return _reported(task.step, attempt, call, done)
+                await _use_tool(deps, task.step, attempt, call, done)
+            if not done.waiting():
+                reply = await take_turn(deps, task, attempt=attempt)
+                if not reply.tool_calls:
+                    return _spoken(task.step, attempt, reply.text, done)
+    except BoundReached as error:
+        await log_bound(deps, error)
+        done = StepTranscript(deps.events.history, task.step.id, attempt)
+        return _outcome(task.step, attempt, "stopped", f"stopped early: {error}", _sources(done))
+
+
+async def _use_tool(deps: Deps, step: Step, attempt: int, call: ToolCall, done: StepTranscript) -> None:
+    times = done.times_called(call) + (not done.has_started(call))
+    if times >= SAME_CALL_LIMIT:
+        raise BoundReached("repeated_call", SAME_CALL_LIMIT, times)
+    where = {"step_id": step.id, "attempt": attempt, "call_id": call.id, "tool": call.name}
+    if not done.has_started(call):
+        deps.budget.check_tool()
+        await deps.events.append(ToolStarted(**where, arguments=call.arguments))
+    started = time.perf_counter()
+    result = await deps.tools.run(call, step.id)
+    spent_ms = round((time.perf_counter() - started) * 1000, 1)
+    await deps.events.append(ToolFinished(**where, **result.model_dump(), duration_ms=spent_ms))
+
+
+async def _task(deps: Deps, sent: StepWork, step: Step) -> StepTask:
+    return StepTask(
+        goal=sent["goal"],
+        step=step,
+        overview=await deps.documents.overview(),
+        memory=memory_of(deps.events.history),
+        known=tuple(StepOutcome.model_validate(outcome) for outcome in sent["known"]),
+        feedback=sent["feedback"],
+    )
+
+
+async def _announce(deps: Deps, step: Step, attempt: int) -> None:
+    begun = bodies(deps.events.history, StepStarted)
+    if not any(body.step_id == step.id and body.attempt == attempt for body in begun):
+        await deps.events.append(StepStarted(step_id=step.id, goal=step.goal, attempt=attempt))
+
+
+def _finished(deps: Deps, step: Step, attempt: int) -> StepOutcome | None:
+    outcomes = (body.outcome for body in bodies(deps.events.history, StepFinished))
+    return next((o for o in outcomes if o.step_id == step.id and o.attempt == attempt), None)
+
+
+def _reported(step: Step, attempt: int, call: ToolCall, done: StepTranscript) -> StepOutcome:
+    """Sources are those of the cited refs that a tool really returned; a made-up ref is dropped."""
+    cited = set(call.arguments.get("sources") or ())
+    status = "done" if call.arguments.get("status") == "done" else "failed"
+    finding = str(call.arguments.get("finding") or "")
+    if missing := call.arguments.get("missing"):
+        finding = f"{finding} (missing: {missing})".strip()
+    return _outcome(step, attempt, status, finding, tuple(s for s in _sources(done) if s.ref in cited))
+
+
+def _spoken(step: Step, attempt: int, text: str, done: StepTranscript) -> StepOutcome:
+    """A model that answers in words instead of `report`: its finding rests on the refs it names, or on all it saw."""
+    seen = _sources(done)
+    return _outcome(step, attempt, "done", text, tuple(s for s in seen if s.ref in text) or seen)
+
+
+def _outcome(step: Step, attempt: int, status: str, finding: str, sources: tuple[Source, ...]) -> StepOutcome:
+    values = {"step_id": step.id, "status": status, "finding": finding, "sources": sources, "attempt": attempt}
+    return StepOutcome.model_validate(values)
+
+
+def _sources(done: StepTranscript) -> tuple[Source, ...]:
+    found = {source.ref: source for result in done.results.values() for source in result.sources}
+    return tuple(found.values())

@@ -1,0 +1,37 @@
+"""The HTTP application: a thin surface over the run service. It reads and writes rows; it never runs a graph."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from serving.api import documents, health, memory, runs
+from serving.api.failures import install_failures
+from serving.api.guard import Guard
+from serving.services import ApiServices
+
+OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
+
+
+def create_app(open_services: OpenServices, api_key: str | None = None) -> FastAPI:
+    """The application; its services are opened when the server starts and closed when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services() as services:
+            app.state.services = services
+            warm = asyncio.create_task(services.warm())
+            try:
+                yield
+            finally:
+                warm.cancel()
+
+    app = FastAPI(title="Trireme", version="0.1.0", summary="Runs of planner, worker and critic", lifespan=lifespan)
+    install_failures(app)
+    app.add_middleware(Guard, api_key=api_key)
+    for part in (runs, documents, memory, health):
+        app.include_router(part.router)
+    return app
+
+

@@ -1,0 +1,55 @@
+"""One shape for every error: code, message, hint, request_id. Never a traceback, never the caller's content."""
+
+import logging
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+
+from graph.errors import TriremeError
+from privacy.errors import PrivacyError
+from serving.errors import ServingError
+
+log = logging.getLogger(__name__)
+
+
+def failure(request: Request, status: int, code: str, message: str, hint: str = "") -> JSONResponse:
+    body = {"code": code, "message": message, "hint": hint, "request_id": request.scope.get("request_id", "")}
+    headers = {"Retry-After": "2"} if status in (429, 503) else None
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def install_failures(app: FastAPI) -> None:
+    @app.exception_handler(ServingError)
+    async def ours(request: Request, error: ServingError) -> JSONResponse:
+        return failure(request, error.status, error.code, error.message, error.hint)
+
+    @app.exception_handler(TriremeError)
+    @app.exception_handler(PrivacyError)
+    async def typed(request: Request, error: TriremeError | PrivacyError) -> JSONResponse:
+        return failure(request, error.status, error.code, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+        return failure(request, 422, "invalid_request", f"{where}: {first['msg']}", "see /docs for what the route takes")
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        return failure(request, error.status_code, code, str(error.detail), "see /docs for the routes")
+
+    @app.exception_handler(psycopg.Error)
+    @app.exception_handler(PoolTimeout)
+    async def database(request: Request, error: Exception) -> JSONResponse:
+        log.warning("action=request error=%s", type(error).__name__)
+        return failure(request, 503, "database_unavailable", "Postgres does not answer", "try again; nothing was lost")
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("action=request error=%s request=%s", type(error).__name__, request.scope.get("request_id", ""))
+        return failure(request, 500, "internal_error", "an error of ours; the server's log has it under the request_id")

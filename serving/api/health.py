@@ -1,0 +1,28 @@
+"""Is it alive, what is it, how is it doing."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from serving.api.runs import Services
+from serving.telemetry.metrics import render
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/ok")
+async def ok(services: Services) -> dict[str, bool]:
+    """200 when the server and its database answer."""
+    async with services.pool.connection() as connection:
+        await connection.execute("select 1")
+    return {"ok": True}
+
+
+@router.get("/info")
+async def info() -> dict[str, Any]:
+    return {"name": "trireme", "version": "0.1.0"}
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(services: Services) -> Response:
+    return Response(await render(services.pool), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,174 @@
+"""Runs over HTTP: create, look, follow, decide, resume, cancel."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from graph.events import AnswerDelta
+from graph.ports import ApprovalDecision
+from privacy.stream import StreamRestorer
+from serving.api.stream import frame
+from serving.errors import BadRequest, NotFound
+from serving.runs.request import RunRequest
+from serving.runs.store import edited_plan, parse_id
+from serving.runs.view import RunView
+from serving.services import ApiServices
+
+router = APIRouter(tags=["runs"])
+_LONGEST_WAIT_S = 600.0
+
+
+def services_of(request: Request) -> ApiServices:
+    services: ApiServices = request.app.state.services
+    return services
+
+
+Services = Annotated[ApiServices, Depends(services_of)]
+
+
+class Approve(BaseModel):
+    """A person's decision. `reveal` releases values behind placeholders to this run's tools, for an hour."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    approval_id: str | None = Field(default=None, max_length=200)
+    decision: Literal["approve", "edit", "reject"] = "approve"
+    arguments: dict[str, Any] | None = None
+    reason: str = Field(default="", max_length=2_000)
+    by: str = Field(default="local", max_length=200)
+    reveal: dict[str, str] = Field(default_factory=dict, max_length=50)
+
+
+@router.post("/runs", status_code=202, response_model=RunView)
+async def create_run(
+    body: RunRequest,
+    services: Services,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header()] = None,
+    wait: Annotated[bool, Query(description="answer when the run has ended or waits for a person")] = False,
+    accept: Annotated[str, Header()] = "",
+) -> Any:
+    """Queues a run. With `Accept: text/event-stream` the answer is its log, live."""
+    body.checked()
+    redacted = body.model_copy(update={"goal": await services.redact(body.goal)})
+    run, new = await services.runs.create(redacted, idempotency_key)
+    response.headers["Location"] = f"/runs/{run.run_id}"
+    if "text/event-stream" in accept:
+        return _stream(services, run.run_id, 0)
+    if wait:
+        run = await _settled(services, run.run_id)
+    response.status_code = 202 if new and not wait else 200
+    return await services.restore(run.model_dump(mode="json"))
+
+
+@router.get("/runs")
+async def list_runs(services: Services, limit: Annotated[int, Query(ge=1, le=200)] = 20) -> Any:
+    return await services.restore([_plain(row) for row in await services.runs.latest(limit)])
+
+
+@router.get("/runs/{run_id}", response_model=RunView)
+async def get_run(run_id: str, services: Services) -> Any:
+    return await services.restore((await services.runs.get(run_id)).model_dump(mode="json"))
+
+
+@router.get("/runs/{run_id}/events", response_class=StreamingResponse)
+async def run_events(
+    run_id: str,
+    services: Services,
+    last_event_id: Annotated[str, Header()] = "",
+    after: Annotated[int, Query(ge=0)] = 0,
+) -> StreamingResponse:
+    """The run's log as server-sent events: first what was, then what comes, until the run ends."""
+    if last_event_id and not last_event_id.isdecimal():
+        raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
+    run = await services.runs.get(run_id)
+    start = int(last_event_id[:18]) if last_event_id else after
+    if start > run.last_seq:
+        raise BadRequest(
+            f"event {start} is not in this run's log: it ends at {run.last_seq}", "leave Last-Event-ID out", "bad_last_event_id"
+        )
+    return _stream(services, run.run_id, start)
+
+
+@router.post("/runs/{run_id}/cancel", response_model=RunView)
+async def cancel_run(run_id: str, services: Services) -> Any:
+    return await services.restore((await services.runs.cancel(run_id, by="local")).model_dump(mode="json"))
+
+
+@router.post("/runs/{run_id}/resume", response_model=RunView)
+async def resume_run(run_id: str, services: Services) -> Any:
+    """Queues a run that failed or was cancelled again; what it had done stays done."""
+    return await services.restore((await services.runs.resume(run_id, by="local")).model_dump(mode="json"))
+
+
+@router.post("/runs/{run_id}/approve", response_model=RunView)
+async def approve(run_id: str, body: Approve, services: Services) -> Any:
+    """Decides what a run waits for: its plan or a tool call. Single use; late or doubled decisions get 409."""
+    approval_id = body.approval_id or await services.runs.open_approval(run_id)
+    arguments = body.arguments
+    if body.decision == "edit":
+        if arguments is None:
+            raise BadRequest("an edit needs `arguments`", "send the changed plan or tool arguments", "edit_without_arguments")
+        if approval_id.startswith("plan-"):
+            arguments = edited_plan(arguments).model_dump(mode="json")
+        arguments = await asyncio.to_thread(services.redactor.redact_json, arguments)
+    if body.reveal:
+        await asyncio.to_thread(services.vault.reveal, parse_id(run_id, "run"), body.reveal)
+    decision = ApprovalDecision(
+        type=body.decision,
+        arguments=arguments,
+        reason=await services.redact(body.reason),
+        by=await services.redact(body.by),
+        approval_id=approval_id,
+    )
+    run = await services.runs.decide(run_id, approval_id, decision)
+    return await services.restore(run.model_dump(mode="json"))
+
+
+@router.get("/runs/{run_id}/artifacts/{name}", response_class=PlainTextResponse)
+async def artifact(run_id: str, name: str, services: Services) -> PlainTextResponse:
+    """A file that the run wrote."""
+    run = await services.runs.get(run_id)
+    query = "select media_type, content from artifacts where run_id = %s and name = %s"
+    async with services.pool.connection() as connection:
+        row = await (await connection.execute(query, (run.run_id, name.replace("\x00", "")))).fetchone()
+    if row is None:
+        raise NotFound("this run wrote no such file", f"GET /runs/{run.run_id} names its files", "artifact_not_found")
+    return PlainTextResponse(await services.restore(row["content"]), media_type=row["media_type"])
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value if value is None or isinstance(value, str) else str(value) for key, value in row.items()}
+
+
+def _stream(services: ApiServices, run_id: str, after: int) -> StreamingResponse:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Location": f"/runs/{run_id}"}
+    return StreamingResponse(_frames(services, run_id, after), media_type="text/event-stream", headers=headers)
+
+
+async def _frames(services: ApiServices, run_id: str, after: int) -> AsyncIterator[bytes]:
+    restorer = StreamRestorer(services.redactor.restore)
+    async for event in services.tails.follow(run_id, after):
+        if event is not None and isinstance(event.body, AnswerDelta):
+            text = await asyncio.to_thread(restorer.feed, event.body.text)
+            yield frame(event.model_copy(update={"body": AnswerDelta(text=text)}))
+        else:
+            yield await asyncio.to_thread(frame, event, services.redactor.restore_json)
+
+
+async def _settled(services: ApiServices, run_id: str) -> RunView:
+    """Follows the log until the run has ended or waits for a person."""
+    try:
+        async with asyncio.timeout(_LONGEST_WAIT_S):
+            async for event in services.tails.follow(run_id):
+                if event is not None and event.body.kind == "run_interrupted":
+                    run = await services.runs.get(run_id)
+                    if run.last_seq == event.seq:
+                        return run
+    except TimeoutError:
+        pass
+    return await services.runs.get(run_id)

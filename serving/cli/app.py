@@ -1,0 +1,200 @@
+"""The command line: one function a command, each thin. Nothing heavy is imported before a command needs it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="trireme",
+    help="Runs goals with planner, worker and critic over your documents; survives any kill.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+memory_app = typer.Typer(help="What is remembered about you.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(memory_app, name="memory")
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="the run's id")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
+
+
+@app.command()
+def run(
+    goal: Annotated[str, typer.Argument(metavar="GOAL", help="what you want to know or have done; - reads it from stdin")],
+    docs: Annotated[Path | None, typer.Option("--docs", help="folder of Markdown, text, HTML, PDF and CSV files")] = None,
+    json: Json = False,
+    thread: Annotated[str | None, typer.Option("--thread", metavar="ID", help="continue a conversation")] = None,
+    review_plan: Annotated[bool, typer.Option("--review-plan", help="show the plan and wait for approval")] = False,
+    model: Annotated[str | None, typer.Option("--model", help="a model_name of routes.yaml")] = None,
+    max_cost: Annotated[float | None, typer.Option("--max-cost", help="stop at this many USD")] = None,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="stop after this many seconds")] = None,
+) -> None:
+    """Answer a goal, from your documents."""
+    from serving.cli.run import RunCommand, run_goal
+
+    text = sys.stdin.read() if goal == "-" else goal
+    bounds = {"cost_usd": max_cost, "seconds": max_seconds}
+    limits = {name: value for name, value in bounds.items() if value is not None}
+    command = RunCommand(
+        goal=text, docs=docs, json=json, thread=thread, review_plan=review_plan, model=model, bounds=limits
+    )
+    _perform(run_goal, command)
+
+
+@app.command()
+def up(
+    config: Annotated[Path | None, typer.Option("--routes", help="a routes.yaml in LiteLLM's shape")] = None,
+) -> None:
+    """Start everything and print the addresses; Ctrl-C stops it."""
+    from serving.cli.up import stay_up
+
+    _perform(stay_up, config)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is set, what is missing and how to mend it."""
+    from serving.cli.doctor import examine
+
+    _perform(examine)
+
+
+@app.command()
+def status(run: Annotated[str | None, typer.Argument(metavar="[RUN]")] = None, json: Json = False) -> None:
+    """Show a run, or list the latest ones."""
+    from serving.cli.runs import show_status
+
+    _perform(show_status, run, json)
+
+
+@app.command()
+def logs(
+    run: Run,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until the run ends")] = False,
+    json: Json = False,
+) -> None:
+    """Show what a run has done, line by line."""
+    from serving.cli.runs import show_logs
+
+    _perform(show_logs, run, follow, json)
+
+
+@app.command()
+def plan(
+    run: Run,
+    edit: Annotated[bool, typer.Option("--edit", help="edit the plan that waits for approval, then go on")] = False,
+    file: Annotated[Path | None, typer.Option("--file", help="with --edit: the new plan (YAML or JSON)")] = None,
+) -> None:
+    """Show a run's plan; edit it while it waits for approval."""
+    from serving.cli.runs import show_plan
+
+    _perform(show_plan, run, edit, file)
+
+
+@app.command()
+def approve(
+    run: Run,
+    approval: Annotated[str | None, typer.Option("--id", help="which question, when several wait")] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="turn it down instead")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="why, for the agent and the log")] = "",
+) -> None:
+    """Approve what a run waits for: its plan or a tool call."""
+    from serving.cli.runs import decide
+
+    _perform(decide, run, approval, reject, reason)
+
+
+@app.command()
+def resume(run: Run) -> None:
+    """Go on with a run that failed or was cancelled."""
+    from serving.cli.runs import resume_run
+
+    _perform(resume_run, run)
+
+
+@app.command()
+def cancel(run: Run) -> None:
+    """Stop a run."""
+    from serving.cli.runs import cancel_run
+
+    _perform(cancel_run, run)
+
+
+@memory_app.command("list")
+def memory_list(json: Json = False) -> None:
+    """List what is remembered."""
+    from serving.cli.remembered import list_memory
+
+    _perform(list_memory, json)
+
+
+@memory_app.command("delete")
+def memory_delete(
+    memory_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="delete all of it")] = False,
+) -> None:
+    """Delete one remembered statement, or all."""
+    from serving.cli.remembered import delete_memory
+
+    _perform(delete_memory, memory_id, everything)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
+    fd: Annotated[int | None, typer.Option(hidden=True, help="a socket that is bound already")] = None,
+) -> None:
+    """Run the API process alone (needs DATABASE_URL)."""
+    from serving.processes import serve_api
+
+    _perform(serve_api, host, port, fd)
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker process alone (needs DATABASE_URL)."""
+    from serving.processes import serve_worker
+
+    _perform(serve_worker)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from serving.processes import migrate_database
+
+    _perform(migrate_database)
+
+
+def _perform(command: Any, *arguments: Any) -> None:
+    """Runs a command; its errors become one line with the mend and the right exit code."""
+    import asyncio
+
+    from privacy.errors import PrivacyError
+    from serving.errors import ServingError
+
+    try:
+        code = asyncio.run(command(*arguments))
+    except KeyboardInterrupt:
+        code = 130
+    except ServingError as error:
+        code = _say(error.message, error.hint, error.exit_code)
+    except PrivacyError as error:
+        code = _say(str(error), "nothing was sent", 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    raise SystemExit(code or 0)
+
+
+def _say(message: str, hint: str, code: int) -> int:
+    print(f"trireme: {message}" + (f": {hint}" if hint else ""), file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    app()

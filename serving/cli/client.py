@@ -1,0 +1,95 @@
+"""The command line's half of the HTTP API: it sends what is redacted and gives back what is restored."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import orjson
+
+from serving.errors import BadRequest, Conflict, NotFound, ServingError, TooLarge, Unauthorized, Unreachable
+
+_KINDS: dict[int, type[ServingError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    422: BadRequest,
+    503: Unreachable,
+}
+_PATIENCE_S = 30.0
+
+
+class Client:
+    """Raises the ServingError that the server's `code`, `message` and `hint` say."""
+
+    def __init__(self, url: str, api_key: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.url = url
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(60, connect=5))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str, **query: Any) -> Any:
+        return await self._send("GET", path, params=query)
+
+    async def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+        return await self._send("POST", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"} | (headers or {}))
+
+    async def put(self, path: str, body: Any) -> Any:
+        return await self._send("PUT", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"})
+
+    async def delete(self, path: str) -> None:
+        await self._send("DELETE", path)
+
+    async def events(self, run_id: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+        """The run's log, live. A cut connection is taken up behind the last event; gives up after 30 s without one."""
+        import asyncio
+        import time
+
+        last_seen = time.monotonic()
+        while True:
+            try:
+                async for event in self._stream(run_id, after):
+                    after, last_seen = event["seq"], time.monotonic()
+                    yield event
+                    if event["kind"] == "run_finished":
+                        return
+            except (httpx.TransportError, Unreachable) as error:
+                if time.monotonic() - last_seen > _PATIENCE_S:
+                    raise Unreachable(f"the server at {self.url} went away", f"trireme logs {run_id}") from error
+            await asyncio.sleep(0.3)
+
+    async def _stream(self, run_id: str, after: int) -> AsyncIterator[dict[str, Any]]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        timeout = httpx.Timeout(60, connect=5)
+        async with self._http.stream("GET", f"/runs/{run_id}/events", headers=headers, timeout=timeout) as answer:
+            if answer.status_code >= 400:
+                await answer.aread()
+                raise _error_of(answer)
+            async for line in answer.aiter_lines():
+                if line.startswith("data: "):
+                    yield orjson.loads(line[6:])
+
+    async def _send(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **request)
+        except httpx.TransportError:
+            raise Unreachable(f"the server at {self.url} does not answer", "start it with trireme up") from None
+        if answer.status_code >= 400:
+            raise _error_of(answer)
+        return orjson.loads(answer.content) if answer.content else None
+
+
+def _error_of(answer: httpx.Response) -> ServingError:
+    kind = _KINDS.get(answer.status_code, ServingError)
+    try:
+        body = orjson.loads(answer.content)
+        return kind(body["message"], body.get("hint", ""), body["code"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return kind(f"the server answered {answer.status_code} without saying why", "is that URL a trireme server?")

@@ -1,0 +1,41 @@
+"""The process's connection pool, and the one way a database error becomes ours."""
+
+import os
+import secrets
+import time
+import uuid
+from typing import Any, TypeAlias
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+Row: TypeAlias = DictRow
+Connection: TypeAlias = AsyncConnection[DictRow]
+Pool: TypeAlias = AsyncConnectionPool[Connection]
+
+
+def open_pool(dsn: str, largest: int = 10) -> Pool:
+    """A pool to be opened with `await pool.open()`. Connections are in autocommit: one statement, one round trip."""
+    options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
+    return AsyncConnectionPool(
+        dsn,
+        kwargs=options,
+        min_size=1,
+        max_size=largest,
+        open=False,
+        timeout=10,
+        check=AsyncConnectionPool.check_connection,
+    )
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562): ids sort by the time they were made."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    return str(uuid.UUID(int=value))
+
+
+def worker_name() -> str:
+    """Unique per process, even when a pid or a host name is used again."""
+    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -1,0 +1,53 @@
+"""Bytes to text: UTF-8, UTF-16 with a byte-order mark, then Windows-1252 where the result looks like writing."""
+
+import codecs
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LEAST_ASCII = 0.7
+
+
+class NotText(Exception):
+    """The bytes are not text we can read; the message is the reason to show."""
+
+
+def decode(raw: bytes) -> str:
+    """Text with `\\n` line ends. Raises NotText."""
+    return clean(_decoded(raw).replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def clean(text: str) -> str:
+    """Without what Postgres can't hold: NUL and lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _decoded(raw: bytes) -> str:
+    if raw.startswith(_UTF16):
+        try:
+            return _plausible(raw.decode("utf-16"))
+        except UnicodeDecodeError:
+            raise NotText("broken UTF-16 text") from None
+    if b"\0" in raw:
+        raise NotText("binary, not text")
+    try:
+        return _plausible(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return _windows(raw)
+
+
+def _windows(raw: bytes) -> str:
+    ascii_share = sum(1 for byte in raw if byte < 0x80) / len(raw)
+    try:
+        text = raw.decode("cp1252")
+    except UnicodeDecodeError:
+        raise NotText("neither UTF-8 nor Windows-1252 text") from None
+    if ascii_share < _LEAST_ASCII:
+        raise NotText("neither UTF-8 nor Windows-1252 text")
+    return _plausible(text)
+
+
+def _plausible(text: str) -> str:
+    if len(_CONTROL.findall(text)) * 200 > len(text):
+        raise NotText("binary, not text")
+    return text

@@ -1,0 +1,137 @@
+"""Search hits as units that can answer a question: sentences, list items, table rows and single cells, each in its context."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from serving.documents.words import sentences
+from serving.models.offline.language import stems
+
+_BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])(?:\s+|$)")
+_RULE: Final = re.compile(r"^[\s|:=-]+$")
+_MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^A:\s*")
+_PRONOUN: Final = re.compile(r"^(?:it|its|they|their|this|these|that|those|he|she|both|after that|then)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A quotable piece. `value` is the part that may hold the answer; `label` names what it is about, from around it."""
+
+    ref: str
+    text: str
+    value: str
+    kind: str
+    label: str
+    around: str
+    before: str = ""
+
+    @property
+    def own(self) -> frozenset[str]:
+        return stems(self.text)
+
+    @property
+    def section(self) -> tuple[str, str]:
+        return self.ref.rpartition("#")[0] or self.ref, self.label
+
+
+@dataclass
+class _Reader:
+    """Walks one hit and keeps what stands above the current line."""
+
+    ref: str
+    title: str
+    heading: str
+    part: str = ""
+    lead: str = ""
+    question: str = ""
+    previous: str = ""
+    header: list[str] = field(default_factory=list)
+
+    def around(self) -> str:
+        return " · ".join(part for part in (self.title, self.heading, self.part, self.question, self.lead) if part)
+
+    def label(self) -> str:
+        return self.part or self.heading.rpartition(" > ")[2]
+
+    def unit(self, text: str, kind: str, value: str = "", around: str = "", before: str = "") -> Unit:
+        context = f"{self.around()} · {around}" if around else self.around()
+        return Unit(self.ref, text, value or text, kind, self.label(), context, before)
+
+
+def units(hit: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[Unit, ...]:
+    """The units of a hit of `search_documents`; `titles` maps a path to its first heading."""
+    path = str(hit.get("path", ""))
+    title = f"{re.sub(r'[/._-]', ' ', path)} · {titles.get(path, '')}"
+    reader = _Reader(str(hit.get("ref") or path), title, str(hit.get("heading") or ""))
+    return tuple(_read(str(hit.get("text", "")), reader))
+
+
+def _read(text: str, reader: _Reader) -> Iterator[Unit]:
+    spans = list(sentences(text))
+    numbered, end = False, 0
+    for start, stop in spans:
+        line, gap = text[start:stop], text[end:start]
+        end = stop
+        if "\n\n" in gap.replace("\n \n", "\n\n"):
+            reader.previous = ""
+        if re.fullmatch(r"\d{1,2}[.)]", line):
+            numbered = True
+            continue
+        bullet = numbered or bool(_BULLET.match(line))
+        clean = _MARKS.sub("", _BULLET.sub("", line)).strip()
+        numbered = False
+        if _RULE.match(line) or re.fullmatch(r"\[page \d+\]", line):
+            continue
+        if "|" in line:
+            yield from _row(line, reader)
+            continue
+        reader.header = []
+        yield from _line(clean, bullet, text[stop : stop + 1] in ("\n", ""), reader)
+
+
+def _line(clean: str, bullet: bool, alone: bool, reader: _Reader) -> Iterator[Unit]:
+    if clean.startswith("#"):
+        reader.part, reader.lead, reader.question = clean.lstrip("# "), "", ""
+        reader.previous = ""
+        return
+    if clean.endswith("?"):
+        reader.question, reader.lead = clean, ""
+        return
+    if not bullet and alone and _is_title(clean):
+        reader.part, reader.lead, reader.question, reader.previous = clean, "", "", ""
+        return
+    kind = "item" if bullet else "sentence"
+    before = reader.previous if not bullet else ""
+    yield reader.unit(clean, kind, before=before)
+    if before and _PRONOUN.match(clean):
+        yield reader.unit(f"{before} {clean}", "pair")
+    if not bullet:
+        reader.lead = clean if clean.endswith(":") else ""
+        reader.previous = clean
+
+
+def _is_title(line: str) -> bool:
+    return len(line) <= 60 and line[-1] not in ".!?;:,)" and not re.search(r"\d|:\s", line) and len(line.split()) <= 8
+
+
+def _row(line: str, reader: _Reader) -> Iterator[Unit]:
+    cells = [_MARKS.sub("", cell).strip() for cell in line.strip().strip("|").split("|")]
+    if not reader.header:
+        reader.header = cells
+        return
+    names = [*reader.header, *[""] * len(cells)]
+    pairs = [(name, cell) for name, cell in zip(names, cells, strict=False) if cell]
+    yield reader.unit("; ".join(f"{n}: {c}" if n else c for n, c in pairs), "row", value=" | ".join(c for _, c in pairs))
+    for name, cell in zip(names[1:], cells[1:], strict=False):
+        if cell and cells[0]:
+            shown = f"{cells[0]} – {name}: {cell}" if name else f"{cells[0]}: {cell}"
+            yield reader.unit(shown, "cell", value=cell, around=names[0])
+
+
+def unique(found: Sequence[Unit]) -> tuple[Unit, ...]:
+    """Overlapping chunks repeat lines: the first of each stays."""
+    kept: dict[tuple[str, str, str], Unit] = {}
+    for unit in found:
+        kept.setdefault((unit.section[0], unit.text, unit.label), unit)
+    return tuple(kept.values())

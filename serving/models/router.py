@@ -1,0 +1,56 @@
+"""LiteLLM's Router, opened once a process: no network at import, no callbacks of ours, no content in its logs."""
+
+import logging
+import os
+from typing import Any, Final
+
+from serving.models.routes import Deployment, Routes
+
+_LOGGERS: Final = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
+# Claude caches only up to a marked message: the shared head, and the newest history before the role's instruction.
+_CACHE_POINTS: Final = ({"location": "message", "role": "system"}, {"location": "message", "index": -2})
+
+
+def import_litellm() -> None:
+    """Takes 3 s of CPU: for a thread. Without the two variables LiteLLM downloads a price map and a header list."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ["LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"] = "True"
+    import litellm
+
+    litellm.suppress_debug_info = True
+    litellm.turn_off_message_logging = True
+    litellm.redact_messages_in_exceptions = True
+    for name in _LOGGERS:
+        # Its error lines quote the provider, and the provider quotes the prompt; our own errors say what matters.
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def new_router(routes: Routes, cache_salt: str) -> Any:
+    """`cache_salt`: hex, for the deployments that take one. `Any`: LiteLLM's own types don't hold under strict."""
+    from litellm.router import Router
+
+    settings = dict(routes.router_settings)
+    if len(routes.deployments) == 1:
+        # Resting the only deployment would hide its own error behind "no deployments available".
+        settings.setdefault("disable_cooldowns", True)
+    if routes.affinity:
+        settings["optional_pre_call_checks"] = ["session_affinity"]
+    return Router(model_list=[_entry(deployment, cache_salt) for deployment in routes.deployments], **settings)
+
+
+async def close_router(router: Any) -> None:
+    from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
+
+    router.discard()
+    await close_litellm_async_clients()  # type: ignore[no-untyped-call]
+
+
+def _entry(deployment: Deployment, cache_salt: str) -> dict[str, Any]:
+    params = {"drop_params": True, **deployment.params}
+    # A call's own header would replace `extra_headers`; LiteLLM merges `headers` with it.
+    params["headers"] = {**params.pop("headers", {}), **params.pop("extra_headers", {})}
+    if "claude" in deployment.model:
+        params.setdefault("cache_control_injection_points", list(_CACHE_POINTS))
+    if deployment.cache_salt:
+        params["extra_body"] = {**params.get("extra_body", {}), "cache_salt": cache_salt}
+    return {"model_name": deployment.alias, "litellm_params": params, "model_info": {"id": deployment.id}}

@@ -1,0 +1,127 @@
+"""One attempt at one run: load its log and checkpoint, go on, and leave it in a stated way."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from graph.errors import FenceLost, TriremeError
+from graph.events import ApprovalRequested, EventBody, RunFinished, RunInterrupted
+from graph.ports import ApprovalRequest, Deps
+from serving.database import Pool
+from serving.errors import ServingError
+from serving.runs import approvals
+from serving.runs.log import AttemptLog
+from serving.runs.notices import Notices
+from serving.runs.queue import Claim, Queue
+from serving.runs.request import RunRequest
+
+_MOST_ATTEMPTS = 10
+_MOST_SUPERSTEPS = 400
+log = logging.getLogger(__name__)
+
+MakeDeps = Callable[[Claim, RunRequest, AttemptLog], Awaitable[Deps]]
+
+
+class Executor:
+    """Runs claims on one compiled-per-attempt graph; each attempt has a saver of its own on the shared pool."""
+
+    def __init__(self, pool: Pool, queue: Queue, notices: Notices, graph: Any, make_deps: MakeDeps) -> None:
+        self._pool, self._queue, self._notices = pool, queue, notices
+        self._graph, self._make_deps = graph, make_deps
+
+    async def attempt(self, claim: Claim) -> None:
+        """Never raises but for cancellation: what goes wrong becomes the run's status, or waits for another attempt."""
+        try:
+            await self._run(claim)
+        except FenceLost:
+            log.warning("action=attempt run=%s fence=%s outcome=fence_lost", claim.run_id, claim.fence)
+        except psycopg.Error as error:
+            # The log in the database is the truth: whoever claims the run next reads how far it came.
+            log.warning("action=attempt run=%s error=%s outcome=left_for_retry", claim.run_id, type(error).__name__)
+        finally:
+            self._notices.touched(claim.run_id)
+
+    async def _run(self, claim: Claim) -> None:
+        events = AttemptLog(self._pool, claim.run_id, claim.fence, self._notices)
+        await events.load()
+        try:
+            if claim.attempts > _MOST_ATTEMPTS:
+                raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
+            request = RunRequest.model_validate(claim.request)
+            deps = await self._make_deps(claim, request, events)
+            ending = await self._drive(claim, request, deps)
+        except (psycopg.Error, FenceLost):
+            raise
+        except Exception as error:
+            ending = self._failed(claim, error)
+        status = "interrupted" if isinstance(ending[-1], RunInterrupted) else getattr(ending[-1], "status", "error")
+        await self._queue.leave(claim, status, *ending)
+
+    async def _drive(self, claim: Claim, request: RunRequest, deps: Deps) -> tuple[EventBody, ...]:
+        graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=self._saver())
+        config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
+        start = await self._where_to_start(graph, config, claim, request)
+        async for _ in graph.astream(start, config, context=deps, durability="sync", stream_mode="updates"):
+            pass
+        state = await graph.aget_state(config)
+        if not state.interrupts:
+            return (RunFinished(status="success"),)
+        return await self._parked(claim.run_id, deps)
+
+    async def _where_to_start(self, graph: Any, config: Any, claim: Claim, request: RunRequest) -> Any:
+        """Fresh input for a run without a checkpoint; else on from there, with the decisions people have taken."""
+        state = await graph.aget_state(config)
+        if state.values.get("run_id") != claim.run_id:
+            message = HumanMessage(request.goal, id=f"goal-{claim.run_id}")
+            options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
+            return {**options, "run_id": claim.run_id, "messages": [message]}
+        if not state.interrupts:
+            return None
+        decided = await approvals.decisions(self._pool, claim.run_id)
+        answers = {pause.id: decided[pause.value["id"]] for pause in state.interrupts if pause.value["id"] in decided}
+        return Command(resume=answers) if answers else None
+
+    async def _parked(self, run_id: str, deps: Deps) -> tuple[EventBody, ...]:
+        waiting = await approvals.waiting(self._pool, run_id)
+        told = {event.body.approval_id for event in deps.events.history if isinstance(event.body, ApprovalRequested)}
+        new = tuple(_asked(request) for request in waiting if request.id not in told)
+        return (*new, RunInterrupted(approvals=tuple(request.id for request in waiting)))
+
+    def _failed(self, claim: Claim, error: Exception) -> tuple[EventBody, ...]:
+        log.error("action=attempt run=%s error=%s", claim.run_id, type(error).__name__, exc_info=error)
+        if isinstance(error, TriremeError | ServingError):
+            return (RunFinished(status="error", code=error.code, message=str(error)),)
+        message = f"{type(error).__name__} in the worker; its log has the details"
+        return (RunFinished(status="error", code="internal_error", message=message),)
+
+    def _saver(self) -> AsyncPostgresSaver:
+        return AsyncPostgresSaver(self._pool, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+
+
+def _asked(request: ApprovalRequest) -> ApprovalRequested:
+    return ApprovalRequested(
+        approval_id=request.id,
+        approval_kind=request.kind,
+        name=request.name,
+        arguments=request.arguments,
+        description=request.description,
+        expires_at=request.expires_at,
+    )
+
+
+async def cancelled(queue: Queue, claim: Claim, notices: Notices) -> None:
+    """Writes the end of a run whose attempt was cancelled on request."""
+    ending = RunFinished(status="cancelled", code="cancelled", message="on request")
+    try:
+        await asyncio.shield(queue.leave(claim, "cancelled", ending))
+    except FenceLost:
+        log.warning("action=cancel run=%s outcome=fence_lost", claim.run_id)
+    notices.touched(claim.run_id)

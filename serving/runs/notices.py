@@ -1,0 +1,66 @@
+"""Wake-ups over Postgres NOTIFY, coalesced: NOTIFY takes a database-wide lock at commit, so it is never sent per event.
+
+A notice is a hint. Whoever waits polls as well, so a lost one costs time and never truth.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from serving.database import Pool
+
+LOG_CHANNEL = "trireme_log"
+QUEUE_CHANNEL = "trireme_queue"
+CANCEL_CHANNEL = "trireme_cancel"
+_SPACING_S = 0.02
+_BATCH = 100
+log = logging.getLogger(__name__)
+
+
+class Notices:
+    """Sends at most one NOTIFY a channel every 20 ms, whatever the number of runs this process has touched."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: dict[str, set[str]] = {}
+        self._wake = asyncio.Event()
+
+    def touched(self, run_id: str, channel: str = LOG_CHANNEL) -> None:
+        self._waiting.setdefault(channel, set()).add(run_id)
+        self._wake.set()
+
+    async def serve(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batches, self._waiting = self._waiting, {}
+            with suppress(psycopg.Error, PoolTimeout):
+                for channel, run_ids in batches.items():
+                    await self._send(channel, sorted(run_ids))
+            await asyncio.sleep(_SPACING_S)
+
+    async def _send(self, channel: str, run_ids: list[str]) -> None:
+        payloads = [",".join(run_ids[at : at + _BATCH]) for at in range(0, len(run_ids), _BATCH)]
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "select pg_notify(%s, payload) from unnest(%s::text[]) payload", (channel, payloads)
+            )
+
+
+async def listen(dsn: str, heard: dict[str, Callable[[str], None]]) -> None:
+    """Calls `heard[channel](payload)` for every notice, for ever; connects again when the connection is lost."""
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+                for channel, callback in heard.items():
+                    await connection.execute(f"listen {channel}".encode())
+                    callback("")
+                async for notice in connection.notifies():
+                    heard[notice.channel](notice.payload)
+        except psycopg.Error as error:
+            log.warning("action=listen error=%s retry_s=0.5", type(error).__name__)
+        await asyncio.sleep(0.5)

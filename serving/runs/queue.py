@@ -1,0 +1,113 @@
+"""The queue is the run row: claim, heartbeat and finish are one statement each, together with their log line."""
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+
+from graph.errors import FenceLost
+from graph.events import EventBody
+from serving.database import Pool
+from serving.runs.log import encoded
+
+_CLAIM: LiteralString = """
+with free as (
+    select run.run_id from runs run
+    where ((run.status = 'pending' and run.run_at <= now()) or (run.status = 'running' and run.lease_until < now()))
+      and not exists (
+        select 1 from runs other
+        where other.thread_id = run.thread_id and other.run_id <> run.run_id
+          and (other.status = 'running' or (other.status = 'pending' and other.run_id < run.run_id)))
+    order by run.priority desc, run.run_at, run.run_id
+    for update of run skip locked limit 1
+), run as (
+    update runs set status = 'running', worker = %(worker)s, lease_until = now() + %(lease)s * interval '1 second',
+        fence = fence + 1, attempts = attempts + 1, last_seq = last_seq + 1,
+        started_at = coalesce(started_at, now())
+    where run_id = (select run_id from free)
+    returning *
+), line as (
+    insert into run_events (run_id, seq, kind, body)
+    select run_id, last_seq, 'run_claimed', jsonb_build_object('kind', 'run_claimed', 'worker', worker,
+        'fence', fence, 'attempt', attempts) from run
+)
+select * from run
+"""
+_BEAT: LiteralString = """
+update runs set lease_until = now() + %(lease)s * interval '1 second'
+where run_id = any(%(run_ids)s) and worker = %(worker)s and status = 'running'
+returning run_id, fence, cancel_requested
+"""
+_LEAVE: LiteralString = """
+with run as (
+    update runs set status = %(status)s, lease_until = null, resume = false, last_seq = last_seq + %(count)s,
+        finished_at = case when %(status)s in ('pending', 'interrupted') then null else now() end
+    where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+    returning run_id, last_seq
+)
+insert into run_events (run_id, seq, kind, body)
+select run.run_id, run.last_seq - %(count)s + line.ordinality, line.value ->> 'kind', line.value
+from run, jsonb_array_elements(%(bodies)s::jsonb) with ordinality line
+returning seq
+"""
+_RELEASE: LiteralString = """
+update runs set lease_until = now() where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that this worker owns until its lease ends; `fence` goes with every write."""
+
+    run_id: str
+    thread_id: str
+    tenant: str
+    fence: int
+    attempts: int
+    resume: bool
+    request: dict[str, Any]
+
+
+class Queue:
+    def __init__(self, pool: Pool, worker: str, lease_s: float) -> None:
+        self._pool, self._worker, self._lease_s = pool, worker, lease_s
+
+    async def claim(self) -> Claim | None:
+        """The next run that is due or whose worker has gone silent; None when there is none."""
+        try:
+            async with self._pool.connection() as connection:
+                values = {"worker": self._worker, "lease": self._lease_s}
+                row = await (await connection.execute(_CLAIM, values)).fetchone()
+        except psycopg.errors.UniqueViolation:
+            return None  # another worker took a run of the same thread at the same moment
+        if row is None:
+            return None
+        return Claim(
+            run_id=str(row["run_id"]),
+            thread_id=str(row["thread_id"]),
+            tenant=row["tenant"],
+            fence=row["fence"],
+            attempts=row["attempts"],
+            resume=row["resume"],
+            request=row["request"],
+        )
+
+    async def beat(self, run_ids: list[str]) -> dict[str, tuple[int, bool]]:
+        """Renews the leases; returns run id -> (fence, whether a cancel is asked for) of those still ours."""
+        values = {"worker": self._worker, "lease": self._lease_s, "run_ids": run_ids}
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_BEAT, values)).fetchall()
+        return {str(row["run_id"]): (row["fence"], row["cancel_requested"]) for row in rows}
+
+    async def leave(self, claim: Claim, status: str, *bodies: EventBody) -> None:
+        """Status and log lines in one statement: how an attempt ends, parks or hands its run back."""
+        values = {"run_id": claim.run_id, "fence": claim.fence, "status": status}
+        async with self._pool.connection() as connection:
+            done = await connection.execute(_LEAVE, {**values, "count": len(bodies), "bodies": encoded(bodies)})
+            if bodies and not await done.fetchall():
+                raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
+
+    async def release(self, claim: Claim) -> None:
+        """Ends the lease now, so that another attempt needn't wait for it to lapse."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_RELEASE, {"run_id": claim.run_id, "fence": claim.fence})

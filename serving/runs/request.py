@@ -1,0 +1,49 @@
+"""What a caller asks for: a goal and its options. Stored with the run as it came, already redacted."""
+
+import hashlib
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from graph.bounds import Bounds
+from graph.state import Channel
+from serving.errors import BadRequest, TooLarge
+
+LONGEST_GOAL = 32_000
+_NAME = re.compile(r"^[a-zA-Z0-9._-]{1,100}$")
+
+
+class RunRequest(BaseModel):
+    """`collection` names the documents the run may read; `thread_id` continues a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    goal: str
+    thread_id: str | None = None
+    collection: str = Field(default="", description="name of a document collection; empty for none")
+    channel: Channel = "api"
+    review_plan: bool = False
+    model: str | None = Field(default=None, description="a model_name of routes.yaml for this run")
+    bounds: Bounds = Field(default_factory=Bounds)
+
+    @field_validator("collection")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if name and not _NAME.match(name):
+            raise ValueError("1 to 100 letters, digits, '.', '_' and '-'")
+        return name
+
+    def checked(self) -> "RunRequest":
+        """Raises BadRequest for an empty goal, TooLarge for one over LONGEST_GOAL characters."""
+        if not self.goal.strip():
+            raise BadRequest("the goal is empty", "say what you want to know or have done", "goal_empty")
+        if len(self.goal) > LONGEST_GOAL:
+            raise TooLarge(
+                f"the goal has {len(self.goal)} characters, at most {LONGEST_GOAL} are taken",
+                "put long material into a document folder and refer to it",
+                "goal_too_long",
+            )
+        return self
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

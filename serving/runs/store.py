@@ -1,0 +1,224 @@
+"""The run service: what every surface calls. It writes rows and log lines; it never runs anything."""
+
+import re
+import uuid
+from typing import Any, LiteralString
+
+import orjson
+
+from graph.events import (
+    ApprovalDecided,
+    CancelRequested,
+    EventBody,
+    RunCreated,
+    RunFinished,
+    RunResumed,
+)
+from graph.ports import ApprovalDecision
+from graph.state import Plan
+from serving.database import Connection, Pool, Row, new_id
+from serving.errors import BadRequest, Conflict, NotFound
+from serving.runs import approvals
+from serving.runs.log import append_unfenced, encoded, read
+from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
+from serving.runs.request import RunRequest
+from serving.runs.view import TERMINAL, RunView, view_of
+
+_IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
+
+_CREATE: LiteralString = """
+with thread as (
+    insert into threads (thread_id, tenant) values (%(thread_id)s, %(tenant)s) on conflict (thread_id) do nothing
+), run as (
+    insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, last_seq)
+    values (%(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s, 1)
+    on conflict (tenant, idempotency_key) do nothing
+    returning run_id
+)
+insert into run_events (run_id, seq, kind, body)
+select run_id, 1, 'run_created', %(body)s::jsonb -> 0 from run
+returning run_id
+"""
+_MINE: LiteralString = "select * from runs where run_id = %s and tenant = %s"
+
+
+class RunStore:
+    def __init__(self, pool: Pool, notices: Notices, tenant: str = "default") -> None:
+        self._pool, self._notices, self._tenant = pool, notices, tenant
+
+    async def create(self, request: RunRequest, key: str | None = None) -> tuple[RunView, bool]:
+        """One statement: thread, run row (the queue entry) and event 1. Returns (run, whether it is new).
+
+        The same key with the same request gives the same run; with another request it raises Conflict.
+        """
+        if key is not None and not _IDEMPOTENCY_KEY.match(key):
+            raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "use a UUID")
+        run_id = new_id()
+        thread_id = parse_id(request.thread_id, "thread") if request.thread_id else new_id()
+        await self._refuse_parked_thread(thread_id)
+        values = {
+            "run_id": run_id,
+            "thread_id": thread_id,
+            "tenant": self._tenant,
+            "request": request.model_dump_json(),
+            "digest": request.digest(),
+            "key": key,
+            "body": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
+        }
+        async with self._pool.connection() as connection:
+            new = await (await connection.execute(_CREATE, values)).fetchone()
+        if new is None:
+            return await self._earlier(key or "", request), False
+        self._notices.touched(run_id, QUEUE_CHANNEL)
+        self._notices.touched(run_id, LOG_CHANNEL)
+        return await self.get(run_id), True
+
+    async def get(self, run_id: str) -> RunView:
+        row = await self._row(run_id)
+        history, after = [], 0
+        while page := await read(self._pool, str(row["run_id"]), after):
+            history += page
+            after = page[-1].seq
+        return view_of(row, history)
+
+    async def latest(self, limit: int = 20) -> list[Row]:
+        query: LiteralString = """
+            select run_id, thread_id, status, request ->> 'goal' as goal, created_at, finished_at
+            from runs where tenant = %s order by run_id desc limit %s"""
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query, (self._tenant, limit))).fetchall()
+
+    async def cancel(self, run_id: str, by: str) -> RunView:
+        """A waiting run ends at once; a running one is asked to stop and ends within a second."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._locked(connection, run_id)
+            if row["status"] in TERMINAL:
+                raise Conflict(f"run {run_id} has ended already: {row['status']}", "", "run_ended")
+            await connection.execute("update runs set cancel_requested = true where run_id = %s", (run_id,))
+            await append_unfenced(connection, run_id, CancelRequested(by=by))
+            if row["status"] in ("pending", "interrupted"):
+                await self._end(
+                    connection, run_id, RunFinished(status="cancelled", code="cancelled", message=f"by {by}")
+                )
+        self._notices.touched(run_id, CANCEL_CHANNEL)
+        self._notices.touched(run_id, LOG_CHANNEL)
+        return await self.get(run_id)
+
+    async def resume(self, run_id: str, by: str) -> RunView:
+        """Queues a run that failed or was cancelled again; it goes on from its last checkpoint."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._locked(connection, run_id)
+            if row["status"] == "interrupted":
+                raise Conflict(
+                    f"run {run_id} waits for a decision",
+                    f"approve or reject it: trireme approve {run_id}",
+                    "needs_decision",
+                )
+            if row["status"] not in ("error", "timeout", "cancelled"):
+                raise Conflict(f"run {run_id} is {row['status']}: there is nothing to resume", "", "not_resumable")
+            await self._queue_again(connection, run_id, RunResumed(by=by))
+        return await self._woken(run_id)
+
+    async def decide(self, run_id: str, approval_id: str, decision: ApprovalDecision) -> RunView:
+        """Takes a person's decision once, in one transaction with the run's return to the queue."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._locked(connection, run_id)
+            if row["status"] != "interrupted":
+                raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", "", "no_decision_pending")
+            await approvals.decide(connection, run_id, approval_id, decision)
+            line = ApprovalDecided(
+                approval_id=approval_id, decision=decision.type, by=decision.by, reason=decision.reason
+            )
+            await self._queue_again(connection, run_id, line, RunResumed(by=decision.by))
+        return await self._woken(run_id)
+
+    async def open_approval(self, run_id: str) -> str:
+        """The id of the one question that waits. Raises Conflict when there is none, or more than one."""
+        waiting = (await self.get(run_id)).approvals
+        if not waiting:
+            raise Conflict(f"run {run_id} waits for no decision", "", "no_decision_pending")
+        if len(waiting) > 1:
+            ids = ", ".join(approval.approval_id for approval in waiting)
+            raise Conflict(f"run {run_id} waits for {len(waiting)} decisions", f"name one: {ids}", "which_approval")
+        return waiting[0].approval_id
+
+    async def _queue_again(self, connection: Connection, run_id: str, *bodies: EventBody) -> None:
+        await append_unfenced(connection, run_id, *bodies)
+        query: LiteralString = """
+            update runs set status = 'pending', resume = true, run_at = now(), attempts = 0, cancel_requested = false,
+                finished_at = null, exported = false
+            where run_id = %s"""
+        await connection.execute(query, (run_id,))
+
+    async def _end(self, connection: Connection, run_id: str, body: RunFinished) -> None:
+        await append_unfenced(connection, run_id, body)
+        query: LiteralString = "update runs set status = %s, finished_at = now() where run_id = %s"
+        await connection.execute(query, (body.status, run_id))
+
+    async def _woken(self, run_id: str) -> RunView:
+        self._notices.touched(run_id, QUEUE_CHANNEL)
+        self._notices.touched(run_id, LOG_CHANNEL)
+        return await self.get(run_id)
+
+    async def _earlier(self, key: str, request: RunRequest) -> RunView:
+        query: LiteralString = "select run_id, request_digest from runs where tenant = %s and idempotency_key = %s"
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(query, (self._tenant, key))).fetchone()
+        if row is None or row["request_digest"] != request.digest():
+            raise Conflict(
+                "this Idempotency-Key was used with another request",
+                "use a new key for a new run",
+                "idempotency_mismatch",
+            )
+        return await self.get(str(row["run_id"]))
+
+    async def _refuse_parked_thread(self, thread_id: str) -> None:
+        query: LiteralString = """
+            select t.tenant, (select r.run_id from runs r where r.thread_id = t.thread_id and r.status = 'interrupted'
+                limit 1) as parked
+            from threads t where t.thread_id = %s"""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(query, (thread_id,))).fetchone()
+        if row and row["tenant"] != self._tenant:
+            raise NotFound(f"no thread {thread_id}", "leave thread_id out to start a new one", "thread_not_found")
+        if row and row["parked"]:
+            raise Conflict(
+                f"run {row['parked']} of this thread waits for a decision",
+                "decide or cancel it first",
+                "thread_waiting",
+            )
+
+    async def _row(self, run_id: str) -> Row:
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_MINE, (parse_id(run_id, "run"), self._tenant))).fetchone()
+        return self._found(row, run_id)
+
+    async def _locked(self, connection: Connection, run_id: str) -> Row:
+        query = _MINE + " for update"
+        row = await (await connection.execute(query, (parse_id(run_id, "run"), self._tenant))).fetchone()
+        return self._found(row, run_id)
+
+    def _found(self, row: Row | None, run_id: str) -> Row:
+        if row is None:
+            raise NotFound(f"no run {run_id}", "trireme status lists the latest runs", "run_not_found")
+        return row
+
+
+def parse_id(text: str, noun: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except (ValueError, AttributeError):
+        shown = text[:40] + ("..." if len(text) > 40 else "")
+        raise NotFound(f"no {noun} {orjson.dumps(shown).decode()}: an id is a UUID", "", f"{noun}_not_found") from None
+
+
+def edited_plan(arguments: Any) -> Plan:
+    """Raises BadRequest that says what is wrong with a plan a person edited."""
+    from pydantic import ValidationError
+
+    try:
+        return Plan.model_validate(arguments)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "plan"
+        raise BadRequest(f"{where}: {first['msg']}", "trireme plan RUN shows the plan as it was", "bad_plan") from None

@@ -1,0 +1,137 @@
+"""What a caller sees of a run: its row and its log, folded into one object. All surfaces show this."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from graph.events import (
+    AnswerWritten,
+    ApprovalDecided,
+    ApprovalRequested,
+    ModelCalled,
+    PlanEdited,
+    PlanProposed,
+    RunEvent,
+    RunFinished,
+    StepFinished,
+    ToolFinished,
+    ToolStarted,
+    VerdictGiven,
+)
+from graph.state import Citation, Plan, StepOutcome, Verdict
+
+TERMINAL = frozenset({"success", "error", "timeout", "cancelled"})
+
+
+class UsageView(BaseModel):
+    model_calls: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class ErrorView(BaseModel):
+    code: str
+    message: str
+
+
+class RunView(BaseModel):
+    """`phase` says what a run is doing now; `approvals` are the questions that wait for a person."""
+
+    run_id: str
+    thread_id: str
+    status: str
+    phase: str
+    goal: str
+    answer: str | None = None
+    partial: bool = False
+    note: str = ""
+    sources: tuple[Citation, ...] = ()
+    plan: Plan | None = None
+    steps: tuple[StepOutcome, ...] = ()
+    verdict: Verdict | None = None
+    approvals: tuple[ApprovalRequested, ...] = ()
+    usage: UsageView
+    cost_usd: float = 0.0
+    cached_share: float = 0.0
+    model: str = ""
+    error: ErrorView | None = None
+    duration_s: float = 0.0
+    last_seq: int
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
+def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
+    bodies = [event.body for event in history]
+    calls = [body for body in bodies if isinstance(body, ModelCalled)]
+    plans = [body.plan for body in bodies if isinstance(body, PlanProposed | PlanEdited)]
+    answers = [body.answer for body in bodies if isinstance(body, AnswerWritten)]
+    verdicts = [body.verdict for body in bodies if isinstance(body, VerdictGiven)]
+    answer = answers[-1] if answers else None
+    usage = _usage(calls, sum(isinstance(body, ToolStarted) for body in bodies))
+    end = row["finished_at"] or (history[-1].at if history else row["created_at"])
+    return RunView(
+        run_id=str(row["run_id"]),
+        thread_id=str(row["thread_id"]),
+        status=row["status"],
+        phase=phase_of(row["status"], history),
+        goal=row["request"]["goal"],
+        answer=answer.text if answer else None,
+        partial=answer.partial if answer else False,
+        note=answer.note if answer else "",
+        sources=answer.sources if answer else (),
+        plan=plans[-1] if plans else None,
+        steps=tuple(body.outcome for body in bodies if isinstance(body, StepFinished)),
+        verdict=verdicts[-1] if verdicts else None,
+        approvals=_open(bodies) if row["status"] == "interrupted" else (),
+        usage=usage,
+        cost_usd=round(sum(call.cost_usd for call in calls), 6),
+        cached_share=round(usage.cached_tokens / usage.input_tokens, 4) if usage.input_tokens else 0.0,
+        model=", ".join(sorted({call.model for call in calls})),
+        error=_error(row["status"], bodies),
+        duration_s=round((end - row["created_at"]).total_seconds(), 3),
+        last_seq=row["last_seq"],
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def phase_of(status: str, history: Sequence[RunEvent]) -> str:
+    """Derived from the log's last line; the status itself when nothing is under way."""
+    if status == "interrupted":
+        return "waiting_for_human"
+    if status != "running" or not history:
+        return status
+    last = next((event.body for event in reversed(history) if event.body.kind != "answer_delta"), history[-1].body)
+    if isinstance(last, ToolStarted):
+        return "waiting_for_tool"
+    if isinstance(last, ToolFinished | VerdictGiven | StepFinished) or last.kind == "step_started":
+        return "waiting_for_model"
+    return "planning" if not any(isinstance(event.body, PlanProposed) for event in history) else "working"
+
+
+def _usage(calls: Sequence[ModelCalled], tools: int) -> UsageView:
+    return UsageView(
+        model_calls=len(calls),
+        tool_calls=tools,
+        input_tokens=sum(call.input_tokens for call in calls),
+        output_tokens=sum(call.output_tokens for call in calls),
+        cached_tokens=sum(call.cached_tokens for call in calls),
+    )
+
+
+def _open(bodies: Sequence[Any]) -> tuple[ApprovalRequested, ...]:
+    decided = {body.approval_id for body in bodies if isinstance(body, ApprovalDecided)}
+    asked = {body.approval_id: body for body in bodies if isinstance(body, ApprovalRequested)}
+    return tuple(body for id_, body in asked.items() if id_ not in decided)
+
+
+def _error(status: str, bodies: Sequence[Any]) -> ErrorView | None:
+    ends = [body for body in bodies if isinstance(body, RunFinished)]
+    if status not in TERMINAL or not ends or not ends[-1].code:
+        return None
+    return ErrorView(code=ends[-1].code, message=ends[-1].message)

@@ -1,0 +1,39 @@
+"""What the HTTP surface works with; composed in serving/wiring.py, opened when the server starts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from privacy.redact import Redacted, Redactor
+from serving.api.stream import Tails
+from serving.database import Pool
+from serving.runs.store import RunStore
+from serving.vault import PostgresVault
+
+if TYPE_CHECKING:
+    from memory.store import MemoryStore
+    from serving.documents.store import DocumentStore
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    pool: Pool
+    runs: RunStore
+    tails: Tails
+    redactor: Redactor
+    vault: PostgresVault
+    documents: "DocumentStore"
+    memory: Callable[[], Awaitable["MemoryStore"]]
+
+    async def redact(self, text: str) -> Redacted:
+        """Server mode: whatever comes in raw is redacted here, before anything is stored."""
+        return await asyncio.to_thread(self.redactor.redact, text)
+
+    async def restore(self, value: Any) -> Any:
+        """Puts back what this server's own vault holds; a client's placeholders stay for the client."""
+        return await asyncio.to_thread(self.redactor.restore_json, value)
+
+    async def warm(self) -> None:
+        """Loads the detector before the first request needs it."""
+        await asyncio.to_thread(self.redactor.redact, "warm-up")

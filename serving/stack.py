@@ -1,0 +1,216 @@
+"""The processes of one machine: embedded Postgres, API, worker. Whoever starts them stops them, and nobody else's.
+
+A lock file says who runs the stack of a home folder; a state file says where it answers. Commands that use
+somebody else's stack hold a shared lock, so that a short-lived owner waits for them before it stops.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from serving.errors import StartFailed
+from serving.postgres import EmbeddedPostgres
+from serving.settings import Settings
+
+_READY_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A stack that answers at `url`; `pid` is its owner."""
+
+    url: str
+    pid: int
+
+
+class Stack:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._home = settings.home
+        self._postgres = EmbeddedPostgres(settings.home) if not settings.database_url else None
+        self._owns_postgres = False
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock: IO[str] | None = None
+        self._clients: IO[str] | None = None
+
+    @property
+    def dsn(self) -> str:
+        return self._postgres.dsn if self._postgres else self._settings.database_url
+
+    def running(self) -> Running | None:
+        """The stack that another process owns for this home, if there is one."""
+        if self._try_own():
+            self._disown()
+            return None
+        try:
+            return Running(**orjson.loads((self._home / "up.json").read_bytes()))
+        except (OSError, orjson.JSONDecodeError, TypeError):
+            return None
+
+    def borrow(self) -> None:
+        """Says that this process uses a stack it doesn't own."""
+        self._clients = self._open_lock("clients.lock")
+        fcntl.flock(self._clients, fcntl.LOCK_SH)
+
+    async def start(self, port: int, *, worker: bool) -> str:
+        """Starts what is missing; returns the URL. Raises StartFailed when another process owns the home's stack."""
+        if not self._try_own():
+            other = self.running()
+            where = f" at {other.url} (pid {other.pid})" if other else ""
+            raise StartFailed(f"trireme runs already{where}", "use it, stop it, or set another TRIREME_HOME")
+        listener = _listen(self._settings.host, port)
+        url = f"http://{self._settings.host}:{listener.getsockname()[1]}"
+        try:
+            await asyncio.to_thread(self._start_database)
+            with listener:
+                self._spawn("api", "serve", "--fd", str(listener.fileno()), keep=listener.fileno())
+            if worker:
+                self._spawn("worker", "worker")
+            await self._until_ready(url)
+        except BaseException:
+            await self.stop()
+            raise
+        (self._home / "up.json").write_bytes(orjson.dumps({"url": url, "pid": os.getpid()}))
+        return url
+
+    async def stop(self, *, patient: bool = False) -> None:
+        """Stops what this process started. `patient` waits for other commands that use it."""
+        if patient:
+            await self._until_unused()
+        if self._lock:
+            (self._home / "up.json").unlink(missing_ok=True)
+        for child in self._children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(self._reap)
+        if self._owns_postgres and self._postgres:
+            await asyncio.to_thread(self._postgres.stop)
+            self._owns_postgres = False
+        self._disown()
+
+    def failed(self) -> str | None:
+        """The name of a child that has ended by itself."""
+        return next((name for name, child in self._children.items() if child.poll() is not None), None)
+
+    def restart(self, name: str) -> None:
+        """Starts a worker that has ended again; the API's socket went with it, so the API is never restarted."""
+        if name == "worker":
+            self._spawn("worker", "worker")
+
+    def _start_database(self) -> None:
+        from serving.migrate import migrate
+
+        if self._postgres:
+            self._owns_postgres = self._postgres.start()
+        migrate(self.dsn)
+
+    def _spawn(self, name: str, *arguments: str, keep: int | None = None) -> None:
+        logs = self._home / "logs"
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        environment = os.environ | {"DATABASE_URL": self.dsn, "TRIREME_HOME": str(self._home), "TRIREME_PARENT": str(os.getpid())}
+        if self._settings.routes:
+            environment["TRIREME_ROUTES"] = str(self._settings.routes.absolute())
+        with (logs / f"{name}.log").open("ab") as output:
+            self._children[name] = subprocess.Popen(
+                [sys.executable, "-m", "serving", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                pass_fds=(keep,) if keep is not None else (),
+                start_new_session=True,  # Ctrl-C is the owner's: it decides when its children stop
+            )
+
+    async def _until_ready(self, url: str) -> None:
+        waiting = {"api": self._home / "logs" / "api.log", "worker": self._home / "logs" / "worker.log"}
+        deadline = time.monotonic() + _READY_S
+        pending = set(self._children)
+        while pending:
+            if name := self.failed():
+                raise StartFailed(f"the {name} process ended: {_last_line(waiting[name])}", f"see {waiting[name]}")
+            if time.monotonic() > deadline:
+                raise StartFailed(f"{', '.join(sorted(pending))} not ready after {_READY_S:g} s", f"see {self._home / 'logs'}")
+            pending = {name for name in pending if not self._ready(name, url)}
+            await asyncio.sleep(0.05)
+
+    def _ready(self, name: str, url: str) -> bool:
+        if name == "worker":
+            marker = self._home / "worker.ready"
+            return marker.exists() and marker.read_text() == str(self._children[name].pid)
+        host, port = url.removeprefix("http://").rsplit(":", 1)
+        try:
+            with socket.create_connection((host, int(port)), timeout=1) as connection:
+                connection.settimeout(2)
+                connection.sendall(b"GET /ok HTTP/1.1\r\nHost: trireme\r\nConnection: close\r\n\r\n")
+                return b" 200 " in connection.recv(64)
+        except OSError:
+            return False
+
+    def _reap(self) -> None:
+        for child in self._children.values():
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        self._children.clear()
+
+    async def _until_unused(self) -> None:
+        with self._open_lock("clients.lock") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    await asyncio.sleep(0.2)
+                else:
+                    return
+
+    def _try_own(self) -> bool:
+        if self._lock:
+            return True
+        lock = self._open_lock("up.lock")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._lock = lock
+        return True
+
+    def _disown(self) -> None:
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def _open_lock(self, name: str) -> IO[str]:
+        try:
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return (self._home / name).open("a")
+        except OSError as error:
+            raise StartFailed(
+                f"can't write to {self._home}: {error.strerror}", "set TRIREME_HOME to a folder you can write to"
+            ) from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise StartFailed(
+            f"can't listen on {host}:{port}: {(error.strerror or 'refused').lower()}", "set TRIREME_PORT to a free port"
+        ) from None
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return lines[-1] if lines else "it said nothing"

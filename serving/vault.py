@@ -1,0 +1,131 @@
+"""The server's vault: values of text that came in unredacted, sealed, in Postgres; and values revealed for one run.
+
+Sync, as detection is: callers use it from a thread.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from privacy.sealer import KEY_BYTES, Sealer, new_key
+from serving.errors import SettingsError
+
+REALM = "S"
+
+_KEEP: LiteralString = """
+with locked as (select pg_advisory_xact_lock(hashtextextended(%(tenant)s, 7)))
+insert into vault (tenant, scope, placeholder, kind, number, fingerprint, sealed)
+select %(tenant)s, '', format('[%%s_S%%s]', %(kind)s::text, next.number), %(kind)s, next.number, %(fingerprint)s, %(sealed)s
+from locked, (select coalesce(max(number), 0) + 1 as number from vault where tenant = %(tenant)s and scope = '') next
+on conflict (tenant, scope, kind, fingerprint) do nothing
+"""
+_FIND: LiteralString = """
+select placeholder from vault where tenant = %(tenant)s and scope = '' and kind = %(kind)s and fingerprint = %(fingerprint)s
+"""
+_OPEN: LiteralString = """
+select fingerprint, sealed from vault
+where tenant = %s and scope = any(%s) and placeholder = %s and (expires_at is null or expires_at > now())
+order by scope desc limit 1
+"""
+_REVEAL: LiteralString = """
+insert into vault (tenant, scope, placeholder, kind, number, fingerprint, sealed, expires_at)
+values (%(tenant)s, %(scope)s, %(placeholder)s, %(placeholder)s, 0, %(fingerprint)s, %(sealed)s,
+    now() + interval '1 hour')
+on conflict (tenant, scope, placeholder) do update set sealed = excluded.sealed, fingerprint = excluded.fingerprint,
+    expires_at = excluded.expires_at
+"""
+
+
+def vault_key(setting: str, home: Path) -> bytes:
+    """TRIREME_VAULT_KEY when set (several API processes share it), else a file of the home folder, made once."""
+    if setting:
+        try:
+            key = base64.b64decode(setting, validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise SettingsError("TRIREME_VAULT_KEY must be 32 bytes in base64", "make one: openssl rand -base64 32")
+        return key
+    path = home / "server-vault.key"
+    fresh = home / f".server-vault.{os.getpid()}"
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(new_key())
+            _link_once(fresh, path)
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"can't keep the vault key in {home}: {error.strerror}", "set TRIREME_VAULT_KEY") from None
+
+
+def _link_once(fresh: Path, path: Path) -> None:
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        return
+    finally:
+        fresh.unlink()
+
+
+class PostgresVault:
+    """Satisfies `privacy.vault.Vault`; also `reveal` and `revealed` for values that a person releases to one run."""
+
+    realm = REALM
+
+    def __init__(self, dsn: str, key: bytes, tenant: str = "default") -> None:
+        self._pool = ConnectionPool(dsn, kwargs={"autocommit": True}, min_size=0, max_size=2, open=True, timeout=10)
+        self._sealer, self._tenant = Sealer(key), tenant
+
+    def placeholder_for(self, kind: str, value: str) -> str:
+        mark = self._sealer.fingerprint(kind, value.casefold())
+        values = {"tenant": self._tenant, "kind": kind, "fingerprint": mark}
+        with self._pool.connection() as connection:
+            found = connection.execute(_FIND, values).fetchone()
+            if found is None:
+                connection.execute(_KEEP, {**values, "sealed": self._sealer.seal(value, mark)})
+                found = connection.execute(_FIND, values).fetchone()
+        assert found is not None
+        return str(found[0])
+
+    def value_of(self, placeholder: str) -> str | None:
+        return self._open(placeholder, [""])
+
+    def reveal(self, run_id: str, values: Mapping[str, str]) -> None:
+        """Keeps what a person released for one run, for an hour."""
+        with self._pool.connection() as connection:
+            for placeholder, value in values.items():
+                mark = self._sealer.fingerprint(run_id + placeholder, value)
+                connection.execute(
+                    _REVEAL,
+                    {
+                        "tenant": self._tenant,
+                        "scope": run_id,
+                        "placeholder": placeholder,
+                        "fingerprint": mark,
+                        "sealed": self._sealer.seal(value, mark),
+                    },
+                )
+
+    def revealed(self, run_id: str, placeholder: str) -> str | None:
+        """What stands behind a placeholder for this run's tools; None when nobody has released it."""
+        return self._open(placeholder, [run_id, ""])
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _open(self, placeholder: str, scopes: list[str]) -> str | None:
+        try:
+            with self._pool.connection() as connection:
+                row = connection.execute(_OPEN, (self._tenant, scopes, placeholder)).fetchone()
+        except psycopg.DataError:
+            return None
+        return self._sealer.open(row[1], row[0]) if row else None
+
+
