@@ -19,9 +19,9 @@ _SLOTS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
         ("language of {0}", rf"\b(reports|e-?mails|letters|summaries)\b in {_LANGUAGE}\b"),
         ("language", rf"\b(?:answer|reply|respond|write|speak|talk|answers|replies)(?: to)?(?: me)? in {_LANGUAGE}\b"),
         ("language", rf"\bmy (?:preferred )?language is\b|\bi (?:always )?(?:want|prefer) (?:answers in )?{_LANGUAGE}\b"),
-        ("name", r"\b(?:call|address) me\b|\brefer to me as\b|\bmy (?:nick|first |full |last )?name is\b"),
+        ("name", r"\bcall me\b|\brefer to me as\b|\bmy (?:nick|first |full |last )?name is\b"),
         ("fiscal year", r"\b(?:fiscal|financial|business) year (?:starts|begins|ends|runs|is)\b"),
-        ("date format", r"\b(?:show|write|use|format|give)\b.*\bdates?\b"),
+        ("date format", r"\bdates? (?:as|in|like)\b|\biso dates?\b|\bdate format is\b"),
         ("units", r"\b(?:metric|imperial)\b"),
         ("decimals", r"\bdecimal places?\b|\bround\b.*\b(?:totals?|amounts?|figures?)\b"),
         ("time zone", r"\bmy time ?zone is\b"),
@@ -31,10 +31,16 @@ _SLOTS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
         ("{0}", r"^(?:please )?((?:my|our) (?:[a-z]+ ){0,2}[a-z]+) (?:is|are)\b"),
     )
 )
+# "Never in EUR", "in USD for American customers": such a statement stands beside the general one.
+_PARTIAL: Final = re.compile(
+    r"\b(?:never|not|no|don't|doesn't|without|for|when|whenever|if|unless|except|every time|each time)\b", re.IGNORECASE
+)
 
 
 def slot_of(text: str) -> str:
     """The slot a statement fills, or "" if it stands beside any other."""
+    if _PARTIAL.search(text):
+        return ""
     for slot, pattern in _SLOTS:
         if match := pattern.search(text):
             return slot.format(*(group.lower() for group in match.groups()))

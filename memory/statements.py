@@ -15,6 +15,7 @@ _HAND_OVER: Final = re.compile(
     r"|note|document|policy|snippet|excerpt|transcript|quote)s?)\b[^.?!:\n]{0,80}:",
     re.IGNORECASE,
 )
+_ABBREVIATED: Final = re.compile(r"\b(?:e\.g|i\.e|incl|approx|vs|dr|mr|mrs|ms|prof)\.(?= )", re.IGNORECASE)
 _SENTENCE: Final = re.compile(r"[^\n.?!]*(?:[.?!]+(?=\S)[^\n.?!]*)*(?:[.?!]+|\n|$)")
 _QUESTION: Final = re.compile(
     r"^(?:and |so |but |then )?(?:what|which|who|whom|whose|where|when(?!ever)|why|how|is|are|was|were|am|did|does|has|have"
@@ -25,7 +26,7 @@ _SUPPOSED: Final = re.compile(
     r"^(?:if|suppose|supposing|assume|assuming|imagine|say|let's say|what if|unless|pretend)\b", re.IGNORECASE
 )
 _REPORTED: Final = re.compile(
-    r"\b(?:says?|said|wrote|writes|states?|stated|claims?|claimed|told|thinks?|believes?|according to|asks?|asked)\b"
+    r"\b(?:says?|said|wrote|writes|states?|stated|claims?|claimed|tells|told|thinks?|believes?|according to|asks|asked)\b"
     r"|\bignore (?:all|any|every|the|my|your|previous|prior|these|those)\b|\byou are now\b",
     re.IGNORECASE,
 )
@@ -45,7 +46,7 @@ def statements(goal: str) -> Iterator[tuple[str, str]]:
     Both have the same length; rules match on the second and keep the first.
     """
     talk = _hand_over_cut(_blank(_CITED_LINE, _blank(_FENCE, goal[:_LONGEST_TALK], "\n"), "\n"))
-    masked = _blank(_QUOTED, talk, "_").replace("’", "'")
+    masked = _blank(_ABBREVIATED, _blank(_QUOTED, talk, "_"), "_").replace("’", "'")
     for match in _SENTENCE.finditer(masked):
         said, bare = talk[match.start() : match.end()], match.group()
         indent = len(bare) - len(bare.lstrip(" \t-*•"))

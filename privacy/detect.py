@@ -33,7 +33,7 @@ THRESHOLDS: Final[Mapping[str, float]] = {
 """The least score at which a find of Presidio counts, per kind."""
 
 # What a window must hold for a kind to be possible; without any, Presidio is not even loaded.
-_NUMBER: Final = re.compile(r"(?:[0-9][^0-9A-Za-z]{0,3}){7}|[0-9]{2}[A-Za-z]{2}[0-9]{5}")
+_NUMBER: Final = re.compile(r"(?:[0-9][ \u00a0\u202f().\-\u2010-\u2013/]{0,2}){7}|[0-9]{2}[A-Za-z]{2}[0-9]{5}")
 _HINTS: Final = (
     (re.compile(r"@"), ("EMAIL",)),
     (_NUMBER, ("PHONE", "CREDIT_CARD", "IBAN", "SSN", "NHS", "MEDICAL_LICENSE", "BANK_ACCOUNT", "PASSPORT")),

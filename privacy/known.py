@@ -9,11 +9,14 @@ from typing import Final
 from privacy.spans import Span
 
 KIND: Final = "NAME"
-_SPACE: Final = r"\s+"
+_GAP: Final = r"[\s_.-]+"
 
 
 class KnownNames:
-    """Finds `names` whole, in any case and over line breaks; the longest name wins. Empty names are ignored."""
+    """Finds `names` whole, in any case, over line breaks and as in file names (`jane_roe.pdf`); the longest name wins.
+
+    Empty names are ignored.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         words = {form for name in names for form in _forms(name)}
@@ -31,7 +34,7 @@ def _forms(name: str) -> Iterator[tuple[str, ...]]:
     """The name as pattern tokens, composed and decomposed (an accent is one character or two)."""
     for form in ("NFC", "NFD"):
         parts = unicodedata.normalize(form, name).split()
-        tokens = [token for part in parts for token in (_SPACE, *map(_token, part))]
+        tokens = [token for part in parts for token in (_GAP, *map(_token, part))]
         if tokens:
             yield tuple(tokens[1:])
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from privacy.spans import KIND
+
 LITERAL: Final = "LITERAL"
 """Kind of a text that only looks like a placeholder: it is kept in the vault so that it comes back as it was."""
 
-_GRAMMAR: Final = re.compile(r"\[(?P<kind>[A-Z][A-Z_]{0,38})_(?P<realm>S?)(?P<number>[0-9]{1,18})\]")
+_GRAMMAR: Final = re.compile(rf"\[(?P<kind>{KIND.pattern})_(?P<realm>S?)(?P<number>[0-9]{{1,18}})\]")
 # A placeholder has "[" only as its first character, so only the last "[" of a text can begin an unfinished one.
 _UNFINISHED: Final = re.compile(r"\[(?:[A-Z][A-Z_]{0,40}(?:(?<=_)[0-9]{1,18}|(?<=_S)[0-9]{1,18})?)?")
 

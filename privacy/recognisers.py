@@ -142,7 +142,7 @@ def all_recognisers() -> list[EntityRecognizer]:
         Cryptos(),
         Checked("IP", _ADDRESSES, ("ip", "address", "host"), _points_to_someone),
         Checked("NHS", [_NHS], ("nhs", "patient"), NhsRecognizer().validate_result),
-        Checked("MEDICAL_LICENSE", [_DEA], ("dea", "medical", "prescriber"), MedicalLicenseRecognizer().validate_result),
+        Checked("MEDICAL_LICENSE", [_DEA], ("dea", "medical"), MedicalLicenseRecognizer().validate_result),
         PatternRecognizer("SSN", patterns=_SSNS, context=["ssn", "ssns", "social"]),
         PatternRecognizer("PASSPORT", patterns=[Pattern("number", _PASSPORT, WEAK)], context=list(_PASSPORT_LABELS)),
         PatternRecognizer("BANK_ACCOUNT", patterns=[Pattern("digits", _ACCOUNT, WEAK)], context=list(_BANK_LABELS)),

@@ -1,8 +1,24 @@
 """The one door to `Redacted`: text that has been scanned, or comes from where only scanned text rests."""
 
-from typing import Any, Final, Self
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from privacy.errors import ValueRefused
+from privacy.placeholder import LITERAL, Found, find
+from privacy.spans import Span, resolve
+
+if TYPE_CHECKING:
+    from privacy.detect import Detector
+    from privacy.vault import Vault
 
 _SEAL: Final = object()
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_BLANK: Final = "\ufffc"
+_UNBLANK: Final = re.compile(f"[^{_BLANK}]+")
 
 
 class Redacted(str):
@@ -23,5 +39,151 @@ class Redacted(str):
 
 
 def from_record(text: str) -> Redacted:
-    """Text read back from a place that only takes `Redacted` (run log, document store, memory) or that we ship (prompts)."""
+    """Text from a place that only takes `Redacted` (run log, document store, memory) or that we ship (prompts)."""
     return Redacted(text, _SEAL)
+
+
+class Redactor:
+    """Redacts against one vault and restores from it. Safe from several threads; sync and CPU-bound.
+
+    NUL and lone surrogates, which no database takes, become U+FFFD as a decoder would make them.
+    """
+
+    def __init__(self, detector: "Detector", vault: "Vault", remembered: int = 2_048) -> None:
+        self._detector = detector
+        self._vault = vault
+        self._remembered = remembered
+        self._spans: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
+        self._lock = Lock()
+
+    def redact(self, text: str) -> Redacted:
+        """Replaces each personal value by its placeholder; doing so again changes nothing.
+
+        A placeholder of this vault stays. A text that only looks like one is kept in the vault as `[LITERAL_n]`, so
+        that it comes back as it was. Raises DetectionFailed and VaultError; then nothing may be sent.
+        """
+        return Redacted(self._settled(_storable(text), label=""), _SEAL)
+
+    def redact_json(self, value: Any) -> Any:
+        """`redact` for each string of a JSON value, keys too; a key is the label of what it holds.
+
+        A whole number that is personal becomes a string. Raises ValueRefused for what isn't JSON or would be lost.
+        """
+        return self._redact_value(value, label="")
+
+    def restore(self, text: str) -> str:
+        """Puts the values back, in one pass: what a value itself holds is not restored again."""
+        pieces = []
+        position = 0
+        for found in find(text):
+            value = self._vault.value_of(str(found.placeholder))
+            if value is not None:
+                pieces += [text[position : found.start], value]
+                position = found.end
+        return "".join([*pieces, text[position:]])
+
+    def restore_json(self, value: Any) -> Any:
+        """`restore` for each string of a JSON value, keys too."""
+        return _mapped(value, self.restore)
+
+    def _redact_value(self, value: Any, label: str) -> Any:
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return _pairs(value, lambda key: self._settled(_storable(key), ""), self._redact_member)
+        if isinstance(value, list | tuple):
+            return [self._redact_value(one, label) for one in value]
+        if isinstance(value, str):
+            return self._settled(_storable(value), label)
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            redacted = self._settled(str(value), label)
+            return value if redacted == str(value) else redacted
+        raise ValueRefused(f"a {type(value).__name__} here is not JSON: convert it before it is redacted")
+
+    def _redact_member(self, key: str, value: Any) -> Any:
+        return self._redact_value(value, label=key)
+
+    def _settled(self, text: str, label: str) -> str:
+        """Redacts until nothing more is found, so that redacting the result again changes nothing."""
+        while (redacted := self._redact_once(text, label)) != text:
+            text = redacted
+        return text
+
+    def _redact_once(self, text: str, label: str) -> str:
+        places = list(find(text))
+        detected = self._detected(_blanked(text, places), _storable(label))
+        spans = [*detected, *self._lookalikes(places)]
+        pieces = []
+        position = 0
+        for span in resolve(spans):
+            value = text[span.start : span.end]
+            if any(map(str.isalnum, value)):
+                pieces += [text[position : span.start], self._vault.placeholder_for(span.kind, value)]
+                position = span.end
+        return "".join([*pieces, text[position:]])
+
+    def _lookalikes(self, places: Iterable[Found]) -> Iterator[Span]:
+        for found in places:
+            own = found.placeholder.realm == self._vault.realm
+            if own and self._vault.value_of(str(found.placeholder)) is None:
+                yield Span(found.start, found.end, LITERAL)
+
+    def _detected(self, text: str, label: str) -> tuple[Span, ...]:
+        """Spans of `text`, read after its label; remembered by hash, since a history is redacted again every turn."""
+        if not any(map(str.isalnum, text)):
+            return ()
+        lead = f"{label}: " if label else ""
+        key = sha256((lead + text).encode()).digest() + len(lead).to_bytes(4)
+        with self._lock:
+            if key in self._spans:
+                self._spans.move_to_end(key)
+                return self._spans[key]
+        found = self._detector.detect(lead + text)
+        spans = tuple(piece for span in _shifted(found, len(lead)) for piece in _around_blanks(span, text))
+        with self._lock:
+            self._spans[key] = spans
+            if len(self._spans) > self._remembered:
+                self._spans.popitem(last=False)
+        return spans
+
+
+def _storable(text: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _blanked(text: str, places: Iterable[Found]) -> str:
+    """Placeholders covered by characters that no pattern matches, so that none is found inside or across one."""
+    pieces = []
+    position = 0
+    for found in places:
+        pieces += [text[position : found.start], _BLANK * (found.end - found.start)]
+        position = found.end
+    return "".join([*pieces, text[position:]])
+
+
+def _around_blanks(span: Span, text: str) -> Iterator[Span]:
+    for piece in _UNBLANK.finditer(text, span.start, span.end):
+        yield Span(piece.start(), piece.end(), span.kind, span.score)
+
+
+def _shifted(spans: Iterable[Span], lead: int) -> Iterator[Span]:
+    for span in spans:
+        if span.end > lead:
+            yield Span(max(span.start - lead, 0), span.end - lead, span.kind, span.score)
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return _pairs(value, change, lambda _, one: _mapped(one, change))
+    if isinstance(value, list | tuple):
+        return [_mapped(one, change) for one in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _pairs(
+    value: dict[str, Any], new_key: Callable[[str], str], new_value: Callable[[str, Any], Any]
+) -> dict[str, Any]:
+    changed = {new_key(key): new_value(key, one) for key, one in value.items()}
+    if len(changed) != len(value):
+        raise ValueRefused("two keys of one object stand for the same value: give them different names")
+    return changed

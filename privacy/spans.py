@@ -1,7 +1,12 @@
 """Where personal values lie in a text, and which of two overlapping finds wins."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
+
+KIND: Final = re.compile(r"[A-Z][A-Z_]{0,38}")
+"""What a kind may be called: it is the first part of its placeholders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,8 @@ class Span:
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
             raise ValueError(f"a span needs 0 <= start < end, got [{self.start}, {self.end})")
+        if not KIND.fullmatch(self.kind):
+            raise ValueError(f"a kind is capitals and underscores, 39 at most, got {self.kind!r}")
 
 
 def resolve(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from privacy.sealer import KEY_BYTES, Sealer, new_key
+from privacy.vault import normalise
 from serving.errors import SettingsError
 
 REALM = "S"
@@ -84,7 +85,7 @@ class PostgresVault:
         self._sealer, self._tenant = Sealer(key), tenant
 
     def placeholder_for(self, kind: str, value: str) -> str:
-        mark = self._sealer.fingerprint(kind, value.casefold())
+        mark = self._sealer.fingerprint(kind, normalise(kind, value))
         values = {"tenant": self._tenant, "kind": kind, "fingerprint": mark}
         with self._pool.connection() as connection:
             found = connection.execute(_FIND, values).fetchone()

@@ -114,7 +114,5 @@ def _schema(name: str, description: str, parameters: type[BaseModel]) -> ToolSch
 def _untitled(value: Any) -> Any:
     """pydantic's titles repeat the field names and cost tokens; a property that is itself called title stays."""
     if isinstance(value, dict):
-        return {
-            key: _untitled(item) for key, item in value.items() if not (key == "title" and isinstance(item, str))
-        }
+        return {key: _untitled(item) for key, item in value.items() if not (key == "title" and isinstance(item, str))}
     return [_untitled(item) for item in value] if isinstance(value, list) else value

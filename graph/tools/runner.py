@@ -93,9 +93,7 @@ class ToolRunner:
             expires_at=expires.isoformat(),
         )
 
-    async def _performed(
-        self, tool: Tool, arguments: BaseModel, step_id: str, changed: tuple[str, ...]
-    ) -> ToolResult:
+    async def _performed(self, tool: Tool, arguments: BaseModel, step_id: str, changed: tuple[str, ...]) -> ToolResult:
         plain = _plain(arguments)
         key = _key(self._run_id, step_id, tool, plain)
         context = ToolContext(run_id=self._run_id, step_id=step_id, key=key)

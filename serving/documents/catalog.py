@@ -1,23 +1,19 @@
 """What the prompt says about a table: its name, columns and sample values, worked out once when it is stored."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from serving.documents.spreadsheet import Column, NotATable, identifier, read_columns, unique_names
+from serving.documents.spreadsheet import Column, identifier, unique_names
 
 _SAMPLES = 8
 _FEW_VALUES = 50
 _LONGEST_SAMPLE = 60
 
 
-def describe(text: str) -> dict[str, Any] | None:
-    """`TableInfo` without name and path, as JSON. None when the text is no table."""
-    try:
-        columns = read_columns(text)
-    except NotATable:
-        return None
+def describe(columns: Sequence[Column]) -> dict[str, Any]:
+    """`TableInfo` without name and path, as JSON."""
     return {
         "columns": [[column.name, column.type] for column in columns],
         "rows": len(columns[0].values),
@@ -34,7 +30,7 @@ def _samples(column: Column) -> list[str]:
 
 
 def table_names(paths: Iterable[str]) -> dict[str, str]:
-    """path -> SQL name: the file's name, with its folders where two files share one. The order of paths is no matter."""
+    """path -> SQL name: the file's name, with its folders where two files share one."""
     ordered = sorted(paths)
     short = {path: identifier(PurePosixPath(path).stem, "table") for path in ordered}
     shared = {name for name, times in Counter(short.values()).items() if times > 1}

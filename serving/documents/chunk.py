@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from serving.documents.document import StoredDocument
-from serving.documents.spreadsheet import Column, NotATable, read_columns
+from serving.documents.spreadsheet import Column
 from serving.documents.words import sentences
 
 _AIM = 1_000  # characters
@@ -25,9 +25,9 @@ class Chunk:
     text: str
 
 
-def chunks(document: StoredDocument) -> tuple[Chunk, ...]:
-    """At most 1,200 characters each. Of a table the first 200 rows, each value with its column's title."""
-    pieces = _table_pieces(document) if document.table else _section_pieces(document)
+def chunks(document: StoredDocument, columns: Sequence[Column] = ()) -> tuple[Chunk, ...]:
+    """At most 1,200 characters each. Of a table's `columns` the first 200 rows, each value with its column's title."""
+    pieces = _table_pieces(columns) if columns else _section_pieces(document)
     return tuple(Chunk(ordinal, heading, page, text) for ordinal, (heading, page, text) in enumerate(pieces))
 
 
@@ -37,14 +37,9 @@ def _section_pieces(document: StoredDocument) -> Iterator[tuple[str, int | None,
             yield section.heading, section.page, text
 
 
-def _table_pieces(document: StoredDocument) -> Iterator[tuple[str, int | None, str]]:
-    try:
-        columns = read_columns(document.body)
-    except NotATable:
-        yield from _section_pieces(document)
-        return
-    rows = len(columns[0].values)
-    text = "\n".join(_row(columns, at) for at in range(min(rows, _TABLE_ROWS)))
+def _table_pieces(columns: Sequence[Column]) -> Iterator[tuple[str, int | None, str]]:
+    rows = min(len(columns[0].values), _TABLE_ROWS)
+    text = "\n".join(_row(columns, at) for at in range(rows))
     for piece in cut(text or ", ".join(column.title for column in columns)):
         yield "", None, piece
 
@@ -61,13 +56,13 @@ def cut(text: str) -> Iterator[str]:
         return
     length = spans[-1][1] - spans[0][0]
     aim = length / math.ceil(length / _AIM)
-    header, start, end = "", *spans[0]
-    for first, last in spans[1:]:
-        if end - start >= aim or last - start + len(header) > _MOST:
-            yield header + text[start:end]
-            header, start = _header_above(text, first), first
+    head, (start, end) = "", spans[0]
+    for (first, last), row_head in zip(spans[1:], _table_heads(text, spans)[1:], strict=True):
+        if end - start >= aim or last - start + len(head) > _MOST:
+            yield head + text[start:end]
+            head, start = row_head, first
         end = last
-    yield header + text[start:end]
+    yield head + text[start:end]
 
 
 def _fitting(text: str, span: Span) -> Iterator[Span]:
@@ -81,13 +76,12 @@ def _fitting(text: str, span: Span) -> Iterator[Span]:
         yield start, end
 
 
-def _header_above(text: str, at: int) -> str:
-    """The header of the Markdown table that goes on at `at`, so that a later part of it still names its columns."""
-    if not text.startswith("|", at) or not text[:at].endswith("|\n"):
-        return ""
-    lines = text[:at].rstrip("\n").split("\n")
-    first = len(lines)
-    while first and lines[first - 1].startswith("|"):
-        first -= 1
-    head = "\n".join(lines[first : first + 2]) + "\n"
-    return head if len(head) <= _MOST // 4 else ""
+def _table_heads(text: str, spans: Sequence[Span]) -> list[str]:
+    """For each row of a Markdown table its first two lines, so that a part cut off still names its columns."""
+    heads: list[str] = []
+    table: list[Span] = []
+    for first, last in spans:
+        table = [*table[:2], (first, last)] if text.startswith("|", first) else []
+        head = text[table[0][0] : table[1][1]] + "\n" if len(table) == 3 else ""
+        heads.append(head if len(head) <= _MOST // 4 else "")
+    return heads

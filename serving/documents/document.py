@@ -94,7 +94,7 @@ def _titled(section: StoredSection) -> str:
 
 def _admit(name: str, text: object) -> None:
     if not isinstance(text, Redacted):
-        raise TypeError(f"a document's {name} must be Redacted, not {type(text).__name__}: run it through privacy.redact")
+        raise TypeError(f"a document's {name} is {type(text).__name__}, not Redacted: run it through privacy.redact")
     # A NUL ends a Postgres text early, a lone surrogate has no UTF-8: both are refused here, by name.
     if "\0" in text or not _encodes(text):
         raise ValueError(f"a document's {name} holds a NUL or a lone surrogate: clean it before it is stored")

@@ -16,10 +16,11 @@ _HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})\s*$")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _SILENT = frozenset({"script", "style", "noscript", "template", "svg"})
-_BLOCKS = frozenset(
-    """address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer form
-    header hr li main nav ol p pre section summary table tbody td tfoot th thead title tr ul""".split()
-)
+_BLOCK_TAGS = """
+address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer form header hr li
+main nav ol p pre section summary table tbody tfoot thead title ul
+"""
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
 _HYPHENATED = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
 
 

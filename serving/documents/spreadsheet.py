@@ -1,4 +1,4 @@
-"""A CSV text as columns: delimiter, header and types worked out from what is there, nothing lost and nothing guessed."""
+"""A CSV text as columns: delimiter, header and types worked out from what is there; nothing is lost."""
 
 import csv
 import re
@@ -15,14 +15,14 @@ _DELIMITERS = ",;\t|"
 _PROBE_ROWS = 50
 _DECIMAL_DIGITS = 18
 _NOTHING = frozenset({"", "-", "na", "n/a", "nan", "none", "null"})
-RESERVED = frozenset(
-    """all analyse analyze and any array as asc asymmetric both by case cast check collate column constraint create
-    default deferrable desc describe distinct do else end except false fetch for foreign from group having in initially
-    intersect into is join lambda lateral leading left like limit natural not null offset on only or order outer pivot
-    pivot_longer pivot_wider placing primary qualify references returning right row_number select semi show some
-    summarize symmetric table then to trailing true union unique unpivot using variadic when where window with
-    columns exclude""".split()
-)
+_KEYWORDS = """
+all analyse analyze and any array as asc asymmetric both by case cast check collate column columns constraint create
+default deferrable desc describe distinct do else end except exclude false fetch for foreign from group having in
+initially intersect into is join lambda lateral leading left like limit natural not null offset on only or order outer
+pivot pivot_longer pivot_wider placing primary qualify references returning right row_number select semi show some
+summarize symmetric table then to trailing true union unique unpivot using variadic when where window with
+"""
+RESERVED = frozenset(_KEYWORDS.split())
 
 
 class NotATable(ValueError):
@@ -109,7 +109,8 @@ def _records(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[list
 def _fit(text: str, delimiter: str) -> tuple[float, int]:
     """How regularly the delimiter cuts the first rows: share of rows as wide as most, then that width."""
     try:
-        widths = Counter(len(row) for row in islice(_records(text[:100_000], delimiter, csv.QUOTE_MINIMAL), _PROBE_ROWS))
+        probe = islice(_records(text[:100_000], delimiter, csv.QUOTE_MINIMAL), _PROBE_ROWS)
+        widths = Counter(map(len, probe))
     except csv.Error:
         return 0.0, 0
     width, times = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))

@@ -7,17 +7,20 @@ from functools import lru_cache
 _TOKEN = re.compile(r"\[[A-Z][A-Z0-9_]*_\d+\]|\d+(?:[.,]\d+)+(?![\w-])|[^\W_]+(?:[-_][^\W_]+)*")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _SUFFIXES = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ied", "y"), ("ed", ""), ("es", "e"), ("s", ""))
-_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:[A-Za-z]|e\.g|i\.e|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|vs|etc|approx|ca|cf|Fig|Inc|Ltd|Co)$")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:[A-Za-z]|[ei]\.[ge]|Mrs?|Ms|Dr|Prof|No|Nr|vs|etc|approx|ca|cf|Fig|Inc|Ltd|Co)$"
+)
 _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n")
 _STANDS_ALONE = re.compile(r"[ \t]*(?:[-*+•|>#]|\d+[.)]\s|```|\n|\Z)")
 _WRAPPED_AT = 40
 
-STOP_WORDS = frozenset(
-    """a about after all also an and any are as at be been before being but by can could did do does for from had has
-    have he her his how i if in into is it its just me more most my no nor not of on only or other our out over please
-    s she should so some such t tell than that the their them then there these they this those to under up us was we were
-    what when where which while who whom whose why will with would you your""".split()
-)
+_SAY_NOTHING = """
+a about after all also an and any are as at be been before being but by can could did do does for from had has have he
+her his how i if in into is it its just me more most my no nor not of on only or other our out over please s she should
+so some such t tell than that the their them then there these they this those to under up us was we were what when where
+which while who whom whose why will with would you your
+"""
+STOP_WORDS = frozenset(_SAY_NOTHING.split())
 
 
 def words(text: str) -> list[str]:

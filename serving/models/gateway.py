@@ -41,7 +41,7 @@ class Gateway:
         self._secret, self._tenant = secret, tenant
         self._router: Any = None
         self._opening = asyncio.Lock()
-        self._refusals: dict[str, ModelRefused] = {}
+        self._refusals: dict[str, str] = {}
 
     async def open(self) -> None:
         """Imports LiteLLM in a thread and builds the Router, once. A worker may do it early; `complete` does it too."""
@@ -137,12 +137,13 @@ class Gateway:
 
     def _fault(self, alias: str, error: Exception) -> TriremeError:
         if type(error).__name__.startswith("RouterRateLimitError"):
-            resting = ModelUnavailable(f"{alias}: all its deployments rest after failures; try again in a minute")
-            return self._refusals.get(alias, resting)
+            if refused := self._refusals.get(alias):
+                return ModelRefused(refused)
+            return ModelUnavailable(f"{alias}: all its deployments rest after failures; try again in a minute")
         failed = self._routes.by_id(str(getattr(error, "failed_deployment_id", ""))) or self._routes.behind(alias)[0]
         fault = translated(error, failed)
         if isinstance(fault, ModelRefused):
-            self._refusals[alias] = fault
+            self._refusals[alias] = str(fault)
         return fault
 
     def _usage(self, alias: str, reply: RawReply, call: ModelCall) -> Usage:

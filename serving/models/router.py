@@ -2,11 +2,16 @@
 
 import logging
 import os
+from copy import deepcopy
 from typing import Any, Final
 
 from serving.models.routes import Deployment, Routes
 
-_LOGGERS: Final = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
+# LiteLLM's error lines quote the provider, which quotes the prompt; openai's debug lines hold the whole request.
+_LOGGERS: Final = {
+    **dict.fromkeys(("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"), logging.CRITICAL + 1),
+    **dict.fromkeys(("openai", "httpx", "httpcore"), logging.WARNING),
+}
 # Claude caches only up to a marked message: the shared head, and the newest history before the role's instruction.
 _CACHE_POINTS: Final = ({"location": "message", "role": "system"}, {"location": "message", "index": -2})
 
@@ -20,19 +25,16 @@ def import_litellm() -> None:
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.redact_messages_in_exceptions = True
-    for name in _LOGGERS:
-        # Its error lines quote the provider, and the provider quotes the prompt; our own errors say what matters.
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name, level in _LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def new_router(routes: Routes, cache_salt: str) -> Any:
     """`cache_salt`: hex, for the deployments that take one. `Any`: LiteLLM's own types don't hold under strict."""
     from litellm.router import Router
 
-    settings = dict(routes.router_settings)
-    if len(routes.deployments) == 1:
-        # Resting the only deployment would hide its own error behind "no deployments available".
-        settings.setdefault("disable_cooldowns", True)
+    # A copy, for the Router writes into what it is given; and without empty lists, which it takes for a default.
+    settings = {name: deepcopy(value) for name, value in routes.router_settings.items() if value != []}
     if routes.affinity:
         settings["optional_pre_call_checks"] = ["session_affinity"]
     return Router(model_list=[_entry(deployment, cache_salt) for deployment in routes.deployments], **settings)
@@ -46,7 +48,7 @@ async def close_router(router: Any) -> None:
 
 
 def _entry(deployment: Deployment, cache_salt: str) -> dict[str, Any]:
-    params = {"drop_params": True, **deployment.params}
+    params = {"drop_params": True, **deepcopy(dict(deployment.params))}
     # A call's own header would replace `extra_headers`; LiteLLM merges `headers` with it.
     params["headers"] = {**params.pop("headers", {}), **params.pop("extra_headers", {})}
     if "claude" in deployment.model:

@@ -13,7 +13,7 @@ with owned as (
     select run_id from runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running' for share
 )
 insert into approvals (approval_id, run_id, kind, request, digest, expires_at)
-select %(id)s, run_id, %(kind)s, %(request)s, %(digest)s, %(expires_at)s from owned
+select %(id)s, run_id, %(kind)s, %(request)s::jsonb, %(digest)s, %(expires_at)s::timestamptz from owned
 on conflict (run_id, approval_id) do update set kind = approvals.kind
 returning digest, decision, expires_at, expires_at <= clock_timestamp() as expired
 """
@@ -62,18 +62,16 @@ class PostgresApprovals:
 
 
 class MemoryApprovals:
-    """For Studio: the person's answer comes back through LangGraph's own resume, so nothing is kept, nothing expires."""
+    """For Studio: the answer comes back through LangGraph's own resume, so nothing is kept and nothing expires."""
 
     async def request(self, request: ApprovalRequest) -> ApprovalDecision | None:
         return None
 
 
-async def decide(
-    connection: Connection, run_id: str, approval_id: str, decision: ApprovalDecision
-) -> ApprovalRequest:
+async def decide(connection: Connection, run_id: str, approval_id: str, decision: ApprovalDecision) -> ApprovalRequest:
     """Takes a person's decision inside the caller's transaction; returns what had been asked.
 
-    Raises NotFound, Conflict (`approval_already_decided`, `approval_expired`), BadRequest for an edit without arguments.
+    Raises NotFound, Conflict (approval_already_decided, approval_expired), BadRequest for an edit without arguments.
     """
     if decision.type == "edit" and decision.arguments is None:
         raise BadRequest("an edit needs the arguments to use instead", "send them under `arguments`")
@@ -92,8 +90,30 @@ async def decide(
 async def _why_not(connection: Connection, run_id: str, approval_id: str) -> NotFound | Conflict:
     row = await (await connection.execute(_WHY_NOT, (run_id, approval_id))).fetchone()
     if row is None:
-        return NotFound(f"run {run_id} has no approval {approval_id}", "trireme status RUN lists those that are open")
+        return NotFound(f"run {run_id} has no approval {approval_id}", "look at the run to see which are open")
     if row["decided"]:
         return Conflict("this approval is already decided", "a decision is final", code="approval_already_decided")
     when = f"{row['expires_at']:%Y-%m-%d %H:%M} UTC"
     return Conflict(f"this approval expired at {when}", "start the run again", code="approval_expired")
+
+
+_WAITING: LiteralString = """
+select request from approvals where run_id = %s and decision is null order by created_at, approval_id
+"""
+_DECISIONS: LiteralString = """
+select approval_id, decision from approvals where run_id = %s and decision is not null
+"""
+
+
+async def waiting(pool: Pool, run_id: str) -> list[ApprovalRequest]:
+    """What a run's people are asked and have not answered, oldest first."""
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_WAITING, (run_id,))).fetchall()
+    return [ApprovalRequest.model_validate(row["request"]) for row in rows]
+
+
+async def decisions(pool: Pool, run_id: str) -> dict[str, dict[str, Any]]:
+    """Approval id -> decision, of those taken."""
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_DECISIONS, (run_id,))).fetchall()
+    return {row["approval_id"]: row["decision"] for row in rows}

@@ -34,7 +34,7 @@ returning effects.key
 
 
 class PostgresLedger:
-    """One attempt's view of its run's effects; every statement is refused (FenceLost) once a newer attempt owns the run."""
+    """One attempt's view of its run's effects; each statement raises FenceLost once a newer attempt owns the run."""
 
     def __init__(self, pool: Pool, run_id: str, fence: int) -> None:
         self._pool, self._run_id, self._fence = pool, run_id, fence

@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from graph.bounds import Bounds
 from graph.state import Channel
-from serving.errors import BadRequest, TooLarge
+from serving.runs.limits import check_goal
 
-LONGEST_GOAL = 32_000
 _NAME = re.compile(r"^[a-zA-Z0-9._-]{1,100}$")
 
 
@@ -34,15 +33,8 @@ class RunRequest(BaseModel):
         return name
 
     def checked(self) -> "RunRequest":
-        """Raises BadRequest for an empty goal, TooLarge for one over LONGEST_GOAL characters."""
-        if not self.goal.strip():
-            raise BadRequest("the goal is empty", "say what you want to know or have done", "goal_empty")
-        if len(self.goal) > LONGEST_GOAL:
-            raise TooLarge(
-                f"the goal has {len(self.goal)} characters, at most {LONGEST_GOAL} are taken",
-                "put long material into a document folder and refer to it",
-                "goal_too_long",
-            )
+        """Raises BadRequest for an empty goal, TooLarge for one that is too long."""
+        check_goal(self.goal)
         return self
 
     def digest(self) -> str:

@@ -116,7 +116,9 @@ def _is_title(line: str) -> bool:
 
 
 def _row(line: str, reader: _Reader) -> Iterator[Unit]:
-    cells = [_MARKS.sub("", cell).strip() for cell in line.strip().strip("|").split("|")]
+    # Markdown closes its rows on both sides; without that a leading bar is an empty first cell.
+    inner = line[1:-1] if line.startswith("|") and line.endswith("|") else line
+    cells = [_MARKS.sub("", cell).strip() for cell in inner.split("|")]
     if not reader.header:
         reader.header = cells
         return

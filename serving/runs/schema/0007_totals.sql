@@ -22,6 +22,7 @@ create table run_totals (
 create function count_model_call() returns trigger language plpgsql as $$
 begin
     insert into model_totals as totals
+        (model, shard, calls, input_tokens, output_tokens, cached_tokens, cost_usd, seconds)
     values (
         coalesce(new.body->>'model', 'unknown'),
         pg_backend_pid() % 32,
@@ -44,7 +45,7 @@ end $$;
 
 create function count_run() returns trigger language plpgsql as $$
 begin
-    insert into run_totals as totals
+    insert into run_totals as totals (status, shard, runs)
     values (coalesce(new.body->>'status', 'unknown'), pg_backend_pid() % 32, 1)
     on conflict (status, shard) do update set runs = totals.runs + 1;
     return null;

@@ -1,0 +1,110 @@
+"""A run as a person watches it: the plan as it grows, each tool call with its time, the verdict, the answer, one last line."""
+
+import asyncio
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.text import Text
+
+from serving.cli.client import Client
+from serving.cli.lines import line_of
+from serving.cli.private import Private
+
+OFFLINE_LABEL = "offline (extractive stand-in, no language model: set a key or OPENAI_BASE_URL for a real one)"
+_PAUSED = "interrupted"
+
+
+class Follower:
+    """Prints to stdout; with `quiet` it only follows."""
+
+    def __init__(self, private: Private, *, quiet: bool = False) -> None:
+        self._private, self._quiet = private, quiet
+        self._console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._seen = 0
+
+    async def until_pause(self, client: Client, run_id: str) -> str:
+        """Follows until the run has ended or waits for a person; returns its status."""
+        async for event in client.events(run_id, self._seen):
+            self._seen = event["seq"]
+            self._show(event)
+            if event["kind"] == "run_interrupted":
+                status = (await client.get(f"/runs/{run_id}"))["status"]
+                if status == _PAUSED:
+                    return _PAUSED
+            if event["kind"] == "run_finished":
+                return str(event["status"])
+        return "unknown"
+
+    def finish(self, view: dict[str, Any], result: dict[str, Any]) -> None:
+        """The answer with its sources, or what went wrong, and the line that sums the run up."""
+        if view["answer"]:
+            self._answer(view)
+        if view["error"]:
+            self._console.print(Text(f"\n{view['error']['code']}: {view['error']['message']}", style="red"))
+        if view["status"] == _PAUSED:
+            names = ", ".join(approval["name"] for approval in view["approvals"])
+            hint = f"trireme approve {view['run_id']} (or --reject)"
+            self._console.print(f"\nwaits for a person: {names}. Look: trireme plan {view['run_id']}; then {hint}")
+        self._console.print(Text(last_line(result), style="dim"))
+
+    def _show(self, event: dict[str, Any]) -> None:
+        line = line_of(self._private.restore_json(event))
+        if line and not self._quiet:
+            self._console.print(line)
+
+    def _answer(self, view: dict[str, Any]) -> None:
+        offline = view["model"] == "offline"
+        self._console.print(Text(f"\nAnswer{' by ' + OFFLINE_LABEL if offline else ''}", style="bold"))
+        text = view["answer"]
+        # Markdown would take [1] and placeholders for links where nothing is a terminal.
+        self._console.print(Markdown(text) if self._console.is_terminal else Text(text))
+        if view["partial"]:
+            self._console.print(Text(f"partial: {view['note']}", style="yellow"))
+        for source in view["sources"]:
+            self._console.print(Text(f"  [{source['number']}] {place_of(source)}", style="cyan"))
+
+
+def place_of(source: dict[str, Any]) -> str:
+    page = f", page {source['page']}" if source["page"] else ""
+    heading = f" ({source['heading']})" if source["heading"] else ""
+    return f"{source['path']}{page}{heading}"
+
+
+def last_line(result: dict[str, Any]) -> str:
+    usage = result["usage"]
+    redactions = ", ".join(f"{kind} {count}" for kind, count in result["redactions"].items()) or "none"
+    parts = (
+        f"model {result['model'] or 'none'}",
+        f"tokens {usage['input_tokens']:,} in {usage['output_tokens']:,} out",
+        f"cached {result['cached_share']:.0%}",
+        f"cost ${result['cost_usd']:.4f}",
+        f"redactions {redactions}",
+        f"{result['duration_s']:.1f} s",
+        f"more: trireme logs {result['run_id']}",
+    )
+    return "\n" + " | ".join(parts)
+
+
+async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> bool:
+    """Asks about each open approval at the terminal. False when the person leaves it open."""
+    from serving.cli.decisions import send_decision
+
+    for approval in view["approvals"]:
+        print(f"\n{approval['description']}")
+        for name, value in approval["arguments"].items():
+            print(f"  {name}: {value}")
+        answer = (await asyncio.to_thread(_read, "approve? [y]es, [n]o, [l]ater: ")).strip().lower()
+        if answer not in ("y", "yes", "n", "no"):
+            return False
+        decision = "approve" if answer.startswith("y") else "reject"
+        await send_decision(client, private, view["run_id"], approval, decision)
+    return True
+
+
+def _read(prompt: str) -> str:
+    try:
+        return input(prompt)
+    except EOFError:
+        return "later"

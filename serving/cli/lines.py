@@ -1,0 +1,87 @@
+"""One line of text for one event of the log; None for events that a person needn't see."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.text import Text
+
+Event = dict[str, Any]
+_WIDTH = 160
+
+
+def line_of(event: Event) -> Text | None:
+    show = _LINES.get(event["kind"])
+    if show is None:
+        return None
+    label, text, style = show(event)
+    return Text.assemble((f"{label:<9}", style), " ", _cut(text))
+
+
+def _cut(text: str) -> str:
+    flat = " ".join(text.split()) if "\n" not in text else text
+    return flat if len(flat) <= _WIDTH or "\n" in flat else flat[: _WIDTH - 1] + "…"
+
+
+def _plan(event: Event) -> tuple[str, str, str]:
+    lines = []
+    for step in event["plan"]["steps"]:
+        after = f" after {', '.join(step['depends_on'])}" if step["depends_on"] else ""
+        tools = f"  [{', '.join(step['tools'])}]" if step["tools"] else ""
+        lines.append(f"{step['id']} {step['goal']}{after}{tools}")
+    return "plan", ("\n" + " " * 10).join(lines), "bold"
+
+
+def _tool(event: Event) -> tuple[str, str, str]:
+    what = "" if event["ok"] else "  " + event["content"][:100]
+    sources = f"  {len(event['sources'])} sources" if event["sources"] else ""
+    return event["step_id"], f"{event['tool']}  {event['duration_ms']:.0f} ms{sources}{what}", "cyan"
+
+
+def _started(event: Event) -> tuple[str, str, str]:
+    arguments = ", ".join(str(value) for value in event["arguments"].values())
+    return event["step_id"], f"{event['tool']}: {arguments}", "dim"
+
+
+def _step(event: Event) -> tuple[str, str, str]:
+    outcome = event["outcome"]
+    style = "green" if outcome["status"] == "done" else "yellow"
+    return outcome["step_id"], f"{outcome['status']}: {outcome['finding']}", style
+
+
+def _verdict(event: Event) -> tuple[str, str, str]:
+    verdict = event["verdict"]
+    reasons = "; ".join(verdict["reasons"])
+    return "critic", verdict["decision"] + (f": {reasons}" if reasons else ""), "bold magenta"
+
+
+def _claimed(event: Event) -> tuple[str, str, str]:
+    again = f", attempt {event['attempt']}" if event["attempt"] > 1 else ""
+    return "worker", f"{event['worker']}{again}", "dim"
+
+
+def _approval(event: Event) -> tuple[str, str, str]:
+    return "approval", f"{event['description']} ({event['approval_id']})", "bold yellow"
+
+
+def _finished(event: Event) -> tuple[str, str, str]:
+    why = f": {event['code']}: {event['message']}" if event["code"] else ""
+    return "run", event["status"] + why, "bold green" if event["status"] == "success" else "bold red"
+
+
+_LINES: dict[str, Callable[[Event], tuple[str, str, str]]] = {
+    "run_claimed": _claimed,
+    "memory_recalled": lambda event: ("memory", "; ".join(event["items"]) or "nothing remembered", "dim"),
+    "plan_proposed": _plan,
+    "plan_edited": _plan,
+    "tool_started": _started,
+    "tool_finished": _tool,
+    "step_finished": _step,
+    "verdict_given": _verdict,
+    "approval_requested": _approval,
+    "approval_decided": lambda event: ("approval", f"{event['decision']} by {event['by']}", "yellow"),
+    "bound_reached": lambda event: ("bound", f"{event['bound']}: {event['used']:g} of {event['limit']:g}", "yellow"),
+    "memory_proposed": lambda event: ("memory", "remembers: " + "; ".join(event["items"]), "dim"),
+    "noted": lambda event: ("note", f"{event['code']}: {event['message']}", "yellow"),
+    "cancel_requested": lambda event: ("cancel", f"asked for by {event['by']}", "yellow"),
+    "run_finished": _finished,
+}

@@ -1,0 +1,90 @@
+"""The command line's privacy half: one vault per home, so that the same value has the same placeholder in every run."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from privacy.client import PrivateSession
+from privacy.detect import Detector
+from privacy.redact import Redactor
+from privacy.stream import StreamRestorer
+from privacy.vault import FileVault
+from serving.documents.document import ParsedDocument
+from serving.errors import SettingsError
+from serving.settings import Settings
+
+_PARSER_VERSION = "1"
+
+
+class Private:
+    def __init__(self, redactor: Redactor, salt: str) -> None:
+        self._redactor = redactor
+        self._session = PrivateSession(redactor)
+        self._salt = salt
+
+    def redact(self, text: str) -> str:
+        """What may leave this process; counts what it replaced."""
+        return str(self._session.outgoing(text))
+
+    def redact_json(self, value: Any) -> Any:
+        return self._session.outgoing(value)
+
+    def restore(self, text: str) -> str:
+        return self._redactor.restore(text)
+
+    def restore_json(self, value: Any) -> Any:
+        return self._session.incoming(value)
+
+    def restorer(self) -> StreamRestorer:
+        return self._session.restorer()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Distinct values replaced in what was sent, by kind."""
+        return self._session.counts
+
+    def document(self, document: ParsedDocument) -> dict[str, Any]:
+        """The document as it is sent: parsed, with every text redacted."""
+        sections = [
+            {"heading": self.redact(part.heading), "page": part.page, "text": self.redact(part.text)}
+            for part in document.sections
+        ]
+        return {
+            "path": self.redact(document.path),
+            "media_type": document.media_type,
+            "digest": self.digest(document),
+            "table": document.table,
+            "sections": sections,
+        }
+
+    def digest(self, document: ParsedDocument) -> str:
+        """Changes with the file, with the names to redact and with the vault, since placeholders are the vault's."""
+        return hashlib.sha256(f"{self._salt}\0{document.digest}".encode()).hexdigest()
+
+    def collection(self, folder: Path) -> str:
+        """A name for a folder that says nothing about it."""
+        return "docs-" + hashlib.sha256(f"{self._salt}\0{folder}".encode()).hexdigest()[:16]
+
+
+@contextmanager
+def open_private(settings: Settings) -> Iterator[Private]:
+    """Raises VaultError when the vault can't be read or written: then nothing is sent."""
+    known = _known_names(settings.known_names)
+    vault = FileVault(settings.home / "vault.db")
+    try:
+        names = "\n".join(sorted(known))
+        salt = hashlib.sha256(f"{_PARSER_VERSION}\0{names}\0{vault.identity}".encode()).hexdigest()
+        yield Private(Redactor(Detector(known), vault), salt)
+    finally:
+        vault.close()
+
+
+def _known_names(file: Path | None) -> tuple[str, ...]:
+    if file is None:
+        return ()
+    try:
+        return tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"TRIREME_KNOWN_NAMES: {file} can't be read", "one name a line, UTF-8") from error

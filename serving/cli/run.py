@@ -1,0 +1,148 @@
+"""`trireme run`: redact, send, follow, restore. What leaves this process is placeholders."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from serving.cli.client import Client
+from serving.cli.follow import Follower, ask_person
+from serving.cli.private import Private, open_private
+from serving.cli.session import connected
+from serving.documents.document import ParsedDocument, Skipped
+from serving.runs.limits import check_goal
+from serving.settings import Settings, load_settings
+
+_BATCH_CHARACTERS = 400_000
+WAITS_FOR_A_PERSON = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    goal: str
+    docs: Path | None = None
+    json: bool = False
+    thread: str | None = None
+    review_plan: bool = False
+    model: str | None = None
+    bounds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What --docs gave: documents by path, and the files that were skipped with the reason."""
+
+    collection: str
+    documents: tuple[ParsedDocument, ...]
+    skipped: tuple[Skipped, ...]
+
+
+async def run_goal(command: RunCommand) -> int:
+    """Exit code 0: answered; 1: the run failed; 2: bad input; 3: it waits for a person."""
+    check_goal(command.goal)
+    settings = load_settings()
+    with open_private(settings) as private:
+        folder = read_docs(command.docs, private)
+        for skipped in folder.skipped if folder else ():
+            _note(command, f"skipped {skipped.path}: {skipped.reason}")
+        async with _served(settings, command) as client:
+            collection = await send_folder(client, private, folder) if folder else ""
+            started = await client.post("/runs", _request(command, private, collection))
+            return await _follow(client, command, private, started)
+
+
+@asynccontextmanager
+async def _served(settings: Settings, command: RunCommand) -> AsyncIterator[Client]:
+    _note(command, "starting" if not settings.url else f"using {settings.url}")
+    async with connected(settings, worker=True) as client:
+        yield client
+
+
+def read_docs(root: Path | None, private: Private) -> Folder | None:
+    if root is None:
+        return None
+    from serving.documents.parse import read_folder
+
+    found = list(read_folder(root))
+    documents = tuple(entry for entry in found if isinstance(entry, ParsedDocument))
+    skipped = tuple(entry for entry in found if isinstance(entry, Skipped))
+    return Folder(private.collection(root.resolve()), documents, skipped)
+
+
+async def send_folder(client: Client, private: Private, folder: Folder) -> str:
+    """Sends what the server doesn't have yet, redacted, in batches; returns the collection's name."""
+    paths = {private.redact(each.path): each for each in folder.documents}
+    digests = {path: private.digest(each) for path, each in paths.items()}
+    route = f"/collections/{folder.collection}"
+    missing = (await client.post(f"{route}/missing", {"digests": digests}))["missing"]
+    for batch in _batches([paths[path] for path in missing]):
+        documents = await asyncio.to_thread(lambda batch=batch: [private.document(each) for each in batch])
+        await client.put(f"{route}/documents", {"documents": documents})
+    await client.post(f"{route}/prune", {"paths": list(paths)})
+    return folder.collection
+
+
+def _batches(documents: Sequence[ParsedDocument]) -> list[list[ParsedDocument]]:
+    batches: list[list[ParsedDocument]] = []
+    size = _BATCH_CHARACTERS
+    for each in documents:
+        length = sum(len(section.text) for section in each.sections)
+        if size + length > _BATCH_CHARACTERS:
+            batches.append([])
+            size = 0
+        batches[-1].append(each)
+        size += length
+    return batches
+
+
+def _request(command: RunCommand, private: Private, collection: str) -> dict[str, Any]:
+    return {
+        "goal": private.redact(command.goal),
+        "collection": collection,
+        "channel": "api" if command.json else "cli",
+        "thread_id": command.thread,
+        "review_plan": command.review_plan,
+        "model": command.model,
+        "bounds": command.bounds,
+    }
+
+
+async def _follow(client: Client, command: RunCommand, private: Private, run: dict[str, Any]) -> int:
+    run_id = run["run_id"]
+    follower = Follower(private, quiet=command.json)
+    try:
+        while True:
+            status = await follower.until_pause(client, run_id)
+            view = private.restore_json(await client.get(f"/runs/{run_id}"))
+            if status != "interrupted":
+                break
+            if command.json or not sys.stdin.isatty() or not await ask_person(client, private, view):
+                break
+    except asyncio.CancelledError:
+        _note(command, f"\nthe run is kept and goes on with the next trireme up or trireme resume: trireme logs {run_id}")
+        raise
+    result = summary(view, private)
+    if command.json:
+        print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+    else:
+        follower.finish(view, result)
+    return {"success": 0, "interrupted": WAITS_FOR_A_PERSON}.get(view["status"], 1)
+
+
+def summary(view: dict[str, Any], private: Private) -> dict[str, Any]:
+    """The object that --json prints."""
+    keys = ("run_id", "thread_id", "status", "answer", "sources", "plan", "usage", "cost_usd", "cached_share")
+    extra = {key: view[key] for key in ("partial", "note", "error", "approvals") if view.get(key)}
+    rest = {"redactions": private.counts, "model": view["model"], "duration_s": view["duration_s"]}
+    return {key: view[key] for key in keys} | rest | extra
+
+
+def _note(command: RunCommand, text: str) -> None:
+    if not command.json or text.startswith("skipped"):
+        print(text, file=sys.stderr, flush=True)
+

@@ -1,0 +1,165 @@
+"""Commands about one run: status, logs, plan, approve, resume, cancel. All are clients of the durable backend."""
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from serving.cli.client import Client
+from serving.cli.decisions import send_decision
+from serving.cli.follow import Follower, last_line, place_of
+from serving.cli.lines import line_of
+from serving.cli.private import Private, open_private
+from serving.cli.session import connected
+from serving.errors import BadRequest, Conflict
+from serving.settings import load_settings
+
+
+@asynccontextmanager
+async def _open(*, worker: bool = False) -> AsyncIterator[tuple[Client, Private]]:
+    settings = load_settings()
+    with open_private(settings) as private:
+        async with connected(settings, worker=worker) as client:
+            yield client, private
+
+
+async def show_status(run_id: str | None, json: bool) -> int:
+    async with _open() as (client, private):
+        if run_id is None:
+            return _list(private.restore_json(await client.get("/runs")), json)
+        view = private.restore_json(await client.get(f"/runs/{run_id}"))
+    if json:
+        print(orjson.dumps(view, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    print(f"{view['run_id']}  {view['status']} ({view['phase']})\n{view['goal']}\n")
+    for step in view["steps"]:
+        print(f"{step['step_id']}  {step['status']}: {step['finding']}")
+    if view["answer"]:
+        print(f"\n{view['answer']}")
+    for source in view["sources"]:
+        print(f"  [{source['number']}] {place_of(source)}")
+    if view["error"]:
+        print(f"\n{view['error']['code']}: {view['error']['message']}")
+    print(last_line({**view, "redactions": private.counts}))
+    return 0
+
+
+async def show_logs(run_id: str, follow: bool, json: bool) -> int:
+    async with _open(worker=follow) as (client, private):
+        last = (await client.get(f"/runs/{run_id}"))["last_seq"]
+        async for event in client.events(run_id):
+            shown = private.restore_json(event)
+            if json:
+                print(orjson.dumps(shown).decode(), flush=True)
+            elif line := line_of(shown):
+                print(f"{event['at'][11:23]} {event['seq']:>4}  {line.plain}", flush=True)
+            if not follow and event["seq"] >= last:
+                break
+    return 0
+
+
+async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
+    async with _open(worker=edit) as (client, private):
+        view = private.restore_json(await client.get(f"/runs/{run_id}"))
+        if view["plan"] is None:
+            raise Conflict(f"run {run_id} has no plan yet: it is {view['status']}", "wait, or see trireme logs")
+        text = yaml.safe_dump(view["plan"], sort_keys=False, allow_unicode=True)
+        if not edit:
+            print(text, end="")
+            return 0
+        approval = next((each for each in view["approvals"] if each["approval_kind"] == "plan"), None)
+        if approval is None:
+            raise Conflict(f"the plan of run {run_id} waits for no approval", "start the run with --review-plan")
+        edited = await asyncio.to_thread(_edited, text, file)
+        await send_decision(client, private, run_id, approval, "edit", arguments=private.redact_json(edited))
+        return await _watch(client, private, run_id)
+
+
+async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str) -> int:
+    async with _open(worker=True) as (client, private):
+        view = private.restore_json(await client.get(f"/runs/{run_id}"))
+        approval = _chosen(view, approval_id)
+        await send_decision(client, private, run_id, approval, "reject" if reject else "approve", reason=reason)
+        return await _watch(client, private, run_id)
+
+
+async def resume_run(run_id: str) -> int:
+    async with _open(worker=True) as (client, private):
+        if (await client.get(f"/runs/{run_id}"))["status"] not in ("pending", "running"):
+            await client.post(f"/runs/{run_id}/resume")
+        return await _watch(client, private, run_id)
+
+
+async def cancel_run(run_id: str) -> int:
+    async with _open() as (client, _):
+        view = await client.post(f"/runs/{run_id}/cancel")
+    print("cancelled" if view["status"] == "cancelled" else "asked to stop")
+    return 0
+
+
+async def _watch(client: Client, private: Private, run_id: str) -> int:
+    follower = Follower(private)
+    status = await follower.until_pause(client, run_id)
+    view = private.restore_json(await client.get(f"/runs/{run_id}"))
+    follower.finish(view, {**view, "redactions": private.counts})
+    return {"success": 0, "interrupted": 3}.get(status, 1)
+
+
+def _chosen(view: dict[str, Any], approval_id: str | None) -> dict[str, Any]:
+    waiting = {each["approval_id"]: each for each in view["approvals"]}
+    if approval_id is None and len(waiting) == 1:
+        return dict(next(iter(waiting.values())))
+    if approval_id in waiting:
+        return dict(waiting[approval_id])
+    if not waiting:
+        raise Conflict(f"run {view['run_id']} waits for no decision: it is {view['status']}")
+    raise BadRequest(f"run {view['run_id']} waits for {len(waiting)} decisions", f"--id {' or --id '.join(waiting)}")
+
+
+def _edited(text: str, file: Path | None) -> dict[str, Any]:
+    changed = _read(file) if file else _in_editor(text)
+    try:
+        value = yaml.safe_load(changed)
+    except yaml.YAMLError as error:
+        raise BadRequest(f"the plan is no YAML: {str(error).splitlines()[0]}", "the run still waits; try again") from None
+    if not isinstance(value, dict):
+        raise BadRequest("the plan must be a mapping with `steps`", "the run still waits; try again")
+    return value
+
+
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{file} can't be read: {error}", "the run still waits") from None
+
+
+def _in_editor(text: str) -> str:
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.NamedTemporaryFile("w+", suffix=".yaml", encoding="utf-8") as draft:
+        draft.write(text)
+        draft.flush()
+        if subprocess.run([*editor, draft.name], check=False).returncode:
+            raise BadRequest(f"{editor[0]} ended with an error", "the run still waits; set EDITOR")
+        return Path(draft.name).read_text("utf-8")
+
+
+def _list(rows: list[dict[str, Any]], json: bool) -> int:
+    if json:
+        print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    for row in rows:
+        goal = " ".join(row["goal"].split())
+        print(f"{row['run_id']}  {row['status']:<11} {row['created_at'][:19]}  {goal[:80]}")
+    if not rows:
+        print('no runs yet: trireme run "..." --docs DIR')
+    return 0

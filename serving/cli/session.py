@@ -1,0 +1,30 @@
+"""A command's connection to a server: the one that runs already, or one started for as long as the command takes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from serving.cli.client import Client
+from serving.settings import Settings
+from serving.stack import Stack
+
+
+@asynccontextmanager
+async def connected(settings: Settings, *, worker: bool) -> AsyncIterator[Client]:
+    """TRIREME_URL, else the stack of this home, else a stack of our own that is stopped at the end."""
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    if settings.url:
+        async with Client(settings.server_url, key) as client:
+            yield client
+        return
+    stack = Stack(settings)
+    if other := stack.running():
+        stack.borrow()
+        async with Client(other.url, key) as client:
+            yield client
+        return
+    url = await stack.start(0, worker=worker)
+    try:
+        async with Client(url, key) as client:
+            yield client
+    finally:
+        await stack.stop(patient=True)

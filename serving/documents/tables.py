@@ -1,0 +1,89 @@
+"""A run's CSV files as SQL tables. Implements graph.ports.Tables."""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from graph.ports import TableResult
+from serving.documents.catalog import table_names
+from serving.documents.database import Database, Table
+from serving.documents.spreadsheet import read_columns
+from serving.documents.store import DocumentStore
+
+_ROWS = 200
+_SECONDS = 5.0
+
+_VERSIONS = """
+select path, digest from documents join collections using (collection_id)
+where tenant = %s and name = %s and table_info is not null order by path collate "C"
+"""
+
+_BODIES = """
+select path, body from documents join collections using (collection_id)
+where tenant = %s and name = %s and path = any(%s) order by path collate "C"
+"""
+
+Versions = tuple[tuple[str, str], ...]
+
+
+class Databases:
+    """Loaded collections, shared by the runs of a process; the one unused for longest goes first."""
+
+    def __init__(self, capacity: int = 4) -> None:
+        self._capacity = capacity
+        self._loaded: OrderedDict[tuple[str, str], tuple[Versions, Database]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, str], versions: Versions) -> Database | None:
+        """The database of (tenant, collection) if it holds exactly these (path, digest) pairs."""
+        with self._lock:
+            held = self._loaded.get(key)
+            if held is None or held[0] != versions:
+                return None
+            self._loaded.move_to_end(key)
+            return held[1]
+
+    def load(self, key: tuple[str, str], versions: Versions, bodies: Mapping[str, str]) -> Database:
+        """Reads the CSV texts {path: text} and keeps the result. Takes seconds for megabytes: call it in a thread."""
+        names = table_names(bodies)
+        database = Database([Table(names[path], path, read_columns(body)) for path, body in bodies.items()])
+        with self._lock:
+            self._loaded[key] = (versions, database)
+            self._loaded.move_to_end(key)
+            while len(self._loaded) > self._capacity:
+                self._loaded.popitem(last=False)
+        return database
+
+
+class CollectionTables:
+    """The CSV files of one collection. A run without one (`collection=None`) has no tables."""
+
+    def __init__(
+        self, store: DocumentStore, collection: str | None, databases: Databases, seconds: float = _SECONDS
+    ) -> None:
+        self._store, self._collection, self._databases, self._seconds = store, collection, databases, seconds
+
+    async def query(self, sql: str) -> TableResult:
+        """The first 200 rows of one SELECT, within 5 s. Raises ValueError with one line on what to mend."""
+        database = await self._database()
+        if database is None:
+            raise ValueError("there are no tables: no CSV file is among the documents")
+        return await asyncio.to_thread(database.query, sql, _ROWS, self._seconds)
+
+    async def _database(self) -> Database | None:
+        if not self._collection:
+            return None
+        key = (self._store.tenant, self._collection)
+        versions = await self._rows(_VERSIONS, key)
+        if not versions:
+            return None
+        if held := self._databases.get(key, versions):
+            return held
+        bodies = dict(await self._rows(_BODIES, (*key, [path for path, _ in versions])))
+        return await asyncio.to_thread(self._databases.load, key, versions, bodies)
+
+    async def _rows(self, statement: str, values: Sequence[object]) -> Versions:
+        async with self._store.pool.connection() as connection:
+            rows = await (await connection.execute(statement.encode(), values)).fetchall()
+        return tuple((str(first), str(second)) for first, second in rows)

@@ -1,0 +1,157 @@
+"""Which unit answers a question, and whether any does: weighted overlap, names that must be there, a value of the right kind."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from serving.models.offline import vocabulary as v
+from serving.models.offline.language import DATED, INFINITE, Quantity, quantities, ranges, stems
+from serving.models.offline.passages import Unit
+from serving.models.offline.question import Question, Term
+
+ENOUGH: Final = 0.62
+_OTHER_NAME: Final = re.compile(r"(?<=[\w,;:] )[A-Z][a-z]\w+(?: [A-Z]?\d\w*)?|\b[A-Za-z]+\d\w*\b")
+_VALUES: Final = {
+    "phone": r"\+?\d[\d /()-]{5,}\d|\[PHONE",
+    "email": r"\S@\S|\[EMAIL",
+    "percent": r"%|\bper ?cent\b",
+    "often": r"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|annually|yearly|hourly|nightly|regularly)\b"
+    rf"|\b(?:an?|the) (?:{'|'.join(v.UNITS)})\b|\bon (?:{'|'.join(v.WEEKDAYS)})s",
+    "time": r"\b(?:lifetime|unlimited|indefinite|permanent|forever|immediately|same day|until|within|an hour|a day|a week|a month|a year)\b",
+    "number": r"\b(?:no|none|free|unlimited|nothing|included|on request|gratis)\b",
+    "date": rf"\b(?:{'|'.join(v.WEEKDAYS)})|\b(?:immediately|upon|within|before|after|until|every|daily|weekly|monthly|start|end of)\b",
+    "person": r"\b(?:manager|director|head|officer|lead|chief|team|department|office|board|committee|C[A-Z]O|Dr\.|Mr|Ms|desk|staff"
+    r"|owner|administrator|coordinator|supervisor|accountant|nurse|physician)\b|\[(?:PERSON|NAME)|\b[A-Z]\w+ [A-Z]\w+",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    unit: Unit
+    score: float
+
+
+def best(question: Question, units: Sequence[Unit], most: int = 5) -> tuple[Scored, ...]:
+    """The unit that answers, with those of its section that do so as well; empty when none does."""
+    ranked = rank(question, units)
+    if not ranked:
+        return ()
+    top = ranked[0]
+    if question.kind != "text" and top.unit.kind != "item":
+        return (top,)
+    near = [s for s in ranked if s.unit.section == top.unit.section and s.score > top.score - 0.01]
+    order = {id(unit): at for at, unit in enumerate(units)}
+    return tuple(sorted(near[:most], key=lambda s: order[id(s.unit)]))
+
+
+def rank(question: Question, units: Sequence[Unit]) -> list[Scored]:
+    """The units that are an answer, best first."""
+    weights = _weights(question, units)
+    scored = [Scored(unit, score) for unit in units if (score := _score(question, unit, weights)) is not None]
+    return sorted(scored, key=lambda s: -s.score)
+
+
+def _weights(question: Question, units: Sequence[Unit]) -> dict[str, float]:
+    """Rare words weigh more; one that stands nowhere weighs most, so that an answer without it is none."""
+    total = 1 + len(units)
+    found = {}
+    for term in question.terms:
+        holding = sum(1 for unit in units if term.within(unit.own))
+        rarity = math.log(1 + total / (1 + holding))
+        found[term.key] = rarity * (0.2 if term.weak else 1.4 if term.required else 1.0)
+    return found
+
+
+def _score(question: Question, unit: Unit, weights: dict[str, float]) -> float | None:
+    covered = {term.key: covers(term, question, unit) for term in question.terms}
+    if any(not covered[term.key] for term in question.required):
+        return None
+    focus = [covered[term.key] for term in question.terms if term.focus]
+    if focus and sum(1 for share in focus if share) * 2 < len(focus):
+        return None
+    total = sum(weights.values()) or 1.0
+    coverage = sum(weights[key] * share for key, share in covered.items()) / total
+    fits = _fits(question, unit, min(covered.values(), default=1.0))
+    bound = _within_bounds(question, unit)
+    if coverage < ENOUGH or fits is None or bound is None:
+        return None
+    return coverage + 0.15 * fits + bound - (0.03 if unit.kind == "row" else 0.08 if unit.kind == "pair" else 0.0)
+
+
+def covers(term: Term, question: Question, unit: Unit) -> float:
+    if share := term.within(unit.own):
+        return share
+    if _initials(term, question, unit):
+        return 0.9
+    if share := term.within(stems(unit.around)):
+        return 0.75 * share
+    inherits = not term.required or not _names_another(question, unit)
+    return 0.7 * term.within(stems(unit.before)) if unit.before and inherits else 0.0
+
+
+def _names_another(question: Question, unit: Unit) -> bool:
+    """A sentence that names something else does not speak of what the sentence before it named."""
+    asked = {term.key for term in question.terms}
+    names = (name for name in _OTHER_NAME.findall(unit.text) if name.lower() not in v.UNITS)
+    return any(stems(name).isdisjoint(asked) for name in names)
+
+
+def _initials(term: Term, question: Question, unit: Unit) -> bool:
+    """`CFO` stands for chief financial officer, in either direction."""
+    if term.word.isupper() and 2 <= len(term.word) <= 5:
+        spelled = r"[\w-]*\W+(?:(?:of|the|and|for) )?".join(re.escape(letter) for letter in term.word)
+        return re.search(rf"\b{spelled}", f"{unit.text} {unit.around}", re.IGNORECASE) is not None
+    words = [other.word for other in question.terms]
+    at = words.index(term.word)
+    runs = (words[i:j] for i in range(max(0, at - 3), at + 1) for j in range(max(at + 1, i + 2), min(i + 4, len(words)) + 1))
+    return any(re.search(rf"\b{''.join(w[0] for w in run).upper()}\b", unit.text) for run in runs)
+
+
+def _fits(question: Question, unit: Unit, least: float) -> float | None:
+    """1 when the unit holds a value of the kind asked for; None when it must and does not."""
+    kind, numbers = question.kind, quantities(unit.value)
+    if kind == "text":
+        return 0.0
+    pattern = re.search(_VALUES[kind], unit.value, 0 if kind == "person" else re.IGNORECASE) if kind in _VALUES else None
+    if kind in ("phone", "email", "often", "person", "percent"):
+        return 1.0 if pattern else 0.0 if kind == "person" else None
+    if question.counted:
+        return _counts(question, unit, numbers, least)
+    if kind == "time":
+        timed = any(number.dimension == "time" for number in numbers)
+        return 1.0 if timed else 0.6 if pattern else 0.3 if numbers else None
+    if kind == "date":
+        dated = DATED.search(unit.value) or any(number.dimension == "time" for number in numbers)
+        return 1.0 if dated else 0.6 if pattern else None
+    return 1.0 if any(n.unit for n in numbers) else 0.6 if numbers or pattern else None
+
+
+def _counts(question: Question, unit: Unit, numbers: Sequence[Quantity], least: float) -> float | None:
+    """`how many beds` wants a number of beds; a number of something else only when all other words are there."""
+    near = [stems(unit.text[max(0, n.start - 25) : n.end + 30]) for n in numbers]
+    wanted = question.counted
+    if unit.kind == "cell" and numbers and not wanted.isdisjoint(unit.own):
+        return 1.0
+    if any(n.unit in wanted for n in numbers):
+        return 1.0
+    if any(not wanted.isdisjoint(found) for found in near):
+        return 0.8
+    others = [t for t in question.terms if t.key not in wanted and not t.weak]
+    whole = len(others) > 1 and all(t.within(unit.own) for t in others)
+    return 0.3 if numbers and whole else None
+
+
+def _within_bounds(question: Question, unit: Unit) -> float | None:
+    """A rule for other amounts than the one in question is no answer."""
+    found = 0.0
+    for size, dimension in question.bounds:
+        stated = [r for r in ranges(unit.text) if r[2] == dimension]
+        if any(low < size <= high for low, high, _ in stated):
+            found += 0.1 if any(abs(high) < INFINITE and abs(low) < INFINITE for low, high, _ in stated) else 0.09
+        elif stated:
+            return None
+        elif any(q.size == size for q in quantities(unit.text) if q.dimension == dimension):
+            found += 0.05
+    return found

@@ -1,0 +1,91 @@
+"""The long-running processes: API and worker. Both stop on SIGTERM, and when the owner of their stack is gone."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+from serving.errors import SettingsError, StartFailed
+from serving.settings import Settings, load_settings
+
+_PR_SET_PDEATHSIG = 1
+_LOOPBACK = ("127.", "localhost", "::1")
+
+
+async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
+    """Serves HTTP on `fd`, or on host and port. Refuses to listen beyond loopback without an API key."""
+    import uvicorn
+
+    from serving.api.app import create_app
+    from serving.wiring import open_api_services
+
+    settings = _prepared()
+    host, port = host or settings.host, settings.port if port is None else port
+    if fd is None and not settings.api_key and not host.startswith(_LOOPBACK):
+        raise SettingsError(f"refusing to listen on {host} without an API key", "set TRIREME_API_KEY")
+    listener = socket.socket(fileno=fd) if fd is not None else _bound(host, port)
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    app = create_app(lambda: open_api_services(settings), api_key=key)
+    options = uvicorn.Config(
+        app, loop="uvloop", http="httptools", log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="on"
+    )
+    await uvicorn.Server(options).serve(sockets=[listener])
+    return 0
+
+
+async def serve_worker() -> int:
+    """Claims and runs until SIGTERM, then hands its runs back."""
+    from serving.wiring import open_worker
+
+    settings = _prepared()
+    async with open_worker(settings) as worker:
+        _on_stop(worker.drain)
+        ready = settings.home / "worker.ready"
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        ready.write_text(str(os.getpid()))
+        await worker.serve()
+    return 0
+
+
+async def migrate_database() -> int:
+    from serving.migrate import migrate
+
+    for name in migrate(_database_url(load_settings())):
+        print(f"applied {name}")
+    return 0
+
+
+def _prepared() -> Settings:
+    settings = load_settings()
+    _database_url(settings)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    if settings.parent:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != settings.parent:
+            raise StartFailed("the stack that started this process has ended")
+    return settings
+
+
+def _database_url(settings: Settings) -> str:
+    if not settings.database_url:
+        raise SettingsError("DATABASE_URL is not set", "set it, or use trireme up, which brings a Postgres of its own")
+    return settings.database_url
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise StartFailed(
+            f"can't listen on {host}:{port}: {(error.strerror or 'refused').lower()}", "choose another --port"
+        ) from None
+
+
+def _on_stop(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)

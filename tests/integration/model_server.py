@@ -1,0 +1,168 @@
+"""A model provider on a real socket: chat completions as JSON and SSE, and every way a provider goes wrong, on request."""
+
+import json
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+USAGE = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 20,
+    "total_tokens": 1020,
+    "prompt_tokens_details": {"cached_tokens": 600},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One scripted answer. `raw` replaces the body; `cut` ends a stream before its end (`dropped`: with a broken body)."""
+
+    text: str = "fine"
+    calls: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    delay: float = 0.0
+    cut: bool = False
+    dropped: bool = False
+    finish: str = ""
+    usage: dict[str, Any] | None = field(default_factory=lambda: dict(USAGE))
+
+
+@dataclass(frozen=True)
+class Seen:
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    at: float
+
+
+class ModelServer:
+    """`http://127.0.0.1:PORT/NAME/v1` is a provider of its own per NAME: its script is used up first to last."""
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, deque[Answer]] = defaultdict(deque)
+        self.seen: dict[str, list[Seen]] = defaultdict(list)
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                name = self.path.split("/")[1]
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                headers = {key.lower(): value for key, value in self.headers.items()}
+                server.seen[name].append(Seen(self.path, headers, body, time.monotonic()))
+                script = server.scripts[name]
+                answer = script.popleft() if script else Answer()
+                time.sleep(answer.delay)
+                kind, payload = _payload(answer, body, self.path.endswith("/messages"))
+                self.send_response(answer.status)
+                extra = 64 if answer.dropped else 0
+                for key, value in {
+                    "content-type": kind,
+                    "content-length": str(len(payload) + extra),
+                    **answer.headers,
+                }.items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(payload)
+                self.close_connection = answer.dropped
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread.start()
+        self.address = f"http://127.0.0.1:{self._http.server_port}"
+
+    def base(self, name: str) -> str:
+        return f"{self.address}/{name}/v1"
+
+    def will(self, name: str, *answers: Answer) -> list[Seen]:
+        """Sets the script of a provider and returns the list that its requests will be in."""
+        self.scripts[name] = deque(answers)
+        self.seen[name] = []
+        return self.seen[name]
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+def _payload(answer: Answer, body: dict[str, Any], claude: bool) -> tuple[str, bytes]:
+    if answer.raw is not None:
+        return "application/json", answer.raw
+    if answer.status != 200:
+        # What real providers do: quote the request, and the key's first letters.
+        echo = f"bad request: {json.dumps(body.get('messages'))}, key sk-test-..."
+        return "application/json", json.dumps({"error": {"message": echo, "type": "invalid"}}).encode()
+    if claude:
+        return "application/json", json.dumps(_claude(answer)).encode()
+    if body.get("stream"):
+        return "text/event-stream", b"".join(_events(answer, body))
+    return "application/json", json.dumps(_completion(answer)).encode()
+
+
+def _completion(answer: Answer) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    if answer.calls:
+        message["tool_calls"] = [_call(index, name, arguments) for index, (name, arguments) in enumerate(answer.calls)]
+    choice = {"index": 0, "message": message, "finish_reason": _finish(answer)}
+    return {
+        "id": "c1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+        "usage": answer.usage,
+    }
+
+
+def _events(answer: Answer, body: dict[str, Any]) -> Iterator[bytes]:
+    half = len(answer.text) // 2
+    yield _event({"role": "assistant", "content": answer.text[:half]})
+    if answer.cut or answer.dropped:
+        return
+    yield _event({"content": answer.text[half:]})
+    for index, (name, arguments) in enumerate(answer.calls):
+        first, rest = arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]
+        yield _event({"tool_calls": [{**_call(index, name, first), "index": index}]})
+        yield _event({"tool_calls": [{"index": index, "function": {"arguments": rest}}]})
+    yield _event({}, _finish(answer))
+    if answer.usage and body.get("stream_options", {}).get("include_usage"):
+        yield _event({}, None, answer.usage)
+    yield b"data: [DONE]\n\n"
+
+
+def _event(delta: dict[str, Any], finish: str | None = None, usage: dict[str, Any] | None = None) -> bytes:
+    choices = [] if usage else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices}
+    return b"data: " + json.dumps({**chunk, "usage": usage} if usage else chunk).encode() + b"\n\n"
+
+
+def _call(index: int, name: str, arguments: str) -> dict[str, Any]:
+    return {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _finish(answer: Answer) -> str:
+    return answer.finish or ("tool_calls" if answer.calls else "stop")
+
+
+def _claude(answer: Answer) -> dict[str, Any]:
+    usage = {
+        "input_tokens": 100,
+        "cache_read_input_tokens": 600,
+        "cache_creation_input_tokens": 300,
+        "output_tokens": 20,
+    }
+    content = [{"type": "text", "text": answer.text}]
+    message = {"id": "m1", "type": "message", "role": "assistant", "model": "m", "content": content}
+    return {**message, "stop_reason": "end_turn", "stop_sequence": None, "usage": usage}

@@ -1,0 +1,422 @@
+"""The gateway through the real LiteLLM Router and real sockets, against a provider that answers as it is told."""
+
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from pydantic import BaseModel
+
+from graph.errors import BadReply, ModelRefused, ModelUnavailable, TriremeError
+from graph.ports import Message, ModelCall, ToolCall, ToolSchema
+from graph.ports import Overview, PlanTask, StepTask
+from graph.state import Step
+from privacy.redact import from_record
+from serving.models.gateway import Gateway
+from serving.models.request import GatewayRefused
+from serving.models.routes_file import load_routes
+from tests.integration.model_server import Answer, ModelServer
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
+
+SECRET = "PROMPT-WORD-THAT-MUST-NOT-LEAK"
+KEY = "sk-test-0123456789-never-print-me"
+TOOLS = (
+    ToolSchema(name="search_documents", description="finds", parameters={"type": "object", "properties": {}}),
+    ToolSchema(name="calculate", description="sums", parameters={"type": "object", "properties": {}}),
+)
+PRICES = {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-5, "cache_read_input_token_cost": 1e-7}
+COST = 400 * 1e-6 + 600 * 1e-7 + 20 * 1e-5
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+def _routes(server: ModelServer) -> str:
+    def vllm(alias: str, name: str, **info: object) -> dict[str, object]:
+        params = {"model": f"hosted_vllm/{name}", "api_base": server.base(name), "api_key": "os.environ/TEST_KEY"}
+        return {"model_name": alias, "litellm_params": {**params, **PRICES}, "model_info": info}
+
+    other = {"model": "openai/tiny", "api_base": server.base("plain"), "api_key": "os.environ/TEST_KEY", **PRICES}
+    other["extra_headers"] = {"Proxy-Token": "p1"}  # type: ignore[assignment]
+    claude = {
+        "model": "anthropic/claude-sonnet-5-5",
+        "api_base": f"{server.address}/claude",
+        "api_key": "os.environ/TEST_KEY",
+    }
+    return json.dumps(
+        {
+            "model_list": [
+                vllm("main", "main", cache_salt=True, affinity_header="Modal-Session-ID"),
+                vllm("pair", "left"),
+                vllm("pair", "right"),
+                vllm("refused", "refused1"),
+                vllm("refused", "refused2"),
+                vllm("unknown", "unknown"),
+                vllm("front", "front"),
+                vllm("spare", "spare"),
+                {"model_name": "plain", "litellm_params": other, "model_info": {"supports_response_schema": False}},
+                {"model_name": "claude", "litellm_params": claude},
+            ],
+            "router_settings": {"num_retries": 1, "fallbacks": [{"front": ["spare"]}]},
+            "agent": {"bounds": {"timeout_s": 2.5, "max_cost_usd": 1.0}},
+        },
+        indent=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def server() -> object:
+    started = ModelServer()
+    yield started
+    started.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    file = Path(tmp_path_factory.mktemp("routes")) / "routes.yaml"
+    file.write_text(_routes(server))
+    opened = Gateway(load_routes(file, {"TEST_KEY": KEY}), secret=b"a secret of the server", tenant="acme")
+    yield opened
+    await opened.close()
+
+
+def call(model: str = "main", reply: type[BaseModel] | None = None, tools: bool = False, thread: str = "t1") -> ModelCall:
+    step = Step(id="s1", goal="g", done_when="d")
+    task = StepTask(goal="g", step=step, overview=Overview()) if tools else PlanTask(goal="g", overview=Overview())
+    history = (
+        Message("assistant", from_record(""), tool_calls=(ToolCall(id="c1", name="calculate", arguments={"b": 1, "a": 2}),)),
+        Message("tool", from_record("2"), tool_call_id="c1"),
+    )
+    messages = (Message("system", from_record("You are.")), Message("user", from_record(SECRET)), *history)
+    messages += (Message("user", from_record("Role.")),)
+    return ModelCall("r1", thread, task, messages, TOOLS, reply=reply, allow_tools=tools, model=model, max_tokens=100)
+
+
+async def test_a_plain_reply_comes_with_tokens_and_the_cost_of_our_own_prices(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    server.will("main", Answer("Lisbon."))
+    reply = await gateway.complete(call())
+    assert reply.text == "Lisbon."
+    assert reply.model == "hosted_vllm/main"
+    assert (reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens) == (1000, 20, 600)
+    assert reply.usage.cost_usd == pytest.approx(COST)
+
+
+async def test_the_request_carries_tools_by_name_salt_session_and_no_key_of_ours(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    seen = server.will("main")
+    await gateway.complete(call())
+    await gateway.complete(call(tools=True))
+    await gateway.complete(call(thread="t2"))
+    first, second, third = (request.body for request in seen)
+    assert [tool["function"]["name"] for tool in first["tools"]] == ["calculate", "search_documents"]
+    assert (first["tool_choice"], second["tool_choice"]) == ("none", "auto")
+    assert first["tools"] == second["tools"]
+    assert first["messages"] == second["messages"]
+    assert first["messages"][2]["content"] is None
+    assert first["messages"][2]["tool_calls"][0]["function"]["arguments"] == '{"a": 2, "b": 1}'
+    assert re.fullmatch(r"[0-9a-f]{64}", first["cache_salt"])
+    assert first["cache_salt"] == third["cache_salt"]
+    sessions = [request.headers["modal-session-id"] for request in seen]
+    assert sessions[0] == sessions[1] != sessions[2]
+    assert re.fullmatch(r"[0-9a-f]{32}", sessions[0])
+    assert "metadata" not in first
+    assert seen[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_another_tenant_gets_another_salt(server: ModelServer, gateway: Gateway) -> None:
+    routes = gateway._routes
+    mine, theirs = (Gateway(routes, secret=b"s", tenant=name)._derived("cache_salt", name) for name in ("a", "b"))
+    assert mine != theirs
+    assert mine != Gateway(routes, secret=b"other", tenant="a")._derived("cache_salt", "a")
+
+
+async def test_an_openai_compatible_server_keeps_its_own_headers_and_gets_the_session(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    seen = server.will("plain")
+    await gateway.complete(call("plain"))
+    assert seen[0].headers["proxy-token"] == "p1"
+    assert re.fullmatch(r"[0-9a-f]{32}", seen[0].headers["x-session-id"])
+    assert seen[0].body["user"] == seen[0].headers["x-session-id"]
+    assert "cache_salt" not in seen[0].body
+
+
+async def test_a_stream_hands_on_its_text_in_order_and_counts_the_cached_tokens(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    server.will("main", Answer("Lisbon is it."))
+    pieces: list[str] = []
+
+    async def on_text(piece: str) -> None:
+        pieces.append(piece)
+
+    reply = await gateway.complete(call(), on_text)
+    assert len(pieces) > 1
+    assert "".join(pieces) == reply.text == "Lisbon is it."
+    assert reply.usage.cached_tokens == 600
+    assert reply.usage.cost_usd == pytest.approx(COST)
+    assert reply.model == "hosted_vllm/main"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_tool_calls_arrive_with_their_arguments(server: ModelServer, gateway: Gateway, streaming: bool) -> None:
+    server.will("main", Answer("", calls=(("calculate", '{"e": "1+1"}'), ("search_documents", '{"q": "tea"}'))))
+    reply = await gateway.complete(call(tools=True), _ignore if streaming else None)
+    assert [(made.id, made.name, made.arguments) for made in reply.tool_calls] == [
+        ("call_0", "calculate", {"e": "1+1"}),
+        ("call_1", "search_documents", {"q": "tea"}),
+    ]
+
+
+@pytest.mark.parametrize("arguments", ['{"q": "tea"', "[1]", '"tea"', '{"q": NaN}', "nope"])
+async def test_tool_arguments_that_are_no_object_are_a_bad_reply_that_names_the_tool(
+    server: ModelServer, gateway: Gateway, arguments: str
+) -> None:
+    server.will("main", Answer("", calls=(("search_documents", arguments),)))
+    with pytest.raises(BadReply, match="search_documents"):
+        await gateway.complete(call(tools=True))
+
+
+async def test_a_tool_call_of_a_role_that_may_call_none_is_left_out(server: ModelServer, gateway: Gateway) -> None:
+    server.will("main", Answer("the text", calls=(("calculate", "{}"),)), Answer("", calls=(("calculate", "{}"),)))
+    assert (await gateway.complete(call())).tool_calls == ()
+    with pytest.raises(BadReply, match="empty"):
+        await gateway.complete(call())
+
+
+async def test_what_postgres_and_utf8_cannot_hold_is_taken_out(server: ModelServer, gateway: Gateway) -> None:
+    server.will("main", Answer("a\0b\ud800c"), Answer("", calls=(("calculate", '{"e": "1\\u0000+\\ud8001"}'),)))
+    assert (await gateway.complete(call())).text == "ab?c"
+    assert (await gateway.complete(call(tools=True))).tool_calls[0].arguments == {"e": "1+?1"}
+
+
+async def test_a_structured_reply_is_found_in_fences_and_prose(server: ModelServer, gateway: Gateway) -> None:
+    seen = server.will("main", Answer('Here {as asked}:\n```json\n{"name": "Porto", "people": 3}\n```\nDone.'))
+    reply = await gateway.complete(call(reply=City))
+    assert reply.parsed == City(name="Porto", people=3)
+    assert seen[0].body["response_format"]["json_schema"]["schema"]["required"] == ["name", "people"]
+
+
+async def test_a_deployment_without_native_schemas_gets_none(server: ModelServer, gateway: Gateway) -> None:
+    seen = server.will("plain", Answer('{"name": "Porto", "people": 3}'))
+    assert (await gateway.complete(call("plain", City))).parsed == City(name="Porto", people=3)
+    assert "response_format" not in seen[0].body
+
+
+async def test_an_invalid_structured_reply_is_repaired_once_and_both_calls_are_paid(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    seen = server.will("main", Answer('{"name": "Porto"}'), Answer('{"name": "Porto", "people": 3}'))
+    reply = await gateway.complete(call(reply=City))
+    assert reply.parsed == City(name="Porto", people=3)
+    assert reply.usage.cost_usd == pytest.approx(2 * COST)
+    first, second = (request.body["messages"] for request in seen)
+    assert second[: len(first)] == first
+    assert second[-2] == {"role": "assistant", "content": '{"name": "Porto"}'}
+    assert "people: Field required" in second[-1]["content"]
+
+
+async def test_a_structured_reply_that_stays_wrong_is_a_bad_reply_without_its_words(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    seen = server.will("main", Answer(SECRET), Answer(f'{{"name": 5, "{SECRET}": 1}}'), Answer("unused"))
+    with pytest.raises(BadReply, match=r"City, also after one repair: City.name") as caught:
+        await gateway.complete(call(reply=City))
+    assert SECRET not in str(caught.value)
+    assert len(seen) == 2
+
+
+async def test_a_rate_limit_is_waited_out_as_long_as_the_provider_asks(server: ModelServer, gateway: Gateway) -> None:
+    seen = server.will("main", Answer(status=429, headers={"Retry-After": "1"}), Answer("now"))
+    assert (await gateway.complete(call())).text == "now"
+    assert seen[1].at - seen[0].at >= 1.0
+    assert len(seen) == 2
+
+
+async def test_a_server_error_is_tried_again_and_no_more_than_allowed(server: ModelServer, gateway: Gateway) -> None:
+    seen = server.will("main", Answer(status=500), Answer("now"))
+    assert (await gateway.complete(call())).text == "now"
+    seen = server.will("main", *[Answer(status=500)] * 5)
+    with pytest.raises(ModelUnavailable, match="the provider failed"):
+        await gateway.complete(call())
+    assert len(seen) == 2
+
+
+async def test_the_second_deployment_answers_when_the_first_fails(server: ModelServer, gateway: Gateway) -> None:
+    left, right = server.will("left", *[Answer(status=500)] * 9), server.will("right", *[Answer("from the right")] * 9)
+    for number in range(4):
+        reply = await gateway.complete(call("pair", thread=f"thread {number}"))
+        assert (reply.text, reply.model) == ("from the right", "hosted_vllm/right")
+    assert len(right) == 4
+    assert len(left) <= 4
+
+
+async def test_a_thread_stays_with_its_deployment(server: ModelServer, gateway: Gateway) -> None:
+    left, right = server.will("left"), server.will("right")
+    for _ in range(8):
+        await gateway.complete(call("pair", thread="a thread of eight calls"))
+    assert sorted((len(left), len(right))) == [0, 8]
+
+
+async def test_a_fallback_alias_answers_and_is_named_and_priced(server: ModelServer, gateway: Gateway) -> None:
+    server.will("front", *[Answer(status=503)] * 4)
+    server.will("spare", Answer("from the spare"))
+    reply = await gateway.complete(call("front"))
+    assert (reply.text, reply.model) == ("from the spare", "hosted_vllm/spare")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_names_its_variable_also_while_the_deployment_rests(
+    server: ModelServer, gateway: Gateway, status: int
+) -> None:
+    server.will("refused1", *[Answer(status=status)] * 9)
+    server.will("refused2", *[Answer(status=status)] * 9)
+    for _ in range(3):
+        with pytest.raises(ModelRefused, match="check TEST_KEY") as caught:
+            await gateway.complete(call("refused"))
+        _holds_no_secret(caught.value)
+
+
+async def test_an_unknown_model_says_where_to_set_another(server: ModelServer, gateway: Gateway) -> None:
+    server.will("unknown", Answer(status=404))
+    with pytest.raises(ModelRefused, match=r'model "hosted_vllm/unknown" is not known by .*set agent.roles') as caught:
+        await gateway.complete(call("unknown"))
+    _holds_no_secret(caught.value)
+    with pytest.raises(ModelRefused, match=r'"gpt-99" is not in the routes; known: main, pair'):
+        await gateway.complete(call("gpt-99"))
+
+
+async def test_a_refused_request_is_not_tried_again(server: ModelServer, gateway: Gateway) -> None:
+    seen = server.will("plain", Answer(status=400))
+    with pytest.raises(ModelRefused, match="refuses the request") as caught:
+        await gateway.complete(call("plain"))
+    _holds_no_secret(caught.value)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("model", ["main", "plain"])
+@pytest.mark.parametrize("raw", [b"<html>oops</html>", b'{"foo": 1}', b"", b"\xff\xfe"])
+async def test_a_body_that_is_no_completion_is_a_bad_reply(
+    server: ModelServer, gateway: Gateway, model: str, raw: bytes
+) -> None:
+    server.will(model, *[Answer(raw=raw)] * 2)
+    with pytest.raises(BadReply, match="no chat completion") as caught:
+        await gateway.complete(call(model))
+    assert "oops" not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [Answer("half of it", cut=True), Answer(raw=b"<html>oops</html>")])
+async def test_a_stream_that_breaks_off_or_is_none_is_a_bad_reply(
+    server: ModelServer, gateway: Gateway, answer: Answer
+) -> None:
+    server.will("main", *[answer] * 2)
+    with pytest.raises(BadReply):
+        await gateway.complete(call(), _ignore)
+
+
+async def test_a_connection_that_drops_in_a_stream_is_unavailable(server: ModelServer, gateway: Gateway) -> None:
+    server.will("main", *[Answer("half of it", dropped=True)] * 2)
+    with pytest.raises(ModelUnavailable, match="connection broke"):
+        await gateway.complete(call(), _ignore)
+
+
+async def test_a_slow_provider_is_given_up_in_time(server: ModelServer, gateway: Gateway) -> None:
+    server.will("spare", *[Answer(delay=4)] * 2)
+    started = time.monotonic()
+    with pytest.raises(ModelUnavailable, match=r"within 2\.5 s"):
+        await gateway.complete(call("spare"))
+    assert time.monotonic() - started < 3.5
+
+
+async def test_a_reply_that_used_up_its_tokens_says_so(server: ModelServer, gateway: Gateway) -> None:
+    server.will("main", Answer("", finish="length"))
+    with pytest.raises(BadReply, match="max_tokens=100"):
+        await gateway.complete(call())
+
+
+async def test_usage_is_estimated_where_the_provider_gives_none(server: ModelServer, gateway: Gateway) -> None:
+    server.will("main", Answer("twenty characters...", usage=None))
+    usage = (await gateway.complete(call())).usage
+    assert usage.input_tokens > 50
+    assert usage.output_tokens == 5
+    assert usage.cost_usd == pytest.approx(usage.input_tokens * 1e-6 + 5e-5)
+
+
+async def test_text_that_is_not_redacted_never_goes_out(server: ModelServer, gateway: Gateway) -> None:
+    seen = server.will("main")
+    plain = call()
+    bad = Message("user", "a plain str")  # type: ignore[arg-type]
+    with pytest.raises(GatewayRefused, match=r"message 5 \(user\) is str, not Redacted") as caught:
+        await gateway.complete(ModelCall("r", "t", plain.task, (*plain.messages, bad), (), model="main"))
+    assert isinstance(caught.value, TypeError)
+    assert "a plain str" not in str(caught.value)
+    assert seen == []
+
+
+async def test_the_estimate_is_above_what_the_call_costs_and_stops_one_too_dear(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    wanted = call(reply=City)
+    size = sum(len(message.content) for message in wanted.messages)
+    assert gateway.estimate(wanted) > size / 4 * 1e-6 + 100 * 1e-5
+    assert gateway.estimate(wanted) > gateway.estimate(call())
+    seen = server.will("main")
+    long = Message("user", from_record("word " * 1_000_000))
+    with pytest.raises(ModelRefused, match=r"max_cost_usd is \$1"):
+        await gateway.complete(ModelCall("r", "t", wanted.task, (long,), (), model="main"))
+    assert seen == []
+
+
+async def test_claude_gets_cache_breakpoints_and_its_cached_tokens_are_priced_from_the_list(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    seen = server.will("claude")
+    reply = await gateway.complete(call("claude", City)) if False else await gateway.complete(call("claude"))
+    body = seen[0].body
+    assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
+    assert body["messages"][-1]["content"][0]["cache_control"] == {"type": "ephemeral"}
+    assert [tool["name"] for tool in body["tools"]] == ["calculate", "search_documents"]
+    assert body["tool_choice"] == {"type": "none"}
+    assert "sanitised" not in json.dumps(body)
+    assert seen[0].headers["x-api-key"] == KEY
+    assert (reply.usage.input_tokens, reply.usage.cached_tokens) == (1000, 600)
+    assert reply.usage.cost_usd == pytest.approx(100 * 2e-6 + 600 * 1e-7 + 300 * 2.5e-6 + 20 * 1e-5)
+
+
+async def test_neither_log_nor_error_holds_the_prompt_or_the_key(
+    server: ModelServer, gateway: Gateway, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for answer in (Answer(status=400), Answer(status=500), Answer(raw=b"{"), Answer("half of it", dropped=True)):
+        for on_text in (None, _ignore):
+            server.will("plain", *[answer] * 2)
+            with pytest.raises(TriremeError) as caught:
+                await gateway.complete(call("plain"), on_text)
+            _holds_no_secret(caught.value)
+    output = capfd.readouterr()
+    for text in (caplog.text, output.out, output.err):
+        assert SECRET not in text
+        assert KEY not in text
+
+
+async def _ignore(_: str) -> None:
+    pass
+
+
+def _holds_no_secret(error: BaseException) -> None:
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    assert SECRET not in str(error)
+    assert KEY not in text
+    assert SECRET not in text.replace(f'SECRET = "{SECRET}"', "")
