@@ -30,10 +30,9 @@ async def answer(state: RunState, deps: Deps) -> RunState:
 
 async def remember(state: RunState, deps: Deps) -> RunState:
     """Keeps what the person stated as lasting. A memory that is out of reach is noted and never fails the run."""
-    text = (state["answer"] or {}).get("text", "")
     if not bodies(deps.events.history, MemoryProposed):
         try:
-            items = await deps.memory.propose(state["goal"], text)
+            items = await deps.memory.propose(state["goal"])
             if items:
                 await deps.events.append(MemoryProposed(items=tuple(item.text for item in items)))
         except MemoryUnavailable as error:

@@ -287,8 +287,8 @@ class MemoryItem(Value):
 class Memory(Protocol):
     async def recall(self, goal: str) -> tuple[MemoryItem, ...]: ...
 
-    async def propose(self, goal: str, answer: str) -> tuple[MemoryItem, ...]:
-        """Stores what the person stated as lasting in `goal`; returns what is new."""
+    async def propose(self, goal: str) -> tuple[MemoryItem, ...]:
+        """Stores what the person stated as lasting in `goal`; returns what is new. Answers never become memories."""
 
 
 class Events(Protocol):

@@ -14,6 +14,12 @@ Kind = Literal["preference", "profile", "note"]
 _NAME: Final = re.compile(r"[^\s\x00-\x1f]{1,200}")
 
 
+def require_redacted(text: object) -> None:
+    """Raises TypeError for text that has not been through the redactor."""
+    if not isinstance(text, Redacted):
+        raise TypeError("memory takes Redacted text only: pass it through the redactor first")
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose memories they are; nothing is read or changed across owners. Raises MemoryRefused for an unusable name."""

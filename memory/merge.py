@@ -8,14 +8,19 @@ from memory.item import Item
 from memory.proposals import Proposal
 
 _WORD: Final = re.compile(r"\[[A-Z_]+\d+\]|[^\W_]+(?:[.,'’-][^\W_]+)*")
-_NEGATIONS: Final = frozenset("never not no don't doesn't without avoid hate dislike can't cannot".split())
-# Words that say that something is stated, not what: "please always give me ..." and "I want ..." are the same wish.
-_FILLERS: Final = frozenset(
-    "i i'm i'd me my you your we our us a an the of to in on at as for and so that this it is are be am will would should must do"
-    " does please always ever usually generally normally want need like prefer expect rather have give show use keep put remember"
-    " note mind bear forget future reference from now going forward default by all any only also just really make sure"
-    " everything call".split()
+_NEGATIONS: Final = frozenset(
+    ("never", "not", "no", "don't", "doesn't", "without", "avoid", "hate", "dislike", "can't", "cannot")
 )
+# What says that something is stated, not what: "please always give me ..." and "from now on I want ..." are one wish.
+_PHRASES: Final = re.compile(
+    r"\b(?:from now on|going forward|in (?:the )?future|by default|as a rule)\b", re.IGNORECASE
+)
+_FILLER_WORDS: Final = (
+    "a all also always am an and any are be bear call do does ever expect forget generally give have i i'd i'm is it "
+    "just keep like make me mind must need normally note now only please prefer put rather really remember should show "
+    "so sure that the us use usually want we will would you your"
+)
+_FILLERS: Final = frozenset(_FILLER_WORDS.split())
 
 
 def says_the_same(proposal: Proposal, item: Item) -> bool:
@@ -26,14 +31,14 @@ def superseded(proposal: Proposal, items: Iterable[Item]) -> Item | None:
     """The item that `proposal` takes the place of: it fills the same slot, or says the opposite."""
     negated, words = _meaning(proposal.text)
     for item in items:
-        if proposal.slot and item.slot == proposal.slot or _meaning(item.text) == (not negated, words):
+        if (proposal.slot and item.slot == proposal.slot) or _meaning(item.text) == (not negated, words):
             return item
     return None
 
 
 def _meaning(text: str) -> tuple[bool, tuple[str, ...]]:
     """(negated, content words in order). Order counts: "A before B" is not "B before A"."""
-    words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
+    words = [word.lower().replace("’", "'") for word in _WORD.findall(_PHRASES.sub(" ", text))]
     content = [_singular(word) for word in words if word not in _FILLERS and word not in _NEGATIONS]
     return not _NEGATIONS.isdisjoint(words), tuple(content or words)
 

@@ -6,7 +6,7 @@ A rule fires on one sentence. A goal that fires more than `MAX_PROPOSALS` times 
 from dataclasses import dataclass
 from typing import Final
 
-from memory.item import Kind
+from memory.item import Kind, require_redacted
 from memory.rules import ABOUT_THE_TASK, REQUEST, RULES, STANDING
 from memory.slots import slot_of
 from memory.statements import statements
@@ -18,7 +18,7 @@ MIN_LENGTH: Final = 3
 MAX_LENGTH: Final = 300
 
 # Whom and where to reach; every other kind of placeholder stands for something that must not be kept.
-_KEPT_PLACEHOLDERS: Final = frozenset({"PERSON", "NAME", "KNOWN", "EMAIL", "PHONE", "LOCATION", "ORGANIZATION", "LITERAL"})
+_KEPT_PLACEHOLDERS: Final = frozenset({"PERSON", "NAME", "EMAIL", "PHONE", "LOCATION", "ORGANIZATION", "LITERAL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,7 @@ class Proposal:
 
 def extract(goal: Redacted, source: str = "") -> tuple[Proposal, ...]:
     """The lasting statements in what the person said, in order. Raises TypeError for text that was not redacted."""
-    if not isinstance(goal, Redacted):
-        raise TypeError("memory takes Redacted text only: pass the goal through the redactor first")
+    require_redacted(goal)
     found = tuple(proposal for said, bare in statements(goal) if (proposal := _propose(said, bare, source)))
     return found if len(found) <= MAX_PROPOSALS else ()
 

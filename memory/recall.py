@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from memory.item import Item
+from memory.item import Item, Kind
 from memory.store import MemoryStore
 from privacy.redact import Redacted
 
@@ -12,26 +12,32 @@ MAX_CHARACTERS: Final = 1_500
 
 
 class Recall:
-    """Preferences and profile always, notes when they bear on the goal."""
+    """Chooses what fits: preferences, then the profile, then the notes that are nearest to the goal."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
     async def recall(self, goal: Redacted) -> tuple[Item, ...]:
-        """At most `MAX_ITEMS` items of `MAX_CHARACTERS` in all; standing ones first, each group oldest first.
+        """At most `MAX_ITEMS` items of `MAX_CHARACTERS` in all: notes last, otherwise oldest first.
 
-        Standing items don't depend on the goal, so the prefix keeps its bytes from run to run as far as they reach.
+        While everything fits the goal plays no part, so that all of an owner's runs share one prefix.
         """
         items = await self._store.list()
-        near = await self._store.search(goal, MAX_ITEMS) if any(item.kind == "note" for item in items) else ()
-        notes = tuple(item for item in near if item.kind == "note")
-        chosen = set(_fitting((*_newest_first(items, "preference"), *_newest_first(items, "profile"), *notes)))
-        standing = (item for item in items if item.id in chosen and item.kind != "note")
-        return (*standing, *(item for item in items if item.id in chosen and item.kind == "note"))
+        if not _fits_whole(items):
+            near = await self._store.search(goal, len(items))
+            notes = (item for item in near if item.kind == "note")
+            ranked = (*_newest_first(items, "preference"), *_newest_first(items, "profile"), *notes)
+            chosen = set(_fitting(ranked))
+            items = tuple(item for item in items if item.id in chosen)
+        return tuple(sorted(items, key=lambda item: item.kind == "note"))
 
 
-def _newest_first(items: tuple[Item, ...], kind: str) -> Iterator[Item]:
+def _newest_first(items: tuple[Item, ...], kind: Kind) -> Iterator[Item]:
     return (item for item in reversed(items) if item.kind == kind)
+
+
+def _fits_whole(items: tuple[Item, ...]) -> bool:
+    return len(items) <= MAX_ITEMS and sum(len(item.text) for item in items) <= MAX_CHARACTERS
 
 
 def _fitting(items: Iterable[Item]) -> Iterator[str]:

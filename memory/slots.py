@@ -14,11 +14,11 @@ _SLOTS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
     (slot, re.compile(pattern, re.IGNORECASE))
     for slot, pattern in (
         ("our currency", rf"^we (?:use|work (?:with|in)|report in)\b.*\b{_CURRENCY}\b|\bour (?:\w+ )?currency is\b"),
-        ("currency", rf"\b(?:amounts?|totals?|sums?|prices?|figures?|values?|costs?|money|everything)\b.*\bin {_CURRENCY}\b"),
+        ("currency", rf"\b(?:amount|total|sum|price|figure|value|cost|everything)s?\b.*\bin {_CURRENCY}\b"),
         ("currency", rf"\bmy (?:preferred )?currency is\b|\b(?:use|show|quote) {_CURRENCY}\b"),
         ("language of {0}", rf"\b(reports|e-?mails|letters|summaries)\b in {_LANGUAGE}\b"),
-        ("language", rf"\b(?:answer|reply|respond|write|speak|talk|answers|replies)(?: to)?(?: me)? in {_LANGUAGE}\b"),
-        ("language", rf"\bmy (?:preferred )?language is\b|\bi (?:always )?(?:want|prefer) (?:answers in )?{_LANGUAGE}\b"),
+        ("language", rf"\b(?:answer|answers|reply|replies|respond|write|speak|talk)(?: to)?(?: me)? in {_LANGUAGE}\b"),
+        ("language", rf"\bmy (?:preferred )?language is\b|\bi (?:always )?(?:want|prefer) {_LANGUAGE}\b"),
         ("name", r"\bcall me\b|\brefer to me as\b|\bmy (?:nick|first |full |last )?name is\b"),
         ("fiscal year", r"\b(?:fiscal|financial|business) year (?:starts|begins|ends|runs|is)\b"),
         ("date format", r"\bdates? (?:as|in|like)\b|\biso dates?\b|\bdate format is\b"),

@@ -18,22 +18,23 @@ _HAND_OVER: Final = re.compile(
 _ABBREVIATED: Final = re.compile(r"\b(?:e\.g|i\.e|incl|approx|vs|dr|mr|mrs|ms|prof)\.(?= )", re.IGNORECASE)
 _SENTENCE: Final = re.compile(r"[^\n.?!]*(?:[.?!]+(?=\S)[^\n.?!]*)*(?:[.?!]+|\n|$)")
 _QUESTION: Final = re.compile(
-    r"^(?:and |so |but |then )?(?:what|which|who|whom|whose|where|when(?!ever)|why|how|is|are|was|were|am|did|does|has|have"
-    r"|had|can|could|would|will|shall|may|might)\b|^(?:do|should) (?:i|we|you|they|the|my|our|any|these|those)\b",
+    r"^(?:and |so |but |then )?(?:what|which|who|whom|whose|where|when(?!ever)|why|how|is|are|was|were|am|did|does|has"
+    r"|have|had|can|could|would|will|shall|may|might)\b|^(?:do|should) (?:i|we|you|they|the|my|our|any|these|those)\b",
     re.IGNORECASE,
 )
 _SUPPOSED: Final = re.compile(
     r"^(?:if|suppose|supposing|assume|assuming|imagine|say|let's say|what if|unless|pretend)\b", re.IGNORECASE
 )
 _REPORTED: Final = re.compile(
-    r"\b(?:says?|said|wrote|writes|states?|stated|claims?|claimed|tells|told|thinks?|believes?|according to|asks|asked)\b"
+    r"\b(?:says?|said|wrote|writes|states?|stated|claims?|claimed|tells|told|thinks?|believes?|asks|asked|according to)"
+    r"\b"
     r"|\bignore (?:all|any|every|the|my|your|previous|prior|these|those)\b|\byou are now\b",
     re.IGNORECASE,
 )
 _ONE_OFF: Final = re.compile(
     r"\b(?:this time|today|tonight|tomorrow|yesterday|for now|right now|just now|just once|only once|until|till"
-    r"|(?:for|in|on|of) (?:this|these|that|those) (?:one|time|report|comparison|question|run|task|file|document|table|list"
-    r"|order|week|month|case|answer|summary|e-?mail|letter)"
+    r"|(?:for|in|on|of) (?:this|these|that|those) (?:one|time|report|comparison|question|run|task|file|document|table"
+    r"|list|order|week|month|case|answer|summary|e-?mail|letter)"
     r"|(?:this|last|next) (?:week|month|quarter|year)|here|attached|no longer|any ?more|never ?mind)\b",
     re.IGNORECASE,
 )

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from privacy.placeholder import LITERAL, Placeholder, find
-from privacy.redact import Redactor
+from privacy.redact import Redactor, strings
 from privacy.stream import StreamRestorer
 
 
@@ -22,7 +22,7 @@ class PrivateSession:
     def outgoing(self, json: Any) -> Any:
         """The value with every personal text replaced; this is what may be sent."""
         redacted = self._redactor.redact_json(json)
-        self._note(redacted)
+        self._sent.update(found.placeholder for text in strings(redacted) for found in find(text))
         return redacted
 
     def incoming(self, json: Any) -> Any:
@@ -38,12 +38,3 @@ class PrivateSession:
         """How many distinct values of each kind were replaced in all that went out, by kind."""
         kinds = Counter(one.kind for one in self._sent if one.kind != LITERAL)
         return dict(sorted(kinds.items()))
-
-    def _note(self, value: Any) -> None:
-        if isinstance(value, str):
-            self._sent.update(found.placeholder for found in find(value))
-        elif isinstance(value, dict):
-            self._note([*value.keys(), *value.values()])
-        elif isinstance(value, list):
-            for one in value:
-                self._note(one)

@@ -23,7 +23,8 @@ CONTRARY: Final = frozenset(
         "contract", "tracking", "shipment", "id", "uuid", "run", "job", "commit", "version", "ver", "release",
         "firmware", "build", "section", "chapter", "clause", "page", "amount", "total", "price", "sum", "net",
         "gross", "balance", "quantity", "qty", "date", "year", "bestellung", "bestellnummer", "auftrag",
-        "auftragsnummer", "rechnung", "rechnungsnummer", "artikel", "artikelnummer", "betrag", "summe",
+        "auftragsnummer", "rechnung", "rechnungsnummer", "artikel", "artikelnummer", "betrag", "summe", "eur",
+        "usd", "gbp", "chf", "euro", "euros",
     }
 )
 

@@ -21,7 +21,7 @@ _SHAPES: Final = (
     r"npm_[A-Za-z0-9]{36}",
     r"pypi-AgE[A-Za-z0-9_-]{50,}",
     r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",  # SendGrid
-    r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",  # JWT, RFC 7519
+    r"(?<![_-])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",  # JWT, RFC 7519
 )
 # A key block without its end line runs to the end of the text: better too much than half a key in clear.
 _KEY_LINE: Final = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -31,14 +31,14 @@ _LABEL: Final = (
     r"pass(?:word|wd|phrase)|passwort|kennwort|(?:api|access|secret|private|account|auth)[_ -]?key"
     r"|(?:client|app)[_ -]?secret|(?:access|auth|refresh|api|bearer)[_ -]?token"
 )
-# A value needs a digit: "password: required" is prose.
-_VALUE: Final = r"(?=[^\s\"'`,;<>]*[0-9])([^\s\"'`,;<>]{6,})"
+# A value needs a digit: "password: required" is prose. The look ahead is bounded, so that time grows with the text.
+_VALUE: Final = r"(?=[^\s\"'`,;<>]{0,200}[0-9])([^\s\"'`,;<>]{6,})"
 _BESIDE_LABEL: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?:{_LABEL})[\"'`]?\s{{0,3}}[:=]\s{{0,3}}[\"'`]?{_VALUE}",
         r"\b(?:bearer|basic) ([A-Za-z0-9+/._~-]{16,}={0,2})",  # RFC 6750, RFC 7617
-        r"[a-z][a-z0-9+.-]{1,20}://([^\s/:@\"'<>]{0,128}:[^\s/@\"'<>]{1,256}@[^\s/:\"'<>]*)",  # RFC 3986, userinfo and host
+        r"[a-z][a-z0-9+.-]{1,20}://([^\s/:@\"'<>]{0,128}:[^\s/@\"'<>]{1,256}@[^\s/:\"'<>]*)",  # RFC 3986
     )
 )
 

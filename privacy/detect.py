@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 THRESHOLDS: Final[Mapping[str, float]] = {
     "EMAIL": 0.5,
     "PHONE": 0.4,
-    "CREDIT_CARD": 0.5,
+    "CREDIT_CARD": 0.7,
     "IBAN": 0.5,
     "SSN": 0.5,
     "PASSPORT": 0.5,
@@ -33,11 +33,14 @@ THRESHOLDS: Final[Mapping[str, float]] = {
 """The least score at which a find of Presidio counts, per kind."""
 
 # What a window must hold for a kind to be possible; without any, Presidio is not even loaded.
-_NUMBER: Final = re.compile(r"(?:[0-9][ \u00a0\u202f().\-\u2010-\u2013/]{0,2}){7}|[0-9]{2}[A-Za-z]{2}[0-9]{5}")
+_DATE: Final = r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4})(?![0-9-])"
+_NUMBER: Final = re.compile(
+    rf"(?<![0-9])(?!{_DATE})(?:[0-9][ \u00a0\u202f().\-\u2010-\u2013/]{{0,2}}){{7}}|[0-9]{{2}}[A-Za-z]{{2}}[0-9]{{5}}"
+)
 _HINTS: Final = (
     (re.compile(r"@"), ("EMAIL",)),
     (_NUMBER, ("PHONE", "CREDIT_CARD", "IBAN", "SSN", "NHS", "MEDICAL_LICENSE", "BANK_ACCOUNT", "PASSPORT")),
-    (re.compile(r"(?i:passport|passeport|reisepass)"), ("PASSPORT",)),
+    (re.compile(r"(?i:passport|passeport|reisepass|passnummer)"), ("PASSPORT",)),
     (re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:"), ("IP",)),
     (re.compile(r"(?:[bB][cC]1|[13]|0[xX])[A-Za-z0-9]{25}"), ("CRYPTO",)),
 )

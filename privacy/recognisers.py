@@ -21,7 +21,7 @@ from presidio_analyzer.predefined_recognizers import (
 )
 from presidio_analyzer.predefined_recognizers.generic.iban_patterns import regex_per_country
 
-from privacy.phones import find_phones
+from privacy.phones import NO_MONEY, find_phones
 
 MEDIUM: Final = 0.5
 WEAK: Final = 0.2
@@ -33,7 +33,7 @@ _PHONE_LABELS: Final = (
     "dial", "fax", "whatsapp", "sms", "hotline", "ring", "fon", "rufnummer", "telefonnummer", "mobilnummer",
 )  # fmt: skip
 _BANK_LABELS: Final = ("account", "acct", "bank", "konto", "kontonummer", "girokonto", "iban")
-_PASSPORT_LABELS: Final = ("passport", "passports", "passeport", "reisepass", "pass", "passnummer")
+_PASSPORT_LABELS: Final = ("passport", "passports", "passeport", "reisepass", "passnummer")
 
 _LONE: Final = r"(?<![\w-])"
 _END: Final = r"(?![\w-])"
@@ -49,7 +49,7 @@ _PASSPORT: Final = (
     rf"|(?=[A-Z0-9]{{0,8}}\d)[CFGHJK][CFGHJKLMNPRTVWXYZ0-9]{{8}}){_END}"
 )
 _SSN: Final = rf"{_LONE}(?!000|666)\d{{3}}%s(?!00)\d{{2}}%s(?!0000)\d{{4}}{_END}"
-_ACCOUNT: Final = rf"{_LONE}(?<!\d[.,])\d{{7,17}}{_END}(?![.,]\d)"
+_ACCOUNT: Final = rf"{_LONE}(?<!\d[.,])(?<![€$£])\d{{7,17}}{_END}(?![.,]\d){NO_MONEY}"
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z]{2}[0-9]{2}(?:[ \u00a0-]?[A-Za-z0-9]){11,30}))")
 
 

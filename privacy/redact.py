@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -62,14 +63,14 @@ class Redactor:
         A placeholder of this vault stays. A text that only looks like one is kept in the vault as `[LITERAL_n]`, so
         that it comes back as it was. Raises DetectionFailed and VaultError; then nothing may be sent.
         """
-        return Redacted(self._settled(_storable(text), label=""), _SEAL)
+        return Redacted(self._settled(text, "", self._lookalikes(text)), _SEAL)
 
     def redact_json(self, value: Any) -> Any:
         """`redact` for each string of a JSON value, keys too; a key is the label of what it holds.
 
         A whole number that is personal becomes a string. Raises ValueRefused for what isn't JSON or would be lost.
         """
-        return self._redact_value(value, label="")
+        return self._redact_value(value, "", self._lookalikes(*strings(value)))
 
     def restore(self, text: str) -> str:
         """Puts the values back, in one pass: what a value itself holds is not restored again."""
@@ -86,33 +87,43 @@ class Redactor:
         """`restore` for each string of a JSON value, keys too."""
         return _mapped(value, self.restore)
 
-    def _redact_value(self, value: Any, label: str) -> Any:
+    def _redact_value(self, value: Any, label: str, lookalikes: AbstractSet[str]) -> Any:
         if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-            return _pairs(value, lambda key: self._settled(_storable(key), ""), self._redact_member)
+            return _pairs(
+                value,
+                lambda key: self._settled(key, "", lookalikes),
+                lambda key, one: self._redact_value(one, key, lookalikes),
+            )
         if isinstance(value, list | tuple):
-            return [self._redact_value(one, label) for one in value]
+            return [self._redact_value(one, label, lookalikes) for one in value]
         if isinstance(value, str):
-            return self._settled(_storable(value), label)
+            return self._settled(value, label, lookalikes)
         if value is None or isinstance(value, bool | float):
             return value
         if isinstance(value, int):
-            redacted = self._settled(str(value), label)
+            redacted = self._settled(str(value), label, lookalikes)
             return value if redacted == str(value) else redacted
         raise ValueRefused(f"a {type(value).__name__} here is not JSON: convert it before it is redacted")
 
-    def _redact_member(self, key: str, value: Any) -> Any:
-        return self._redact_value(value, label=key)
+    def _lookalikes(self, *texts: str) -> AbstractSet[str]:
+        """What looks like a placeholder of this vault before anything of this request got one."""
+        places = (str(found.placeholder) for text in texts for found in find(text) if self._is_own(found))
+        return {place for place in places if self._vault.value_of(place) is None}
 
-    def _settled(self, text: str, label: str) -> str:
+    def _is_own(self, found: Found) -> bool:
+        return found.placeholder.realm == self._vault.realm
+
+    def _settled(self, text: str, label: str, lookalikes: AbstractSet[str]) -> str:
         """Redacts until nothing more is found, so that redacting the result again changes nothing."""
-        while (redacted := self._redact_once(text, label)) != text:
+        text = self._redact_once(_storable(text), _storable(label), lookalikes)
+        while (redacted := self._redact_once(text, _storable(label), frozenset())) != text:
             text = redacted
         return text
 
-    def _redact_once(self, text: str, label: str) -> str:
+    def _redact_once(self, text: str, label: str, lookalikes: AbstractSet[str]) -> str:
         places = list(find(text))
-        detected = self._detected(_blanked(text, places), _storable(label))
-        spans = [*detected, *self._lookalikes(places)]
+        strange = [Span(one.start, one.end, LITERAL) for one in places if str(one.placeholder) in lookalikes]
+        spans = [*self._detected(_blanked(text, places), label), *strange]
         pieces = []
         position = 0
         for span in resolve(spans):
@@ -121,12 +132,6 @@ class Redactor:
                 pieces += [text[position : span.start], self._vault.placeholder_for(span.kind, value)]
                 position = span.end
         return "".join([*pieces, text[position:]])
-
-    def _lookalikes(self, places: Iterable[Found]) -> Iterator[Span]:
-        for found in places:
-            own = found.placeholder.realm == self._vault.realm
-            if own and self._vault.value_of(str(found.placeholder)) is None:
-                yield Span(found.start, found.end, LITERAL)
 
     def _detected(self, text: str, label: str) -> tuple[Span, ...]:
         """Spans of `text`, read after its label; remembered by hash, since a history is redacted again every turn."""
@@ -145,6 +150,17 @@ class Redactor:
             if len(self._spans) > self._remembered:
                 self._spans.popitem(last=False)
         return spans
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string of a JSON value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from strings([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from strings(one)
 
 
 def _storable(text: str) -> str:

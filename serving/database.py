@@ -29,6 +29,11 @@ def open_pool(dsn: str, largest: int = 10) -> Pool:
     )
 
 
+def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnection]:
+    """For the document store: rows as tuples, and a connection's block is one transaction."""
+    return AsyncConnectionPool(dsn, kwargs={"connect_timeout": 5}, min_size=1, max_size=largest, open=False, timeout=10)
+
+
 def new_id() -> str:
     """A UUIDv7 (RFC 9562): ids sort by the time they were made."""
     milliseconds = time.time_ns() // 1_000_000

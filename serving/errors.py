@@ -1,4 +1,4 @@
-"""Errors of the serving side. Each has a stable `code`, an HTTP status, a hint that mends it, and an exit code for the CLI.
+"""Errors of the serving side: each has a stable `code`, an HTTP status, a hint that mends it, and an exit code.
 
 ServingError
 ├── BadRequest          the caller's input can't be used                  400, exit 2

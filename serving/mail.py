@@ -30,9 +30,9 @@ _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.
 _MOST_RECIPIENTS = 20
 
 
-async def keep_placeholders(text: str) -> str:
-    """Reveals nothing."""
-    return text
+async def keep_placeholders(placeholder: str) -> str:
+    """A `Reveal` gives the value of one placeholder, or the placeholder itself; this one reveals nothing."""
+    return placeholder
 
 
 class OutboxMailer:
@@ -152,6 +152,8 @@ def _hand_over(server: smtplib.SMTP, content: bytes, where: str) -> None:
     """From here on a broken line leaves it open whether the server took the message."""
     try:
         code, answer = server.data(content)
+    except smtplib.SMTPResponseException:
+        raise  # an OSError by descent, but a clear no
     except (smtplib.SMTPServerDisconnected, OSError):
         raise OutcomeUnknown(f"{where} broke off while it took the message: it may have gone out or not") from None
     if code != 250:
@@ -177,7 +179,7 @@ def _bad_url() -> SettingsError:
 
 async def _message(email: Email, key: str, sender: str, reveal: Reveal) -> tuple[EmailMessage, list[str]]:
     """The message with every placeholder revealed that may be, and its recipients' addresses. Raises ToolFailed."""
-    to, subject, body = [await reveal(text) for text in (email.to, email.subject, email.body)]
+    to, subject, body = [await _revealed(text, reveal) for text in (email.to, email.subject, email.body)]
     recipients = _recipients(to)
     if re.search(r"[\r\n]", subject):
         raise ToolFailed("the subject has more than one line; write it in one")
@@ -192,6 +194,14 @@ async def _message(email: Email, key: str, sender: str, reveal: Reveal) -> tuple
     except (ValueError, MessageError):
         raise ToolFailed("the e-mail's headers or text can't be encoded; use plain text") from None
     return message, recipients
+
+
+async def _revealed(text: str, reveal: Reveal) -> str:
+    parts, end = [], 0
+    for found in find(text):
+        parts += [text[end : found.start], await reveal(str(found.placeholder))]
+        end = found.end
+    return "".join([*parts, text[end:]])
 
 
 def _recipients(to: str) -> list[str]:

@@ -18,7 +18,7 @@ def schema_files() -> list[tuple[str, str]]:
 def migrate(dsn: str) -> list[str]:
     """Brings the database up to this version's schema; returns the names applied.
 
-    Raises Unreachable when it can't connect, SettingsError when the database is newer than this version or lacks pgvector.
+    Raises Unreachable when it can't connect, SettingsError when the database is newer or lacks pgvector.
     """
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:

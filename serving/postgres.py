@@ -1,4 +1,4 @@
-"""The embedded Postgres: the wheel's own binaries, a cluster under the home folder, a unix socket that only we can open."""
+"""The embedded Postgres: the wheel's binaries, a cluster under the home folder, a unix socket only we can open."""
 
 import fcntl
 import hashlib

@@ -30,7 +30,13 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     key = settings.api_key.get_secret_value() if settings.api_key else None
     app = create_app(lambda: open_api_services(settings), api_key=key)
     options = uvicorn.Config(
-        app, loop="uvloop", http="httptools", log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="on"
+        app,
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        lifespan="on",
     )
     await uvicorn.Server(options).serve(sockets=[listener])
     return 0
@@ -61,8 +67,10 @@ async def migrate_database() -> int:
 def _prepared() -> Settings:
     settings = load_settings()
     _database_url(settings)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Libraries log content and chatter at INFO; ours never log content.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for folder in ("graph", "memory", "privacy", "serving"):
+        logging.getLogger(folder).setLevel(logging.INFO)
     if settings.parent:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != settings.parent:

@@ -1,7 +1,7 @@
 """What the HTTP surface works with; composed in serving/wiring.py, opened when the server starts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ class ApiServices:
     redactor: Redactor
     vault: PostgresVault
     documents: "DocumentStore"
-    memory: Callable[[], Awaitable["MemoryStore"]]
+    memory: Callable[[], "MemoryStore"]
 
     async def redact(self, text: str) -> Redacted:
         """Server mode: whatever comes in raw is redacted here, before anything is stored."""

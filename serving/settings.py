@@ -1,10 +1,11 @@
 """Every setting of Trireme, read from the environment and `.env` once, here alone."""
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serving.errors import SettingsError
@@ -47,8 +48,15 @@ class Settings(BaseSettings):
     langfuse_secret_key: SecretStr | None = Field(default=None, validation_alias="LANGFUSE_SECRET_KEY")
     langfuse_base_url: str = Field(default="", validation_alias="LANGFUSE_BASE_URL")
 
+    editor: str = Field(default="vi", validation_alias=AliasChoices("VISUAL", "EDITOR"))
+
     smtp_url: SecretStr | None = Field(default=None, validation_alias="SMTP_URL")
     smtp_from: str = "trireme@localhost"
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment, for `os.environ/NAME` in a routes.yaml."""
+        return os.environ
 
     @cached_property
     def server_url(self) -> str:

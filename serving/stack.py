@@ -117,7 +117,11 @@ class Stack:
     def _spawn(self, name: str, *arguments: str, keep: int | None = None) -> None:
         logs = self._home / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        environment = os.environ | {"DATABASE_URL": self.dsn, "TRIREME_HOME": str(self._home), "TRIREME_PARENT": str(os.getpid())}
+        environment = os.environ | {
+            "DATABASE_URL": self.dsn,
+            "TRIREME_HOME": str(self._home),
+            "TRIREME_PARENT": str(os.getpid()),
+        }
         if self._settings.routes:
             environment["TRIREME_ROUTES"] = str(self._settings.routes.absolute())
         with (logs / f"{name}.log").open("ab") as output:
@@ -139,7 +143,9 @@ class Stack:
             if name := self.failed():
                 raise StartFailed(f"the {name} process ended: {_last_line(waiting[name])}", f"see {waiting[name]}")
             if time.monotonic() > deadline:
-                raise StartFailed(f"{', '.join(sorted(pending))} not ready after {_READY_S:g} s", f"see {self._home / 'logs'}")
+                raise StartFailed(
+                    f"{', '.join(sorted(pending))} not ready after {_READY_S:g} s", f"see {self._home / 'logs'}"
+                )
             pending = {name for name in pending if not self._ready(name, url)}
             await asyncio.sleep(0.05)
 

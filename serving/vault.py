@@ -22,12 +22,14 @@ REALM = "S"
 _KEEP: LiteralString = """
 with locked as (select pg_advisory_xact_lock(hashtextextended(%(tenant)s, 7)))
 insert into vault (tenant, scope, placeholder, kind, number, fingerprint, sealed)
-select %(tenant)s, '', format('[%%s_S%%s]', %(kind)s::text, next.number), %(kind)s, next.number, %(fingerprint)s, %(sealed)s
+select %(tenant)s, '', format('[%%s_S%%s]', %(kind)s::text, next.number), %(kind)s, next.number, %(fingerprint)s,
+    %(sealed)s
 from locked, (select coalesce(max(number), 0) + 1 as number from vault where tenant = %(tenant)s and scope = '') next
 on conflict (tenant, scope, kind, fingerprint) do nothing
 """
 _FIND: LiteralString = """
-select placeholder from vault where tenant = %(tenant)s and scope = '' and kind = %(kind)s and fingerprint = %(fingerprint)s
+select placeholder from vault
+where tenant = %(tenant)s and scope = '' and kind = %(kind)s and fingerprint = %(fingerprint)s
 """
 _OPEN: LiteralString = """
 select fingerprint, sealed from vault
@@ -128,5 +130,3 @@ class PostgresVault:
         except psycopg.DataError:
             return None
         return self._sealer.open(row[1], row[0]) if row else None
-
-

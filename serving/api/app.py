@@ -33,5 +33,3 @@ def create_app(open_services: OpenServices, api_key: str | None = None) -> FastA
     for part in (runs, documents, memory, health):
         app.include_router(part.router)
     return app
-
-

@@ -36,7 +36,9 @@ def install_failures(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        return failure(request, 422, "invalid_request", f"{where}: {first['msg']}", "see /docs for what the route takes")
+        return failure(
+            request, 422, "invalid_request", f"{where}: {first['msg']}", "see /docs for what the route takes"
+        )
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:

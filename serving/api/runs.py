@@ -89,7 +89,9 @@ async def run_events(
     start = int(last_event_id[:18]) if last_event_id else after
     if start > run.last_seq:
         raise BadRequest(
-            f"event {start} is not in this run's log: it ends at {run.last_seq}", "leave Last-Event-ID out", "bad_last_event_id"
+            f"event {start} is not in this run's log: it ends at {run.last_seq}",
+            "leave Last-Event-ID out",
+            "bad_last_event_id",
         )
     return _stream(services, run.run_id, start)
 
@@ -112,7 +114,9 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
     arguments = body.arguments
     if body.decision == "edit":
         if arguments is None:
-            raise BadRequest("an edit needs `arguments`", "send the changed plan or tool arguments", "edit_without_arguments")
+            raise BadRequest(
+                "an edit needs `arguments`", "send the changed plan or tool arguments", "edit_without_arguments"
+            )
         if approval_id.startswith("plan-"):
             arguments = edited_plan(arguments).model_dump(mode="json")
         arguments = await asyncio.to_thread(services.redactor.redact_json, arguments)

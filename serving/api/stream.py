@@ -1,4 +1,4 @@
-"""The tail of a run's log as server-sent events. A stream holds nothing: cut it, and `Last-Event-ID` goes on behind it."""
+"""The tail of a run's log as server-sent events. A stream holds nothing: `Last-Event-ID` goes on behind a cut."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,7 +29,7 @@ class Tails:
                 event.set()
 
     async def follow(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent | None]:
-        """Events with seq > `after`, then new ones as they come, until the run ends; None when nothing came for a while.
+        """Events with seq > `after`, then new ones until the run ends; None when nothing came for a while.
 
         It subscribes before it reads, so no line falls between replay and live.
         """
@@ -79,5 +79,3 @@ def frame(event: RunEvent | None, restore: Restore = dict) -> bytes:
     body = restore({"seq": event.seq, "at": event.at.isoformat(), **event.body.model_dump(mode="json")})
     head = f"id: {event.seq}\nevent: {event.body.kind}\ndata: ".encode()
     return head + orjson.dumps(body) + b"\n\n"
-
-

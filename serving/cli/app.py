@@ -23,8 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="print one JSON object instea
 
 @app.command()
 def run(
-    goal: Annotated[str, typer.Argument(metavar="GOAL", help="what you want to know or have done; - reads it from stdin")],
-    docs: Annotated[Path | None, typer.Option("--docs", help="folder of Markdown, text, HTML, PDF and CSV files")] = None,
+    goal: Annotated[
+        str, typer.Argument(metavar="GOAL", help="what you want to know or have done; - reads it from stdin")
+    ],
+    docs: Annotated[
+        Path | None, typer.Option("--docs", help="folder of Markdown, text, HTML, PDF and CSV files")
+    ] = None,
     json: Json = False,
     thread: Annotated[str | None, typer.Option("--thread", metavar="ID", help="continue a conversation")] = None,
     review_plan: Annotated[bool, typer.Option("--review-plan", help="show the plan and wait for approval")] = False,

@@ -39,7 +39,9 @@ class Client:
         return await self._send("GET", path, params=query)
 
     async def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        return await self._send("POST", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"} | (headers or {}))
+        return await self._send(
+            "POST", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"} | (headers or {})
+        )
 
     async def put(self, path: str, body: Any) -> Any:
         return await self._send("PUT", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"})

@@ -16,7 +16,7 @@ async def send_decision(
     arguments: dict[str, Any] | None = None,
     reason: str = "",
 ) -> dict[str, Any]:
-    """`approval` is as the server sent it or restored. An approved tool call gets the values behind its placeholders."""
+    """`approval` is as restored for the person. An approved tool call gets the values behind its placeholders."""
     clear = approval["arguments"]
     body: dict[str, Any] = {
         "approval_id": approval["approval_id"],

@@ -1,4 +1,4 @@
-"""A run as a person watches it: the plan as it grows, each tool call with its time, the verdict, the answer, one last line."""
+"""A run as a person watches it: plan, tool calls with their times, verdict, answer, and one last line."""
 
 import asyncio
 import sys

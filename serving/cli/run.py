@@ -81,10 +81,14 @@ async def send_folder(client: Client, private: Private, folder: Folder) -> str:
     route = f"/collections/{folder.collection}"
     missing = (await client.post(f"{route}/missing", {"digests": digests}))["missing"]
     for batch in _batches([paths[path] for path in missing]):
-        documents = await asyncio.to_thread(lambda batch=batch: [private.document(each) for each in batch])
+        documents = await asyncio.to_thread(_redacted, private, batch)
         await client.put(f"{route}/documents", {"documents": documents})
     await client.post(f"{route}/prune", {"paths": list(paths)})
     return folder.collection
+
+
+def _redacted(private: Private, batch: list[ParsedDocument]) -> list[dict[str, Any]]:
+    return [private.document(each) for each in batch]
 
 
 def _batches(documents: Sequence[ParsedDocument]) -> list[list[ParsedDocument]]:
@@ -124,7 +128,9 @@ async def _follow(client: Client, command: RunCommand, private: Private, run: di
             if command.json or not sys.stdin.isatty() or not await ask_person(client, private, view):
                 break
     except asyncio.CancelledError:
-        _note(command, f"\nthe run is kept and goes on with the next trireme up or trireme resume: trireme logs {run_id}")
+        _note(
+            command, f"\nthe run is kept and goes on with the next trireme up or trireme resume: trireme logs {run_id}"
+        )
         raise
     result = summary(view, private)
     if command.json:
@@ -145,4 +151,3 @@ def summary(view: dict[str, Any], private: Private) -> dict[str, Any]:
 def _note(command: RunCommand, text: str) -> None:
     if not command.json or text.startswith("skipped"):
         print(text, file=sys.stderr, flush=True)
-

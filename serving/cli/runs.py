@@ -1,7 +1,6 @@
 """Commands about one run: status, logs, plan, approve, resume, cancel. All are clients of the durable backend."""
 
 import asyncio
-import os
 import shlex
 import subprocess
 import sys
@@ -130,7 +129,9 @@ def _edited(text: str, file: Path | None) -> dict[str, Any]:
     try:
         value = yaml.safe_load(changed)
     except yaml.YAMLError as error:
-        raise BadRequest(f"the plan is no YAML: {str(error).splitlines()[0]}", "the run still waits; try again") from None
+        raise BadRequest(
+            f"the plan is no YAML: {str(error).splitlines()[0]}", "the run still waits; try again"
+        ) from None
     if not isinstance(value, dict):
         raise BadRequest("the plan must be a mapping with `steps`", "the run still waits; try again")
     return value
@@ -144,7 +145,7 @@ def _read(file: Path) -> str:
 
 
 def _in_editor(text: str) -> str:
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    editor = shlex.split(load_settings().editor)
     with tempfile.NamedTemporaryFile("w+", suffix=".yaml", encoding="utf-8") as draft:
         draft.write(text)
         draft.flush()

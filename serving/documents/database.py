@@ -45,7 +45,10 @@ class Table:
 
 
 class Database:
-    """A set of tables, loaded once; `query` may be called from several threads at a time."""
+    """A set of tables, loaded once; `query` may be called from several threads at a time.
+
+    Raises ValueError when a table can't be loaded, for want of memory say.
+    """
 
     def __init__(self, tables: Sequence[Table]) -> None:
         import duckdb
@@ -55,7 +58,10 @@ class Database:
         self._renamed = _renamed(tables)
         self._connection = duckdb.connect(":memory:", config=_SETTINGS)
         for table in tables:
-            self._connection.execute(_create(table), [list(column.values) for column in table.columns])
+            try:
+                self._connection.execute(_create(table), [list(column.values) for column in table.columns])
+            except duckdb.Error as error:
+                raise ValueError(f"{table.path} can't be loaded as a table: {_one_line(str(error))}") from None
         self._connection.execute("set lock_configuration = true")
 
     def query(self, sql: str, rows: int, seconds: float) -> TableResult:
@@ -74,6 +80,8 @@ class Database:
             found = cursor.fetchmany(rows + 1)
         except duckdb.InterruptException:
             raise self._error(f"the query took longer than {seconds:g} s: narrow it or aggregate") from None
+        except RecursionError:
+            raise self._error("the query is nested too deeply") from None
         except (duckdb.Error, RuntimeError) as error:
             raise self._error(_one_line(str(error))) from None
         finally:
@@ -108,9 +116,9 @@ class Database:
         """`"Unit Price"` in quotes, as the file has it, becomes unit_price; strings and comments stay."""
         import duckdb
 
-        marks = [*(at for at, _ in duckdb.tokenize(sql)), len(sql)]
-        pieces = [sql[: marks[0]]] + [sql[at:until] for at, until in pairwise(marks)]
-        return "".join(self._renamed_piece(piece) for piece in pieces)
+        raw = sql.encode()
+        marks = [0, *(at for at, _ in duckdb.tokenize(sql)), len(raw)]  # in bytes
+        return "".join(self._renamed_piece(raw[at:until].decode()) for at, until in pairwise(marks))
 
     def _renamed_piece(self, piece: str) -> str:
         bare = piece.rstrip()

@@ -50,14 +50,14 @@ def read_folder(root: Path, largest_file: int = LARGEST_FILE) -> Iterator[Parsed
     """
     try:
         folder = root.resolve(strict=True)
-        first = next(iter(os.scandir(folder)), None)
+        names = os.listdir(folder)
     except FileNotFoundError:
         raise FolderError(f"{root} doesn't exist", "check the path you gave to --docs") from None
     except NotADirectoryError:
         raise FolderError(f"{root} is a file, not a folder", "give --docs the folder that holds it") from None
     except (OSError, RuntimeError) as error:
         raise FolderError(f"{root} can't be read: {_reason(error)}", "check its permissions") from None
-    if first is None:
+    if not names:
         raise FolderError(f"{root} is empty", "put Markdown, text, HTML, PDF or CSV files into it")
     return _read(root, folder, largest_file)
 
@@ -80,7 +80,7 @@ def _walk(root: Path) -> Iterator[Path | Skipped]:
             yield _linked(root, path)
         elif os.path.isdir(path):
             try:
-                names = sorted(entry.name for entry in os.scandir(path) if not entry.name.startswith("."))
+                names = sorted(name for name in os.listdir(path) if not name.startswith("."))
             except OSError as error:
                 yield Skipped(_name(root, path), f"can't be read: {_reason(error)}")
                 continue

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from serving.documents.words import content_words, is_exact, sentences, words
+from serving.documents.words import STOP_WORDS, content_words, is_exact, sentences, words
 
 _LONGEST_QUOTE = 400
 _WEIGHTS = {"coverage": 0.35, "sentence": 0.25, "exact": 0.15, "phrase": 0.1, "title": 0.1, "prior": 0.05}
@@ -37,9 +37,25 @@ class Ranked:
 
 def rerank(query: str, candidates: Sequence[Candidate], floor: float) -> list[Ranked]:
     """Best first, ties by path and ordinal. Drops what shares no word with the query and is below `floor`."""
-    question = _Question.of(query, candidates)
-    ranked = [_rank(question, candidate, floor) for candidate in candidates if question.touches(candidate, floor)]
+    readings = [_Reading.of(candidate) for candidate in candidates]
+    question = _Question.of(query, readings)
+    ranked = [_rank(question, reading, floor) for reading in readings if question.touches(reading, floor)]
     return sorted(ranked, key=lambda item: (-item.score, item.candidate.path, item.candidate.ordinal))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A candidate's words: of its text, of its heading and path, of both."""
+
+    candidate: Candidate
+    said: Sequence[str]
+    title: frozenset[str]
+    vocabulary: frozenset[str]
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> "_Reading":
+        said, title = words(candidate.text), frozenset(words(f"{candidate.heading} {candidate.path}"))
+        return cls(candidate, said, title, title.union(said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +66,32 @@ class _Question:
     weights: Mapping[str, float]
 
     @classmethod
-    def of(cls, query: str, candidates: Sequence[Candidate]) -> "_Question":
-        asked = tuple(content_words(query))
-        held = Counter(word for candidate in candidates for word in _vocabulary(candidate))
-        total = len(candidates)
+    def of(cls, query: str, readings: Sequence[_Reading]) -> "_Question":
+        asked, total = tuple(content_words(query)), len(readings)
+        held = Counter(word for reading in readings for word in reading.vocabulary.intersection(asked))
         return cls(asked, {w: math.log(1 + (total - held[w] + 0.5) / (held[w] + 0.5)) for w in dict.fromkeys(asked)})
 
     def share(self, found: Iterable[str]) -> float:
         """Weight of the query's words that are among `found`, of the weight of all."""
-        there = set(found)
         whole = sum(self.weights.values())
-        return sum(weight for word, weight in self.weights.items() if word in there) / whole if whole else 0.0
+        return sum(map(self.weights.__getitem__, self.weights.keys() & found)) / whole if whole else 0.0
 
-    def touches(self, candidate: Candidate, floor: float) -> bool:
-        return candidate.similarity >= floor or not _vocabulary(candidate).isdisjoint(self.weights)
+    def touches(self, reading: _Reading, floor: float) -> bool:
+        return reading.candidate.similarity >= floor or not reading.vocabulary.isdisjoint(self.weights)
 
 
-def _rank(question: _Question, candidate: Candidate, floor: float) -> Ranked:
+def _rank(question: _Question, reading: _Reading, floor: float) -> Ranked:
+    candidate = reading.candidate
     quote, sentence = _best_sentence(question, candidate.text)
-    found = _vocabulary(candidate)
     parts = {
-        "coverage": question.share(found),
+        "coverage": question.share(reading.vocabulary),
         "sentence": sentence,
-        "phrase": _phrases(question.words, candidate.text),
-        "title": question.share(_title_words(candidate)),
+        "phrase": _phrases(question.words, reading.said),
+        "title": question.share(reading.title),
         "prior": candidate.prior,
     }
     if exact := [word for word in question.weights if is_exact(word)]:
-        parts["exact"] = sum(word in found for word in exact) / len(exact)
+        parts["exact"] = sum(word in reading.vocabulary for word in exact) / len(exact)
     score = sum(_WEIGHTS[name] * value for name, value in parts.items()) / sum(_WEIGHTS[name] for name in parts)
     closeness = max(0.0, candidate.similarity - floor) / (1 - floor)
     return Ranked(candidate, (score + _SIMILARITY_WEIGHT * closeness) / (1 + _SIMILARITY_WEIGHT), quote)
@@ -96,16 +110,8 @@ def _cut(sentence: str) -> str:
     return sentence[: sentence.rfind(" ", 0, _LONGEST_QUOTE) if " " in sentence[:_LONGEST_QUOTE] else _LONGEST_QUOTE]
 
 
-def _phrases(asked: Sequence[str], text: str) -> float:
-    """Share of the query's neighbouring words that are neighbours in the text too."""
+def _phrases(asked: Sequence[str], said: Sequence[str]) -> float:
+    """Share of the query's neighbouring words that are neighbours in the text too, stop words aside."""
     pairs = set(pairwise(asked))
-    said = content_words(text)
-    return len(pairs.intersection(pairwise(said))) / len(pairs) if pairs else 0.0
-
-
-def _vocabulary(candidate: Candidate) -> set[str]:
-    return {*words(candidate.text), *_title_words(candidate)}
-
-
-def _title_words(candidate: Candidate) -> set[str]:
-    return set(words(f"{candidate.heading} {candidate.path}"))
+    kept = [word for word in said if word not in STOP_WORDS]
+    return len(pairs.intersection(pairwise(kept))) / len(pairs) if pairs else 0.0

@@ -130,7 +130,7 @@ class _HtmlReader(HTMLParser):
             title, self._text = " ".join(self._text.split()), ""
             if title:
                 self._outline.heading(level, title)
-        elif tag == "tr":
+        elif tag in ("tr", "table"):
             self._flush()
             self._end_row()
         elif tag in ("td", "th"):
@@ -145,6 +145,7 @@ class _HtmlReader(HTMLParser):
 
     def sections(self) -> tuple[Section, ...]:
         self._flush()
+        self._end_row()
         return self._outline.close()
 
     def _break(self) -> None:

@@ -1,6 +1,7 @@
 """A CSV text as columns: delimiter, header and types worked out from what is there; nothing is lost."""
 
 import csv
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -49,16 +50,17 @@ def read_columns(text: str) -> tuple[Column, ...]:
     if not rows:
         raise NotATable("no rows")
     titles, body = _header(rows)
-    width = len(titles)
-    if any(any(cell.strip() for cell in row[width:]) for row in body):
-        titles = [*titles, "extra"]
-        body = [[*row[:width], delimiter.join(row[width:])] if len(row) > width else row for row in body]
-    names = unique_names([identifier(title, f"column_{at}") for at, title in enumerate(titles, start=1)])
-    columns = ([row[at].strip() if at < len(row) else "" for row in body] for at in range(len(titles)))
-    return tuple(
-        Column(name, title.strip(), *_typed(values, decimal_comma=delimiter == ";"))
-        for name, title, values in zip(names, titles, columns, strict=True)
-    )
+    names = unique_names([identifier(title, f"column_{at}") for at, title in enumerate([*titles, "extra"], start=1)])
+    columns = [
+        Column(name, title.strip(), *_typed(_cells(body, at), decimal_comma=delimiter == ";"))
+        for at, (name, title) in enumerate(zip(names, titles, strict=False))
+    ]
+    beyond = tuple(delimiter.join(row[len(titles) :]).strip(f"{delimiter} ") or None for row in body)
+    return (*columns, Column(names[-1], "extra", "VARCHAR", beyond)) if any(beyond) else tuple(columns)
+
+
+def _cells(rows: Sequence[Sequence[str]], at: int) -> list[str]:
+    return [row[at].strip() if at < len(row) else "" for row in rows]
 
 
 def identifier(title: str, instead: str) -> str:
@@ -92,24 +94,31 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
     else:
         delimiter = max(_DELIMITERS, key=lambda candidate: _fit(text, candidate))
     try:
-        rows = list(_records(text, delimiter, csv.QUOTE_MINIMAL))
-    except csv.Error:
-        # An unclosed quote swallows the rest of the file: read it again without quotes.
-        try:
-            rows = list(_records(text, delimiter, csv.QUOTE_NONE))
-        except csv.Error as error:
-            raise NotATable(str(error)) from None
+        rows = list(_records(text, delimiter, quotes=_quotes_close(text, delimiter)))
+    except csv.Error as error:
+        raise NotATable(str(error)) from None
     return delimiter, [row for row in rows if any(cell.strip() for cell in row)]
 
 
-def _records(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[list[str]]:
-    return csv.reader(StringIO(text), delimiter=delimiter, quoting=quoting, skipinitialspace=True)
+def _records(text: str, delimiter: str, quotes: bool = True, strict: bool = False) -> Iterator[list[str]]:
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    return csv.reader(StringIO(text), delimiter=delimiter, quoting=quoting, strict=strict, skipinitialspace=True)
+
+
+def _quotes_close(text: str, delimiter: str) -> bool:
+    """False when a quote is never closed and would swallow the rest of the file: then quotes are read as letters."""
+    try:
+        for _ in _records(text, delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end" not in str(error) and "field larger" not in str(error)
+    return True
 
 
 def _fit(text: str, delimiter: str) -> tuple[float, int]:
     """How regularly the delimiter cuts the first rows: share of rows as wide as most, then that width."""
     try:
-        probe = islice(_records(text[:100_000], delimiter, csv.QUOTE_MINIMAL), _PROBE_ROWS)
+        probe = islice(_records(text[:100_000], delimiter), _PROBE_ROWS)
         widths = Counter(map(len, probe))
     except csv.Error:
         return 0.0, 0
@@ -131,7 +140,7 @@ def _header(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*")
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)?(?:\.\d+)?")
-_SCIENTIFIC = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_SCIENTIFIC = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _ENGLISH = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|0|[1-9]\d*)(?:\.\d+)?")
 _CONTINENTAL = re.compile(r"-?(?:\d{1,3}(?:\.\d{3})+|0|[1-9]\d*)(?:,\d+)?")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -167,8 +176,8 @@ def _numbers(given: Sequence[str], decimal_comma: bool) -> Reading:
         # In a file with `;` and so a decimal comma, "1.234" alone could be a thousand: it stays text.
         unclear = decimal_comma and not _shows_marks(given, ",", ".")
         return None if unclear else _decimal(given, str)
-    if all(map(_SCIENTIFIC.fullmatch, given)) and not any(re.match(r"-?0\d", value) for value in given):
-        return "DOUBLE", str
+    if all(map(_SCIENTIFIC.fullmatch, given)):
+        return ("DOUBLE", str) if all(math.isfinite(float(value)) for value in given) else None
     if all(map(_ENGLISH.fullmatch, given)) and not decimal_comma and _shows_marks(given, ",", "."):
         return _decimal(given, lambda value: value.replace(",", ""))
     if all(map(_CONTINENTAL.fullmatch, given)) and (decimal_comma or _shows_marks(given, ".", ",")):
@@ -189,7 +198,8 @@ def _decimal(given: Sequence[str], convert: Callable[[str], str]) -> Reading:
     parts = [convert(value).lstrip("-").partition(".") for value in given]
     scale = max(len(fraction) for _, _, fraction in parts)
     if scale + max(len(whole) for whole, _, _ in parts) > _DECIMAL_DIGITS:
-        return "DOUBLE", convert
+        # A whole number this long is an account or a card, and a DOUBLE would change it.
+        return ("DOUBLE", convert) if scale else None
     return f"DECIMAL({_DECIMAL_DIGITS},{scale})", convert
 
 

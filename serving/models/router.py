@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from copy import deepcopy
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ def import_litellm() -> None:
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.redact_messages_in_exceptions = True
+    # Said once for each type that LiteLLM's streams serialise; means nothing to whoever runs this.
+    warnings.filterwarnings("ignore", message="Item '.*' on TypedDict class", category=UserWarning)
     for name, level in _LOGGERS.items():
         logging.getLogger(name).setLevel(level)
 
@@ -37,7 +40,7 @@ def new_router(routes: Routes, cache_salt: str) -> Any:
     settings = {name: deepcopy(value) for name, value in routes.router_settings.items() if value != []}
     if routes.affinity:
         settings["optional_pre_call_checks"] = ["session_affinity"]
-    return Router(model_list=[_entry(deployment, cache_salt) for deployment in routes.deployments], **settings)
+    return Router(model_list=[_entry(routes, deployment, cache_salt) for deployment in routes.deployments], **settings)
 
 
 async def close_router(router: Any) -> None:
@@ -47,7 +50,7 @@ async def close_router(router: Any) -> None:
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
 
 
-def _entry(deployment: Deployment, cache_salt: str) -> dict[str, Any]:
+def _entry(routes: Routes, deployment: Deployment, cache_salt: str) -> dict[str, Any]:
     params = {"drop_params": True, **deepcopy(dict(deployment.params))}
     # A call's own header would replace `extra_headers`; LiteLLM merges `headers` with it.
     params["headers"] = {**params.pop("headers", {}), **params.pop("extra_headers", {})}
@@ -55,4 +58,11 @@ def _entry(deployment: Deployment, cache_salt: str) -> dict[str, Any]:
         params.setdefault("cache_control_injection_points", list(_CACHE_POINTS))
     if deployment.cache_salt:
         params["extra_body"] = {**params.get("extra_body", {}), "cache_salt": cache_salt}
-    return {"model_name": deployment.alias, "litellm_params": params, "model_info": {"id": deployment.id}}
+    info: dict[str, Any] = {"id": deployment.id}
+    if len(routes.behind(deployment.alias)) == 1:
+        # Resting the only one would turn its next errors into "no deployments available".
+        params.setdefault("cooldown_time", 0)
+    else:
+        # Rests after its first failure, so that the next try goes to another one.
+        info["allowed_fails"] = 0
+    return {"model_name": deployment.alias, "litellm_params": params, "model_info": info}

@@ -121,7 +121,9 @@ def shaped(file: MarkedFile, data: Any) -> RoutesShape:
     try:
         return RoutesShape.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        # A name that we don't know says more than the one that is missing because of it.
+        faults = error.errors(include_url=False, include_input=False)
+        first = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
         place = tuple(part for part in first["loc"] if part != "[key]")
         if first["type"] == "extra_forbidden":
             raise file.fault(place, "unknown field", _known(place)) from None

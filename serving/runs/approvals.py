@@ -25,6 +25,12 @@ returning request
 _WHY_NOT: LiteralString = """
 select decision is not null as decided, expires_at from approvals where run_id = %s and approval_id = %s
 """
+_WAITING: LiteralString = """
+select request from approvals where run_id = %s and decision is null order by created_at, approval_id
+"""
+_DECISIONS: LiteralString = """
+select approval_id, decision from approvals where run_id = %s and decision is not null
+"""
 
 
 class PostgresApprovals:
@@ -95,14 +101,6 @@ async def _why_not(connection: Connection, run_id: str, approval_id: str) -> Not
         return Conflict("this approval is already decided", "a decision is final", code="approval_already_decided")
     when = f"{row['expires_at']:%Y-%m-%d %H:%M} UTC"
     return Conflict(f"this approval expired at {when}", "start the run again", code="approval_expired")
-
-
-_WAITING: LiteralString = """
-select request from approvals where run_id = %s and decision is null order by created_at, approval_id
-"""
-_DECISIONS: LiteralString = """
-select approval_id, decision from approvals where run_id = %s and decision is not null
-"""
 
 
 async def waiting(pool: Pool, run_id: str) -> list[ApprovalRequest]:

@@ -7,8 +7,6 @@ from typing import Any
 
 import psycopg
 from langchain_core.messages import HumanMessage
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
@@ -18,6 +16,7 @@ from graph.ports import ApprovalRequest, Deps
 from serving.database import Pool
 from serving.errors import ServingError
 from serving.runs import approvals
+from serving.runs.checkpoints import saver
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
@@ -66,7 +65,7 @@ class Executor:
         await self._queue.leave(claim, status, *ending)
 
     async def _drive(self, claim: Claim, request: RunRequest, deps: Deps) -> tuple[EventBody, ...]:
-        graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=self._saver())
+        graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver(self._pool))
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
         start = await self._where_to_start(graph, config, claim, request)
         async for _ in graph.astream(start, config, context=deps, durability="sync", stream_mode="updates"):
@@ -101,9 +100,6 @@ class Executor:
             return (RunFinished(status="error", code=error.code, message=str(error)),)
         message = f"{type(error).__name__} in the worker; its log has the details"
         return (RunFinished(status="error", code="internal_error", message=message),)
-
-    def _saver(self) -> AsyncPostgresSaver:
-        return AsyncPostgresSaver(self._pool, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
 
 
 def _asked(request: ApprovalRequest) -> ApprovalRequested:

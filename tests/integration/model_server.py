@@ -1,10 +1,11 @@
-"""A model provider on a real socket: chat completions as JSON and SSE, and every way a provider goes wrong, on request."""
+"""A model provider on a real socket: chat completions as JSON and SSE, and what goes wrong with them, on request."""
 
 import json
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,7 +20,7 @@ USAGE = {
 
 @dataclass(frozen=True)
 class Answer:
-    """One scripted answer. `raw` replaces the body; `cut` ends a stream before its end (`dropped`: with a broken body)."""
+    """One scripted answer. `raw` replaces the body; `cut` ends a stream early, `dropped` breaks its connection too."""
 
     text: str = "fine"
     calls: tuple[tuple[str, str], ...] = ()
@@ -70,7 +71,8 @@ class ModelServer:
                 }.items():
                     self.send_header(key, value)
                 self.end_headers()
-                self.wfile.write(payload)
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    self.wfile.write(payload)
                 self.close_connection = answer.dropped
 
             def log_message(self, *_: Any) -> None:

@@ -15,8 +15,13 @@ async def scraped(dsn: str) -> Samples:
 
 
 def parsed(text: bytes) -> Samples:
+    """Values under (sample, *label values by label name)."""
     families = text_string_to_metric_families(text.decode())
-    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+    return {
+        (s.name, *(value for _, value in sorted(s.labels.items()))): s.value
+        for family in families
+        for s in family.samples
+    }
 
 
 def _run(dsn: str, number: int, status: str, **columns: object) -> None:
@@ -39,8 +44,8 @@ async def test_queue_leases_and_runs_are_what_the_table_says(database: str) -> N
         )
         connection.execute(
             "insert into approvals (approval_id, run_id, kind, request, digest, expires_at) "
-            "select id, run_id, 'tool', '{}', '', now() + left::interval from runs, "
-            "(values ('open', '1 hour'), ('late', '-1 hour')) as asked (id, left) where status = 'interrupted'"
+            "select id, run_id, 'tool', '{}', '', now() + expiry::interval from runs, "
+            "(values ('open', '1 hour'), ('late', '-1 hour')) as asked (id, expiry) where status = 'interrupted'"
         )
     found = await scraped(database)
     assert found["trireme_database_up",] == 1
@@ -56,8 +61,8 @@ async def test_tokens_and_cost_are_counted_by_model_as_the_log_is_written(databa
         write_run(database, f"01900000-0000-7000-8000-{number:012d}")
     found = await scraped(database)
     assert found["trireme_model_calls_total", MODEL] == 8
-    assert found["trireme_model_tokens_total", MODEL, "input"] == 8 * 1_200
-    assert found["trireme_model_tokens_total", MODEL, "cached"] == 8 * 960
+    assert found["trireme_model_tokens_total", "input", MODEL] == 8 * 1_200
+    assert found["trireme_model_tokens_total", "cached", MODEL] == 8 * 960
     assert abs(found["trireme_model_cost_usd_total", MODEL] - 8 * 0.0021) < 1e-9
     assert abs(found["trireme_model_seconds_total", MODEL] - 0.8) < 1e-9
     assert found["trireme_runs_finished_total", "success"] == 2

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from serving.telemetry.export import TraceExporter, langfuse_target
 from tests.integration.telemetry_receiver import exported, receiving, write_run
 from tests.unit.telemetry_story import BEGAN, TICK, story
 
+_ROOT = Path(__file__).parents[2]
 SEEDS = {"[NAME_1]": "Marta Oblonskaya", "[EMAIL_1]": "marta.oblonskaya@example.com"}
 # A worker's exporter in a process of its own, because an audit hook can't be taken off again.
 _WATCHED = """
@@ -50,7 +52,7 @@ def seeded() -> list[dict[str, Any]]:
         raise ConnectionError(f"550 no such mailbox {SEEDS['[EMAIL_1]']} ({SEEDS['[NAME_1]']})")
     except ConnectionError as error:
         end = RunFinished(status="error", code="tool_failed", message=f"{type(error).__name__}: {error}")
-    bodies = [event.body for event in story()][:-1] + [end]
+    bodies = [*[event.body for event in story()][:-1], end]
     text = json.dumps([body.model_dump(mode="json") for body in bodies])
     for placeholder, value in SEEDS.items():
         text = text.replace(placeholder, value)
@@ -80,12 +82,13 @@ async def test_no_value_that_redaction_took_out_is_in_the_bytes_that_leave(
     assert json.dumps(raw).count("oblonskaya@") >= 7
     assert "oblonskaya" not in (sent + caplog.text).lower()
     assert "Marta" not in sent
-    assert "ConnectionError: 550 no such mailbox [EMAIL_1]" in sent
+    assert redactor.redact(raw[-1]["message"]).startswith("ConnectionError: 550 no such mailbox [EMAIL_")
+    assert redactor.redact(raw[-1]["message"]) in sent
 
 
 @pytest.mark.parametrize("keys", [{}, {"LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk"}])
 def test_nothing_is_sent_and_no_socket_reached_for_without_keys(
-    database: str, keys: dict[str, str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    database: str, keys: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(database)
     for name in ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY", "LANGFUSE_BASE_URL"):
@@ -93,7 +96,7 @@ def test_nothing_is_sent_and_no_socket_reached_for_without_keys(
     with receiving() as receiver:
         for name, value in (keys | {"LANGFUSE_BASE_URL": receiver.base_url}).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("PYTHONPATH", str(pytest.importorskip("serving").__path__[0]) + "/..")
+        monkeypatch.setenv("PYTHONPATH", str(_ROOT))
         command = [sys.executable, "-c", _WATCHED, database]
         output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=20).stdout
     if keys:

@@ -17,6 +17,7 @@ from graph.tools.registry import REPORT, Arguments, Output, Problem, Registry, T
 from serving.mail import OutboxMailer
 from serving.runs.artifacts import MemoryArtifacts
 
+ROOT = Path(__file__).parents[2]
 FILES: Artifacts = MemoryArtifacts()
 SEND = send_email(OutboxMailer(Path("unused")), mailer_honours_key=True)
 
@@ -67,7 +68,7 @@ def test_schemas_are_the_same_bytes_in_every_process() -> None:
         "from tests.unit.test_tools_policy import *\n"
         "print(canonical([s.model_dump() for s in Registry([SEND, CALCULATE, write_artifact(FILES)]).schemas]))"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout.strip() == text(Registry([write_artifact(FILES), CALCULATE, SEND]).schemas)
 
 

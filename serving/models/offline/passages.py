@@ -25,6 +25,7 @@ class Unit:
     label: str
     around: str
     before: str = ""
+    column: str = ""
 
     @property
     def own(self) -> frozenset[str]:
@@ -54,9 +55,9 @@ class _Reader:
     def label(self) -> str:
         return self.part or self.heading.rpartition(" > ")[2]
 
-    def unit(self, text: str, kind: str, value: str = "", around: str = "", before: str = "") -> Unit:
+    def unit(self, text: str, kind: str, value: str = "", around: str = "", before: str = "", column: str = "") -> Unit:
         context = f"{self.around()} · {around}" if around else self.around()
-        return Unit(self.ref, text, value or text, kind, self.label(), context, before)
+        return Unit(self.ref, text, value or text, kind, self.label(), context, before, column)
 
 
 def units(hit: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[Unit, ...]:
@@ -128,7 +129,7 @@ def _row(line: str, reader: _Reader) -> Iterator[Unit]:
     for name, cell in zip(names[1:], cells[1:], strict=False):
         if cell and cells[0]:
             shown = f"{cells[0]} – {name}: {cell}" if name else f"{cells[0]}: {cell}"
-            yield reader.unit(shown, "cell", value=cell, around=names[0])
+            yield reader.unit(shown, "cell", value=cell, around=names[0], column=name)
 
 
 def unique(found: Sequence[Unit]) -> tuple[Unit, ...]:

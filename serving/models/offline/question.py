@@ -23,6 +23,7 @@ _KINDS: Final = tuple(
 )
 _ABOUT: Final = re.compile(r"\s*\(about: (.*)\)\s*$", re.DOTALL)
 _PREPOSITIONS: Final = frozenset("of for on in at to from with by about under per before after during without is are do does did can may must".split())
+_DEGREES: Final = frozenset({*v.EXTREMES, *v.COMPARATIVES} - {"maximum", "minimum"})
 _COUNTED: Final = re.compile(r"\bhow many (?:percent of )?((?:[\w-]+ ?)+)")
 
 
@@ -105,7 +106,7 @@ def _terms(text: str, bounds: set[str]) -> tuple[Term, ...]:
             name = key in quoted or (not titled and _is_name(word, text[: token.start()]))
             if str(key) in bounds or key in found or len(key) < 1:
                 continue
-            found[key] = Term(word, key, key in WEAK and not name, name, key in focus)
+            found[key] = Term(word, key, not name and (key in WEAK or word.lower() in _DEGREES), name, key in focus)
     return tuple(found.values())
 
 

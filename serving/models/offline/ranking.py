@@ -64,6 +64,15 @@ def _weights(question: Question, units: Sequence[Unit]) -> dict[str, float]:
     return found
 
 
+def coverage(question: Question, unit: Unit, units: Sequence[Unit]) -> float:
+    """The weighted share of the question's words that a unit covers; 0 when a required one is missing."""
+    covered = {term.key: covers(term, question, unit) for term in question.terms}
+    if any(not covered[term.key] for term in question.required):
+        return 0.0
+    weights = _weights(question, units)
+    return sum(weights[key] * share for key, share in covered.items()) / (sum(weights.values()) or 1.0)
+
+
 def _score(question: Question, unit: Unit, weights: dict[str, float]) -> float | None:
     covered = {term.key: covers(term, question, unit) for term in question.terms}
     if any(not covered[term.key] for term in question.required):

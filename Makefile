@@ -1,0 +1,47 @@
+# make demo and make test are all a new user needs; both make the environment first.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+export UV_PYTHON_DOWNLOADS := never
+BIN := .venv/bin
+STUDIO := .venv-studio/bin
+UV := $(BIN)/uv
+
+.PHONY: help setup demo test lint types bench studio lock
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: .venv/.ready ## make the environment in .venv
+
+.venv/.ready: requirements.lock pyproject.toml
+	@infra/setup.sh .venv requirements.lock
+	@touch $@
+
+.venv-studio/.ready: infra/requirements-studio.lock pyproject.toml
+	@infra/setup.sh .venv-studio infra/requirements-studio.lock
+	@touch $@
+
+demo: setup ## answer a real goal over the documents in infra/demo
+	@$(BIN)/trireme run "$$(cat infra/demo/goal.txt)" --docs infra/demo/documents
+
+test: setup .venv-studio/.ready ## pass the tests
+	@$(BIN)/python -m pytest
+
+lint: setup ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## mypy --strict over source and tests
+	@$(BIN)/mypy
+
+bench: setup ## print the table of figures
+	@$(BIN)/python -m tests.bench
+
+studio: .venv-studio/.ready ## LangGraph Studio's server on the same graph (needs trireme up or DATABASE_URL)
+	@$(STUDIO)/langgraph dev --no-browser
+
+lock: setup ## resolve the dependencies again
+	@$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate pyproject.toml \
+		--group dev --group notebooks -o requirements.lock
+	@$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate pyproject.toml \
+		--group studio -o infra/requirements-studio.lock

@@ -1,0 +1,111 @@
+"""`trireme doctor`: what is set, what is missing, and the mend for each. Exit code 1 when something stops a run."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from serving.errors import ServingError
+from serving.settings import Settings, load_settings
+from serving.stack import Stack
+
+_LEAST_FREE_BYTES = 500 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`ok` None: fine without it, worth knowing."""
+
+    part: str
+    ok: bool | None
+    text: str
+
+
+async def examine() -> int:
+    settings = load_settings()
+    checks = (_python, _home, _database, _models, _server, _privacy, _traces, _mail)
+    findings = [await asyncio.to_thread(_checked, check, settings) for check in checks]
+    for finding in findings:
+        mark = {True: "ok", False: "PROBLEM", None: "-"}[finding.ok]
+        print(f"{mark:<8} {finding.part:<10} {finding.text}")
+    return 1 if any(finding.ok is False for finding in findings) else 0
+
+
+def _checked(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    try:
+        return check(settings)
+    except ServingError as error:
+        return Finding(check.__name__.strip("_"), False, str(error))
+
+
+def _python(_: Settings) -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Finding("python", fits, version if fits else f"{version}: use 3.11, 3.12 or 3.13")
+
+
+def _home(settings: Settings) -> Finding:
+    Stack(settings).running()  # makes the folder, or says why it can't
+    free = shutil.disk_usage(settings.home).free
+    if free < _LEAST_FREE_BYTES:
+        return Finding("home", False, f"{settings.home}: only {free // 2**20} MiB free; free some, or set TRIREME_HOME")
+    return Finding("home", True, f"{settings.home} ({free // 2**30} GiB free)")
+
+
+def _database(settings: Settings) -> Finding:
+    if not settings.database_url:
+        return Finding("database", True, "embedded Postgres, started when needed (DATABASE_URL is not set)")
+    try:
+        with psycopg.connect(settings.database_url, connect_timeout=5) as connection:
+            version = connection.info.server_version // 10_000
+            found = connection.execute("select 1 from pg_available_extensions where name = 'vector'").fetchone()
+    except psycopg.Error as error:
+        reason = (str(error).strip().splitlines() or ["no answer"])[-1].strip()
+        return Finding("database", False, f"DATABASE_URL: {reason}: check host, port, name and password")
+    if not found:
+        return Finding("database", False, f"Postgres {version} has no pgvector: install the extension")
+    return Finding("database", True, f"Postgres {version} with pgvector (DATABASE_URL)")
+
+
+def _models(settings: Settings) -> Finding:
+    from serving.models.select import select_routes
+    from serving.wiring import credentials_of
+
+    routes = select_routes(credentials_of(settings), settings.routes, settings.environ)
+    if not routes.offline:
+        return Finding("models", True, routes.origin)
+    hint = "set ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY, or OPENAI_BASE_URL with TRIREME_MODEL"
+    return Finding("models", None, f"offline model: extractive, no language model; {hint}")
+
+
+def _server(settings: Settings) -> Finding:
+    if settings.url:
+        return Finding("server", None, f"{settings.url} (TRIREME_URL)")
+    other = Stack(settings).running()
+    if other:
+        return Finding("server", True, f"runs at {other.url} (pid {other.pid})")
+    return Finding("server", None, f"not running; trireme up starts it on port {settings.port}")
+
+
+def _privacy(settings: Settings) -> Finding:
+    known = settings.known_names
+    if known and not Path(known).is_file():
+        return Finding("privacy", False, f"TRIREME_KNOWN_NAMES: {known} is no file: one name a line")
+    names = f"names from {known}" if known else "people's names need TRIREME_KNOWN_NAMES (a file, one name a line)"
+    return Finding("privacy", None if not known else True, f"patterns and secrets are redacted; {names}")
+
+
+def _traces(settings: Settings) -> Finding:
+    if settings.langfuse_public_key and settings.langfuse_secret_key:
+        return Finding("traces", True, settings.langfuse_base_url or "Langfuse cloud")
+    return Finding("traces", None, "nothing is sent (LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are not set)")
+
+
+def _mail(settings: Settings) -> Finding:
+    if settings.smtp_url:
+        return Finding("mail", True, "SMTP_URL is set")
+    return Finding("mail", None, f"e-mails go to {settings.home / 'outbox'} (SMTP_URL is not set)")

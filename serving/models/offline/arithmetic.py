@@ -1,0 +1,66 @@
+"""Sums in words as an expression for the calculator: `15% of 2,340 plus 12.5` is `15/100*2340+12.5`."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from serving.models.offline.language import number_of, plain
+
+_NUMBER: Final = r"(?:[€$£]\s?)?\d+(?:[.,]\d+)*(?:\s?(?:€|EUR|USD|GBP|CHF|euros?|dollars?|pounds?))?"
+REFERENCE: Final = re.compile(
+    r"\b(?:that|it|this|the (?:result|total|sum|figure|amount|answer|value|price|cost)|them|these|those)\b", re.IGNORECASE
+)
+_WORDS: Final = (
+    (r"\b(\d+(?:\.\d+)?)\s?(?:%|percent|per cent) (?:vat|tax|discount|of it|of that)?\s*(?:of|on|from)\s+", r"\1/100*"),
+    (r"\bhalf of\s+", "1/2*"), (r"\b(?:a )?third of\s+", "1/3*"), (r"\b(?:a )?quarter of\s+", "1/4*"),
+    (r"\b(?:twice|double)\s+", "2*"), (r"\bplus\b|\badded to\b|\bincreased by\b", "+"), (r"\bminus\b|\bless\b|\breduced by\b", "-"),
+    (r"\b(?:times|multiplied by)\b|×|(?<=\d) ?x ?(?=\d)", "*"), (r"\bdivided by\b|\bover\b|÷", "/"),
+    (r"\b(?:to the power of|raised to)\b|\^", "**"), (r"\bsquared\b", "**2"), (r"\bcubed\b", "**3"),
+    (r"([-+])\s*(\d+(?:\.\d+)?)\s?(?:%|percent)", r"*(1\1\2/100)"),
+)  # fmt: skip
+_OVER_LIST: Final = re.compile(r"\b(sum|total|average|mean|product|difference)\b(?: of| between)?\s+(.*)")
+_BETWEEN: Final = {"sum": "+", "total": "+", "product": "*", "difference": "-"}
+
+
+def expression(text: str, known: Decimal | None = None) -> str:
+    """The expression that a text asks to calculate, or nothing. `known` stands in for `that`, `it`, `the total`."""
+    if known is not None:
+        text = REFERENCE.sub(plain(known), text, count=1)
+    text = re.sub(_NUMBER, lambda m: _digits(m.group()), text)
+    listed = _OVER_LIST.search(text.lower())
+    if listed and (found := _listed(listed[1], listed[2])):
+        return found
+    lower = text.lower()
+    for pattern, instead in _WORDS:
+        lower = re.sub(pattern, instead, lower)
+    return _only_sum(lower)
+
+
+def _digits(text: str) -> str:
+    number = number_of(re.sub(r"[^\d.,]", "", text))
+    return text if number is None else plain(number)
+
+
+def _listed(cue: str, rest: str) -> str:
+    numbers = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w%])", rest)
+    if len(numbers) < 2 or re.search(r"[a-z]{3,}", re.sub(r"\b(?:and|from)\b", "", rest)):
+        return ""
+    return f"avg({', '.join(numbers)})" if cue in ("average", "mean") else _BETWEEN[cue].join(numbers)
+
+
+def _only_sum(text: str) -> str:
+    """The longest run of digits, operators and parentheses, if it really calculates."""
+    runs = [re.sub(r"\s+", "", run).rstrip("*/+-.,") for run in re.findall(r"[\d(][\d\s.()+*/%-]*", text)]
+    sums = [run for run in runs if re.search(r"[\d)%](?:[-+*/]|\*\*)[\d(]", run) and run.count("(") == run.count(")")]
+    return max(sums, key=len, default="").replace("%", "/100")
+
+
+def is_arithmetic(text: str) -> bool:
+    """Whether a text is a sum over its own numbers, with no other subject."""
+    found = expression(text)
+    words = re.sub(r"\d", " ", text.lower())
+    for pattern, _ in _WORDS:
+        words = re.sub(pattern.replace(r"(?<=\d) ?x ?(?=\d)", "x"), " ", words)
+    known = r"\b(?:what|is|are|s|calculate|compute|how|much|the|result|of|sum|average|total|mean|product|difference|between|and|tell|me"
+    rest = re.sub(known + r"|work|out|percent|per|cent|euros?|eur|usd|vat|tax|on|please|can|you|by|to|increase|decrease|add|it)\b", " ", words)
+    return bool(found) and not re.search(r"[^\W\d_]{2,}", rest)

@@ -1,0 +1,99 @@
+"""The deterministic model behind `graph.ports.Models`: reads the task as data, needs no weights, costs nothing."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from graph.ports import AnswerTask, Message, ModelCall, ModelReply, OnText, PlanTask, ReviewTask, StepTask, ToolCall, Usage
+from privacy.redact import from_record
+from serving.models.meter import PrefixMeter
+from serving.models.offline.judging import review
+from serving.models.offline.planning import plan
+from serving.models.offline.working import work
+from serving.models.offline.writing import write
+
+NAME: Final = "offline"
+_RUNS_METERED: Final = 64
+
+
+class OfflineModel:
+    """Plans by splitting the goal, picks tools by what they are for, quotes what they return. Same input, same bytes."""
+
+    name = NAME
+
+    def __init__(self) -> None:
+        self._meters: OrderedDict[str, PrefixMeter] = OrderedDict()
+
+    def estimate(self, call: ModelCall) -> float:
+        return 0.0
+
+    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+        """Never raises ModelUnavailable: there is nothing to reach."""
+        match call.task:
+            case PlanTask():
+                return self._structured(call, plan(call.task))
+            case ReviewTask():
+                return self._structured(call, review(call.task))
+            case StepTask():
+                tool_call = next_call(call.task, call)
+                return self._reply(call, "", tool_calls=(tool_call,))
+            case AnswerTask():
+                text = write(call.task)
+                for piece in text.splitlines(keepends=True) if on_text else ():
+                    await _say(piece, on_text)
+                return self._reply(call, text)
+
+    def _structured(self, call: ModelCall, value: BaseModel) -> ModelReply:
+        return self._reply(call, value.model_dump_json(), parsed=value)
+
+    def _reply(
+        self, call: ModelCall, text: str, tool_calls: tuple[ToolCall, ...] = (), parsed: BaseModel | None = None
+    ) -> ModelReply:
+        tokens, cached = self._meter(call.run_id).measure(call.messages, call.tools)
+        spoken = text + "".join(json.dumps(tool.arguments) for tool in tool_calls)
+        usage = Usage(input_tokens=tokens, cached_tokens=cached, output_tokens=len(spoken) // 4)
+        # What this model says is made of redacted tasks and tool results, and of its own words.
+        return ModelReply(from_record(text), NAME, usage, tool_calls, parsed)
+
+    def _meter(self, run_id: str) -> PrefixMeter:
+        meter = self._meters.setdefault(run_id, PrefixMeter())
+        self._meters.move_to_end(run_id)
+        while len(self._meters) > _RUNS_METERED:
+            self._meters.popitem(last=False)
+        return meter
+
+
+async def _say(line: str, on_text: OnText | None) -> None:
+    if on_text:
+        for at, word in enumerate(line.split(" ")):
+            await on_text(word if at == 0 else f" {word}")
+
+
+def next_call(task: StepTask, call: ModelCall) -> ToolCall:
+    """Replays the step over the results so far; what it would do next is the reply."""
+    moves = work(task, {tool.name: tool for tool in call.tools})
+    results = _results(call.transcript)
+    try:
+        name, arguments = next(moves)
+        for result in results:
+            name, arguments = moves.send(result)
+    except StopIteration as end:
+        name, arguments = end.value
+    key = json.dumps([task.step.id, task.feedback, len(results), name, arguments], sort_keys=True)
+    return ToolCall(id=f"{task.step.id}-{sha256(key.encode()).hexdigest()[:10]}", name=name, arguments=arguments)
+
+
+def _results(transcript: Sequence[Message]) -> list[Mapping[str, Any]]:
+    return [_parsed(message.content) for message in transcript if message.role == "tool"]
+
+
+def _parsed(content: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {"error": {"code": "unreadable", "message": content[:200]}}
+    return value if isinstance(value, dict) else {"value": value}

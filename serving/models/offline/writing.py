@@ -1,0 +1,77 @@
+"""The answer: the findings in order, each with the numbers of its sources, in the form that the channel wants."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from graph.ports import AnswerTask
+from graph.state import Source, StepOutcome
+from serving.models.offline.language import quantities
+
+_CURRENCY: Final = re.compile(r"\bamounts? in ([A-Z]{3})\b")
+_SHORT: Final = re.compile(r"\b(?:one|a single) sentence\b", re.IGNORECASE)
+
+
+def write(task: AnswerTask) -> str:
+    outcomes = [outcome for outcome in task.outcomes if not _subsumed(outcome, task.outcomes)]
+    parts = [_part(outcome, task) for outcome in outcomes] or ["The documents were not consulted, so there is no answer."]
+    if task.stopped:
+        parts.append(f"The run stopped early: {task.stopped}.")
+    if note := _currency(" ".join(parts), task.memory):
+        parts.append(note)
+    if task.channel == "voice":
+        return _spoken(parts)
+    if any(_SHORT.search(item) for item in task.memory):
+        return "; ".join(_flat(part).rstrip(".") for part in parts) + "."
+    return "\n\n".join(parts)
+
+
+def _subsumed(outcome: StepOutcome, others: Sequence[StepOutcome]) -> bool:
+    """Whether a later finding says it all again: the values of a comparison stand in its result."""
+    later = others[others.index(outcome) + 1 :] if outcome in others else ()
+    said = [q.text for q in quantities(outcome.finding)]
+    return any(other.finding.startswith(("The comparison", )) and outcome.finding in other.finding for other in later) or (
+        outcome.status == "done" and bool(said) and any(_compares(other) and any(t in other.finding for t in said) for other in later)
+    )
+
+
+def _compares(outcome: StepOutcome) -> bool:
+    return ", against " in outcome.finding or " are equal: " in outcome.finding
+
+
+def _part(outcome: StepOutcome, task: AnswerTask) -> str:
+    text = outcome.finding.strip()
+    marks = "".join(f"[{number}]" for number in _numbers(outcome, task))
+    if task.channel == "voice" or not marks:
+        return text
+    head, line, rest = text.partition("\n")
+    if line and not head.startswith("- "):
+        return f"{head} {marks}\n{rest}"
+    return f"{text} {marks}"
+
+
+def _numbers(outcome: StepOutcome, task: AnswerTask) -> list[int]:
+    """A finding without sources of its own rests on those whose figures it repeats."""
+    sources: Sequence[Source] = outcome.sources
+    if not sources and outcome.status == "done":
+        said = {q.amount for q in quantities(outcome.finding)}
+        sources = [s for o in task.outcomes if o is not outcome and said & {q.amount for q in quantities(o.finding)} for s in o.sources]
+    refs = {source.ref for source in sources}
+    return [number for number, source in enumerate(task.sources, 1) if source.ref in refs]
+
+
+def _currency(text: str, memory: Sequence[str]) -> str:
+    wanted = next((match[1] for item in memory if (match := _CURRENCY.search(item))), "")
+    used = {q.unit.upper() for q in quantities(text) if q.dimension == "money" and len(q.unit) == 3}
+    if not wanted or not used or used == {wanted}:
+        return ""
+    return f"Amounts are as the documents give them ({', '.join(sorted(used))}), not converted to {wanted}: they hold no rate."
+
+
+def _spoken(parts: Sequence[str]) -> str:
+    return " ".join(_flat(part) for part in parts)
+
+
+def _flat(part: str) -> str:
+    lines = [re.sub(r"^- |[*_#`“”]", "", line).strip() for line in part.split("\n")]
+    return f"{lines[0]} {'; '.join(lines[1:])}".strip() if len(lines) > 1 else lines[0]

@@ -1,0 +1,102 @@
+"""What one attempt at one run gets to work with."""
+
+import asyncio
+from dataclasses import dataclass
+
+from graph.bounds import Budget
+from graph.errors import MemoryUnavailable
+from graph.ports import Deps, MemoryItem, Models
+from graph.tools.builtin import builtin_tools
+from graph.tools.registry import Registry
+from graph.tools.runner import ToolRunner
+from memory.errors import MemoryFailure
+from memory.item import Item
+from memory.long_term import LongTermMemory
+from memory.store import MemoryStore
+from privacy.redact import Redactor, from_record
+from serving.database import Pool
+from serving.documents.search import CollectionDocuments
+from serving.documents.store import DocumentStore
+from serving.documents.tables import CollectionTables, Databases
+from serving.mail import OutboxMailer, SmtpMailer
+from serving.runs.approvals import PostgresApprovals
+from serving.runs.artifacts import PostgresArtifacts
+from serving.runs.ledger import PostgresLedger
+from serving.runs.log import AttemptLog
+from serving.runs.queue import Claim
+from serving.runs.request import RunRequest
+from serving.settings import Settings
+from serving.vault import PostgresVault
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDeps:
+    """Holds the process's parts; called once an attempt."""
+
+    pool: Pool
+    models: Models
+    documents: DocumentStore
+    databases: Databases
+    memory: MemoryStore
+    vault: PostgresVault
+    redactor: Redactor
+    settings: Settings
+
+    async def __call__(self, claim: Claim, request: RunRequest, events: AttemptLog) -> Deps:
+        run_id, fence = claim.run_id, claim.fence
+        documents = CollectionDocuments(self.documents, request.collection or None)
+        tables = CollectionTables(self.documents, request.collection or None, self.databases)
+        mailer = self._mailer(run_id)
+        artifacts = PostgresArtifacts(self.pool, run_id, fence)
+        tools = builtin_tools(documents, tables, artifacts, mailer, mailer.honours_key)
+        approvals = PostgresApprovals(self.pool, run_id, fence)
+        ledger = PostgresLedger(self.pool, run_id, fence)
+        ttl_s = self.settings.approval_ttl_s
+        return Deps(
+            run_id=run_id,
+            thread_id=claim.thread_id,
+            models=self.models,
+            tools=ToolRunner(Registry(tools), ledger, approvals, run_id, approval_ttl_s=ttl_s),
+            events=events,
+            approvals=approvals,
+            documents=documents,
+            memory=RunMemory(LongTermMemory(self.memory), run_id),
+            redactor=self.redactor,
+            budget=Budget(request.bounds, events.history),
+            model=request.model,
+            approval_ttl_s=ttl_s,
+        )
+
+    def _mailer(self, run_id: str) -> OutboxMailer | SmtpMailer:
+        """SMTP when a server is set, else the outbox folder; either sees only what a person revealed to this run."""
+
+        async def reveal(placeholder: str) -> str:
+            return await asyncio.to_thread(self.vault.revealed, run_id, placeholder) or placeholder
+
+        sender, url = self.settings.smtp_from, self.settings.smtp_url
+        if url:
+            return SmtpMailer(url.get_secret_value(), sender, reveal)
+        return OutboxMailer(self.settings.home / "outbox", sender, reveal)
+
+
+class RunMemory:
+    """Port `Memory` over long-term memory: what it raises becomes the graph's error."""
+
+    def __init__(self, memory: LongTermMemory, run_id: str) -> None:
+        self._memory, self._run_id = memory, run_id
+
+    async def recall(self, goal: str) -> tuple[MemoryItem, ...]:
+        try:
+            return _items(await self._memory.recall(from_record(goal)))
+        except MemoryFailure as error:
+            raise MemoryUnavailable(str(error)) from None
+
+    async def propose(self, goal: str) -> tuple[MemoryItem, ...]:
+        try:
+            return _items(await self._memory.propose(from_record(goal), f"run {self._run_id}"))
+        except MemoryFailure as error:
+            raise MemoryUnavailable(str(error)) from None
+
+
+def _items(items: tuple[Item, ...]) -> tuple[MemoryItem, ...]:
+    return tuple(MemoryItem(id=item.id, text=item.text, source=item.source) for item in items)

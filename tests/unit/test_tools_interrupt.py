@@ -1,0 +1,148 @@
+"""Approvals through a real graph: the run pauses for each effect, and takes no decision meant for another."""
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+import orjson
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
+
+from graph.ports import ToolCall
+from graph.tools.builtin.emails import send_email
+from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
+from graph.tools.runner import ToolRunner
+from serving.mail import OutboxMailer
+from serving.runs.approvals import MemoryApprovals
+from serving.runs.ledger import MemoryLedger
+
+
+class Mails(TypedDict, total=False):
+    results: list[str]
+
+
+MAILS = (
+    {"to": "anna@example.com", "subject": "First", "body": "one"},
+    {"to": "bo@example.com", "subject": "Second", "body": "two"},
+)
+
+
+class Office:
+    """A graph of one node that sends two e-mails, one after the other, each after approval."""
+
+    def __init__(self, folder: Path, mails: tuple[dict[str, str], ...] = MAILS) -> None:
+        self._outbox = folder / "outbox"
+        registry = Registry([send_email(OutboxMailer(self._outbox), mailer_honours_key=True)])
+        runner = ToolRunner(registry, MemoryLedger(), MemoryApprovals(), "run-1")
+
+        async def node(state: Mails) -> Mails:
+            calls = [ToolCall(id="c", name="send_email", arguments=dict(mail)) for mail in mails]
+            return {"results": [(await runner.run(call, "s1")).content for call in calls]}
+
+        builder = StateGraph(Mails)
+        builder.add_node("work", node)
+        builder.add_edge(START, "work")
+        self._graph = builder.compile(checkpointer=InMemorySaver())
+        self._answer: dict[str, Any] = {}
+
+    async def go(self, value: Any = None) -> dict[str, Any]:
+        """Starts, or resumes with `value`; returns what is asked next, {} when nothing is."""
+        given: Mails | Command[Any] = {"results": []} if value is None else Command(resume=value)
+        self._answer = await self._graph.ainvoke(given, {"configurable": {"thread_id": "t"}})
+        asked = self._answer.get("__interrupt__")
+        return dict(asked[0].value) if asked else {}
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        return [orjson.loads(text) for text in self._answer["results"]]
+
+    def sent(self) -> list[str]:
+        """The subjects in the outbox."""
+        files = sorted(self._outbox.glob("*.eml")) if self._outbox.exists() else []
+        lines = [line for file in files for line in file.read_text().splitlines()]
+        return sorted(line.removeprefix("Subject: ") for line in lines if line.startswith("Subject: "))
+
+
+async def test_each_email_waits_for_its_own_approval(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    first = await office.go()
+    assert first["action_requests"][0]["args"] == MAILS[0]
+    second = await office.go({"decisions": [{"type": "approve"}]})
+    assert second["action_requests"][0]["args"] == MAILS[1]
+    assert second["id"] != first["id"]
+    assert office.sent() == ["First"]
+    assert await office.go({"type": "approve", "approval_id": second["id"]}) == {}
+    assert office.sent() == ["First", "Second"]
+
+
+async def test_an_approval_of_another_request_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = (await Office(tmp_path / "other", MAILS[1:]).go())["id"]
+    office = Office(tmp_path)
+    first = await office.go()
+    assert (await office.go({"type": "approve", "approval_id": other}))["id"] == first["id"]
+    assert office.sent() == []
+    second = await office.go({"type": "approve", "approval_id": first["id"]})
+    assert second["id"] == other
+    assert office.sent() == ["First"]
+    assert await office.go({"type": "approve", "approval_id": other}) == {}
+    assert office.sent() == ["First", "Second"]
+
+
+async def test_an_answer_that_cannot_be_read_asks_again(tmp_path: Path) -> None:
+    office = Office(tmp_path, MAILS[:1])
+    asked = await office.go()
+    assert (await office.go("perhaps"))["id"] == asked["id"]
+    assert office.sent() == []
+    assert await office.go(True) == {}
+    assert office.sent() == ["First"]
+
+
+async def test_a_rejection_reaches_the_model_with_its_reason(tmp_path: Path) -> None:
+    office = Office(tmp_path, MAILS[:1])
+    await office.go()
+    await office.go({"decisions": [{"type": "reject", "message": "wrong customer"}]})
+    assert office.sent() == []
+    assert office.results[0]["error"]["code"] == "rejected"
+    assert "wrong customer" in office.results[0]["error"]["message"]
+
+
+async def test_an_edit_is_what_is_sent_and_the_model_learns_which_fields_changed(tmp_path: Path) -> None:
+    office = Office(tmp_path, MAILS[:1])
+    await office.go()
+    edited = {**MAILS[0], "subject": "Better"}
+    await office.go([{"type": "edit", "args": {"action": "send_email", "args": edited}}])
+    assert office.sent() == ["Better"]
+    assert office.results[0]["changed_by_reviewer"] == ["subject"]
+
+
+async def test_an_edit_is_validated_like_any_arguments(tmp_path: Path) -> None:
+    office = Office(tmp_path, MAILS[:1])
+    await office.go()
+    await office.go({"type": "edit", "arguments": {**MAILS[0], "subject": "two\nlines"}})
+    assert office.sent() == []
+    assert office.results[0]["error"]["code"] == "bad_arguments"
+
+
+class Question(Arguments):
+    text: str
+
+
+async def test_a_tool_may_itself_pause_the_run() -> None:
+    async def asks(arguments: Question, context: ToolContext) -> Output | Problem:
+        return Output(data={"heard": interrupt(arguments.text)})
+
+    tool = Tool(name="ask", description="", parameters=Question, call=asks)
+    runner = ToolRunner(Registry([tool]), MemoryLedger(), MemoryApprovals(), "run-1")
+
+    async def node(state: Mails) -> Mails:
+        result = await runner.run(ToolCall(id="c", name="ask", arguments={"text": "which one?"}), "s1")
+        return {"results": [result.content]}
+
+    builder = StateGraph(Mails)
+    builder.add_node("work", node)
+    builder.add_edge(START, "work")
+    graph = builder.compile(checkpointer=InMemorySaver())
+    where: Any = {"configurable": {"thread_id": "t"}}
+    assert (await graph.ainvoke({"results": []}, where))["__interrupt__"][0].value == "which one?"
+    assert (await graph.ainvoke(Command(resume="the blue one"), where))["results"] == ['{"heard":"the blue one"}']
