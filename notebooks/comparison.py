@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pandas  # type: ignore[import-untyped]  # pandas ships no stubs
 import yaml
 
@@ -61,32 +62,34 @@ class Variant:
 
 
 class Stack:
-    """A running `trireme up` of its own. `root` is where its code lies: this checkout, or a copy with other prompts."""
+    """A running `trireme up` of its own at `url`. `root` is where its code lies: here, or a copy with other prompts."""
 
-    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
-        self._root, self._environment = root, environment
-
-    def trireme(self, *arguments: str) -> str:
-        """What the command printed. Raises RuntimeError with its own error line when it printed nothing."""
-        command = [sys.executable, "-m", "serving", *arguments]
-        done = subprocess.run(
-            command, cwd=self._root, env=dict(self._environment), capture_output=True, text=True, check=False
-        )
-        if done.returncode and not done.stdout.strip():
-            raise RuntimeError((done.stderr.strip().splitlines() or ["trireme said nothing"])[-1])
-        return done.stdout
+    def __init__(self, url: str, root: Path, environment: Mapping[str, str]) -> None:
+        self._url, self._root, self._environment = url, root, environment
 
     def ask(self, goal: str, docs: Path, variant: Variant, thread: str | None) -> dict[str, Any]:
-        """The object that `trireme run --json` prints."""
+        """The object that `trireme run --json` prints. Raises RuntimeError with its error line when it prints none."""
         options = ["--model", variant.model] if variant.model else []
         options += ["--thread", thread] if thread else []
-        result: dict[str, Any] = json.loads(self.trireme("run", goal, "--docs", str(docs), "--json", *options))
+        command = [sys.executable, "-m", "serving", "run", goal, "--docs", str(docs), "--json", *options]
+        environment = dict(self._environment)
+        done = subprocess.run(command, cwd=self._root, env=environment, capture_output=True, text=True, check=False)
+        if not done.stdout.strip():
+            raise RuntimeError((done.stderr.strip().splitlines() or ["trireme said nothing"])[-1])
+        result: dict[str, Any] = json.loads(done.stdout)
         return result
 
     def prompt_versions(self, run_id: str) -> dict[str, str]:
         """Role to content hash, as the run's log has them."""
-        events = [json.loads(line) for line in self.trireme("logs", run_id, "--json").splitlines()]
-        return {event["role"]: event["prompt_version"] for event in events if event["kind"] == "model_called"}
+        found = {}
+        with httpx.stream("GET", f"{self._url}/runs/{run_id}/events", timeout=30) as answer:
+            for line in answer.iter_lines():
+                event = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {"kind": ""}
+                if event["kind"] == "model_called":
+                    found[event["role"]] = event["prompt_version"]
+                if event["kind"] == "run_finished":
+                    break
+        return found
 
 
 @contextlib.contextmanager
@@ -100,8 +103,7 @@ def running(variant: Variant) -> Iterator[Stack]:
         with open(f"{folder}/up.log", "w+") as log:
             process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log)
             try:
-                _wait_until_ready(process, Path(log.name))
-                yield Stack(root, environment)
+                yield Stack(_url(process, Path(log.name)), root, environment)
             finally:
                 process.send_signal(signal.SIGINT)
                 process.wait(30)
@@ -121,12 +123,14 @@ def _checkout(folder: Path, prompts: Mapping[str, str]) -> Path:
     return folder
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+def _url(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where `trireme up` answers; waits until it does."""
     deadline = time.monotonic() + _READY_S
-    while "API " not in log.read_text():
+    while not (found := re.search(r"^API\s+(\S+)", log.read_text(), re.MULTILINE)):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"trireme up did not start: {log.read_text().strip()}")
         time.sleep(0.1)
+    return found[1]
 
 
 def model_is_configured() -> bool:

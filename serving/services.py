@@ -1,10 +1,10 @@
 """What the HTTP surface works with; composed in serving/wiring.py, opened when the server starts."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from memory.store import MemoryStore
 from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
 from serving.database import Pool
@@ -12,7 +12,6 @@ from serving.runs.store import RunStore
 from serving.vault import PostgresVault
 
 if TYPE_CHECKING:
-    from memory.store import MemoryStore
     from serving.documents.store import DocumentStore
 
 
@@ -24,7 +23,7 @@ class ApiServices:
     redactor: Redactor
     vault: PostgresVault
     documents: "DocumentStore"
-    memory: Callable[[], "MemoryStore"]
+    memory: MemoryStore
 
     async def redact(self, text: str) -> Redacted:
         """Server mode: whatever comes in raw is redacted here, before anything is stored."""

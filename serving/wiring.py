@@ -1,7 +1,7 @@
 """The composition root: which part gets which. The only place that knows them all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,8 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
         notices, tails = Notices(pool), Tails(pool)
         vault = PostgresVault(dsn, _key(settings))
         stack.callback(vault.close)
+        memory = memory_store(dsn, settings.home)
+        stack.push_async_callback(memory.close)
         for part in (notices.serve(), listen(dsn, {LOG_CHANNEL: tails.heard})):
             stack.callback(asyncio.create_task(part).cancel)
         yield ApiServices(
@@ -46,7 +48,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
             redactor=Redactor(Detector(), vault),
             vault=vault,
             documents=DocumentStore(rows, HashingEmbedder()),
-            memory=memory_store(dsn, settings.home),
+            memory=memory,
         )
 
 
@@ -69,13 +71,15 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         rows = await stack.enter_async_context(open_row_pool(dsn))
         vault = PostgresVault(dsn, _key(settings))
         stack.callback(vault.close)
+        memory = memory_store(dsn, settings.home)
+        stack.push_async_callback(memory.close)
         queue, notices = Queue(pool, worker_name(), settings.lease_s), Notices(pool)
         make_deps = AttemptDeps(
             pool=pool,
             models=models,
             documents=DocumentStore(rows, HashingEmbedder()),
             databases=Databases(),
-            memory=memory_store(dsn, settings.home)(),
+            memory=memory,
             vault=vault,
             redactor=Redactor(Detector(), vault),
             settings=settings,
@@ -106,19 +110,11 @@ def credentials_of(settings: Settings) -> Credentials:
     )
 
 
-def memory_store(dsn: str, home: Path) -> Callable[[], "MemoryStore"]:
-    """Makes the store at its first use: mem0 is heavy, and most commands never ask."""
-    made: list[MemoryStore] = []
+def memory_store(dsn: str, home: Path) -> "MemoryStore":
+    from memory.store import MemoryStore
 
-    def store() -> "MemoryStore":
-        from memory.store import MemoryStore
-
-        if not made:
-            embedder = HashingEmbedder()
-            made.append(MemoryStore(dsn, lambda texts: embedder.embed(texts).tolist(), embedder.dimensions, home))
-        return made[0]
-
-    return store
+    embedder = HashingEmbedder()
+    return MemoryStore(dsn, embedder.embed, embedder.dimensions, home)
 
 
 def _key(settings: Settings) -> bytes:

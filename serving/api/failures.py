@@ -10,6 +10,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
 from graph.errors import TriremeError
+from memory.errors import MemoryFailure
 from privacy.errors import PrivacyError
 from serving.errors import ServingError
 
@@ -29,7 +30,8 @@ def install_failures(app: FastAPI) -> None:
 
     @app.exception_handler(TriremeError)
     @app.exception_handler(PrivacyError)
-    async def typed(request: Request, error: TriremeError | PrivacyError) -> JSONResponse:
+    @app.exception_handler(MemoryFailure)
+    async def typed(request: Request, error: TriremeError | PrivacyError | MemoryFailure) -> JSONResponse:
         return failure(request, error.status, error.code, str(error))
 
     @app.exception_handler(RequestValidationError)

@@ -14,12 +14,13 @@ def line_of(event: Event) -> Text | None:
     if show is None:
         return None
     label, text, style = show(event)
-    return Text.assemble((f"{label:<9}", style), " ", _cut(text))
+    return Text.assemble((f"{label:<9}", style), " ", text)
 
 
 def _cut(text: str) -> str:
-    flat = " ".join(text.split()) if "\n" not in text else text
-    return flat if len(flat) <= _WIDTH or "\n" in flat else flat[: _WIDTH - 1] + "…"
+    """One line of at most _WIDTH characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _WIDTH else flat[: _WIDTH - 1] + "…"
 
 
 def _plan(event: Event) -> tuple[str, str, str]:
@@ -27,31 +28,31 @@ def _plan(event: Event) -> tuple[str, str, str]:
     for step in event["plan"]["steps"]:
         after = f" after {', '.join(step['depends_on'])}" if step["depends_on"] else ""
         tools = f"  [{', '.join(step['tools'])}]" if step["tools"] else ""
-        lines.append(f"{step['id']} {step['goal']}{after}{tools}")
+        lines.append(_cut(f"{step['id']} {step['goal']}{after}{tools}"))
     return "plan", ("\n" + " " * 10).join(lines), "bold"
 
 
 def _tool(event: Event) -> tuple[str, str, str]:
-    what = "" if event["ok"] else "  " + event["content"][:100]
+    what = "" if event["ok"] else "  " + event["content"]
     sources = f"  {len(event['sources'])} sources" if event["sources"] else ""
-    return event["step_id"], f"{event['tool']}  {event['duration_ms']:.0f} ms{sources}{what}", "cyan"
+    return event["step_id"], _cut(f"{event['tool']}  {event['duration_ms']:.0f} ms{sources}{what}"), "cyan"
 
 
 def _started(event: Event) -> tuple[str, str, str]:
     arguments = ", ".join(str(value) for value in event["arguments"].values())
-    return event["step_id"], f"{event['tool']}: {arguments}", "dim"
+    return event["step_id"], _cut(f"{event['tool']}: {arguments}"), "dim"
 
 
 def _step(event: Event) -> tuple[str, str, str]:
     outcome = event["outcome"]
     style = "green" if outcome["status"] == "done" else "yellow"
-    return outcome["step_id"], f"{outcome['status']}: {outcome['finding']}", style
+    return outcome["step_id"], _cut(f"{outcome['status']}: {outcome['finding']}"), style
 
 
 def _verdict(event: Event) -> tuple[str, str, str]:
     verdict = event["verdict"]
     reasons = "; ".join(verdict["reasons"])
-    return "critic", verdict["decision"] + (f": {reasons}" if reasons else ""), "bold magenta"
+    return "critic", _cut(verdict["decision"] + (f": {reasons}" if reasons else "")), "bold magenta"
 
 
 def _claimed(event: Event) -> tuple[str, str, str]:

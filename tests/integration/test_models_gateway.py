@@ -104,14 +104,13 @@ def call(
 ) -> ModelCall:
     step = Step(id="s1", goal="g", done_when="d")
     task = StepTask(goal="g", step=step, overview=Overview()) if tools else PlanTask(goal="g", overview=Overview())
-    history = (
-        Message(
-            "assistant", from_record(""), tool_calls=(ToolCall(id="c1", name="calculate", arguments={"b": 1, "a": 2}),)
-        ),
+    messages = (
+        Message("system", from_record("You are.")),
+        Message("user", from_record(SECRET)),
+        Message("assistant", from_record(""), (ToolCall(id="c1", name="calculate", arguments={"b": 1, "a": 2}),)),
         Message("tool", from_record("2"), tool_call_id="c1"),
+        Message("user", from_record("Role.")),
     )
-    messages = (Message("system", from_record("You are.")), Message("user", from_record(SECRET)), *history)
-    messages += (Message("user", from_record("Role.")),)
     return ModelCall("r1", thread, task, messages, TOOLS, reply=reply, allow_tools=tools, model=model, max_tokens=100)
 
 

@@ -2,7 +2,6 @@
 
 from graph.ports import ReviewTask
 from graph.state import Plan, StepOutcome, Verdict
-from serving.models.offline.language import quantities
 
 _SECOND_LOOK = "not found at the first attempt: look again with other words, and read the likeliest document whole"
 
@@ -26,11 +25,8 @@ def _own_failure(task: ReviewTask, outcome: StepOutcome) -> bool:
 
 
 def _unfounded(plan: Plan, outcome: StepOutcome) -> str:
-    """A look-up that cites nothing, or quotes a figure that its passages don't hold."""
+    """A look-up that cites nothing."""
     step = plan.step(outcome.step_id)
     if outcome.status != "done" or step.depends_on or "search_documents" not in step.tools:
         return ""
-    quotes = " ".join(source.quote for source in outcome.sources)
-    if not outcome.sources:
-        return "the finding cites no source"
-    return "" if quotes or not quantities(outcome.finding) else "the sources quote nothing"
+    return "" if outcome.sources else "the finding cites no source"

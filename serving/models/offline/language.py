@@ -77,6 +77,11 @@ def synonyms(key: str) -> frozenset[str]:
     return frozenset(other for group in _GROUPS if key in group for other in group) - {key}
 
 
+def related(key: str) -> tuple[str, ...]:
+    """The synonyms of a key as words, to search for."""
+    return tuple(word for group in v.SYNONYMS if key in map(stem, group) for word in group if stem(word) != key)
+
+
 _GROUPS: Final = tuple(frozenset(stem(word) for word in group) for group in v.SYNONYMS)
 WEAK: Final = frozenset(stem(word) for word in v.WEAK)
 

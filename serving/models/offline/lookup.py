@@ -21,6 +21,7 @@ from serving.models.offline.tables import TableQuestion, read
 SEARCH_LIMIT: Final = 8
 _SUM: Final = re.compile(r"\b(?:sum|total|totals|add|altogether|together|in all|combined|overall)\b|\bspen[dt]\b.* and\b|\bhow much\b.* and\b", re.I)
 _ITEMS: Final = re.compile(r"((?:[\w-]+(?: [\w-]+)?, )*[\w-]+(?: [\w-]+)?),? and (?:the |for )?([\w-]+)", re.I)
+_LISTING: Final = re.compile(r"^\W*(?:which|list|show|name|give|find|what|who)\b", re.I)
 _SUMMARY: Final = re.compile(r"^\W*(?:summari[sz]e|describe|explain|outline|give (?:me )?(?:a |an )?(?:short |brief )?(?:summary|overview))\b", re.I)
 
 
@@ -39,7 +40,7 @@ def table_question(text: str, overview: Overview, values: dict[str, tuple[str, .
     main = text.partition(" (about: ")[0]
     asked = [read(main, sheet, values) for sheet in sheets(overview)]
     fitting = [a for a in asked if a.explained and (a.cued or a.filters or a.shown) and len(a.unexplained) <= a.explained]
-    fitting = [a for a in fitting if a.measure or a.shown or a.group or (a.aggregate in ("count", "share"))]
+    fitting = [a for a in fitting if a.aggregate != "rows" or a.cued or _LISTING.search(main)]
     return min(fitting, key=lambda a: (len(a.unexplained), bool(a.sheet.joined), -a.explained), default=None)
 
 
@@ -77,7 +78,8 @@ def ask_documents(text: str, task: StepTask) -> Looking:
     """Searches with the question's words, then wider; after a refusal it also reads the likeliest document as a whole."""
     question = ask(text)
     seen: tuple[Unit, ...] = ()
-    for query in dict.fromkeys((question.query, question.wider)):
+    queries = (question.wider,) if task.feedback else (question.query, question.wider)
+    for query in dict.fromkeys(queries):
         hits = (yield "search_documents", {"query": query, "limit": SEARCH_LIMIT}).get("hits", [])
         seen = unique((*seen, *_read(hits, task.overview)))
         found = yield from _answer(question, seen)

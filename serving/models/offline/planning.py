@@ -118,7 +118,7 @@ def _place(clause: str, goal: str, task: PlanTask, draft: _Draft) -> None:
     elif part := re.search(r"(\d+(?:[.,]\d+)?\s?(?:%|percent)) of (the .+)", clause, re.IGNORECASE):
         found = draft.add(f"What is {part[2].rstrip('?.')}?", "A figure is quoted from a source", ("search_documents",))
         draft.add(f"What is {part[1]} of that ({part[2].rstrip('?.')})?", "The calculator returned the figure", ("calculate",), (found,))
-    elif (compared := comparison(clause)) and not table_question(clause, task.overview):
+    elif (compared := comparison(clause)) and not ((table := table_question(clause, task.overview)) and not table.unexplained):
         _compare(clause, compared, draft)
     else:
         _ask(goal, task, draft)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from serving.models.offline import vocabulary as v
-from serving.models.offline.language import DATED, INFINITE, TOKEN, WEAK, keys, quantities, ranges, stem, synonyms
+from serving.models.offline.language import DATED, INFINITE, TOKEN, WEAK, keys, quantities, ranges, related, stem, synonyms
 
 _KINDS: Final = tuple(
     (kind, re.compile(pattern))
@@ -17,7 +17,7 @@ _KINDS: Final = tuple(
         ("often", r"\bhow (?:often|frequently|regularly)"),
         ("time", r"\bhow (?:long|soon|quickly|fast)"),
         ("number", r"\bhow (?:many|much|heavy|far|big|large|tall|high|wide|old|deep|warm|hot|cold|expensive)\b"),
-        ("date", r"(?<!or )\bwhen\b|\b(?:what|which) (?:date|time|day|year|month)\b"),
+        ("date", r"^when\b|\b(?:since|by|until|from) when\b|\bwhen (?:is|are|was|were|do|does|did|can|may|must|will|should)\b|\b(?:what|which) (?:date|time|day|year|month)\b"),
         ("person", r"\bwho(?:m|se)?\b"),
     )
 )
@@ -61,7 +61,7 @@ class Question:
     def wider(self) -> str:
         """The strong words with their synonyms: for a second look."""
         strong = [term for term in self.terms if not term.weak] or list(self.terms)
-        return " ".join(dict.fromkeys(w for t in strong for w in (t.word, *sorted(synonyms(t.key)))))
+        return " ".join(dict.fromkeys(w for t in strong for w in (t.word, *related(t.key))))
 
     @property
     def required(self) -> tuple[Term, ...]:
@@ -71,15 +71,17 @@ class Question:
 def ask(text: str) -> Question:
     about = _ABOUT.search(text)
     main = _ABOUT.sub("", text)
+    for phrase, word in v.PHRASES.items():
+        main = re.sub(rf"\b{phrase}\b", word, main, flags=re.IGNORECASE)
     lower = main.lower()
     kind = next((kind for kind, pattern in _KINDS if pattern.search(lower)), "text")
     counted = _COUNTED.search(lower)
     counts = [word for word in (counted[1].split() if counted else []) if word not in v.STOP][:4]
     bounds = _bounds(main)
-    terms = _terms(main, {str(size.normalize()) for size, _ in bounds})
+    terms = _terms(_without_amounts(main) if bounds else main)
     if about:
         known = {term.key for term in terms}
-        soft = (Term(t.word, t.key, weak=True) for t in _terms(about[1], set()) if t.key not in known)
+        soft = (Term(t.word, t.key, weak=True) for t in _terms(about[1]) if t.key not in known)
         terms += tuple(soft)
     return Question(main, terms, kind, frozenset(k for word in counts for k in keys(word)), bounds)
 
@@ -93,7 +95,14 @@ def _bounds(text: str) -> tuple[tuple[Decimal, str], ...]:
     return tuple(sizes)
 
 
-def _terms(text: str, bounds: set[str]) -> tuple[Term, ...]:
+def _without_amounts(text: str) -> str:
+    for quantity in reversed(quantities(text)):
+        if quantity.dimension != "time":
+            text = text[: quantity.start] + " " + text[quantity.end :]
+    return text
+
+
+def _terms(text: str) -> tuple[Term, ...]:
     quoted = {key for match in re.findall(r"[\"“”]([^\"“”]+)[\"“”]", text) for token in TOKEN.findall(match) for key in keys(token)}
     tokens = [match for match in TOKEN.finditer(text) if match.group().lower() not in v.STOP or match.group() in ("IT", "US")]
     words = text.split()
@@ -104,7 +113,7 @@ def _terms(text: str, bounds: set[str]) -> tuple[Term, ...]:
         word = token.group()
         for key in keys(word):
             name = key in quoted or (not titled and _is_name(word, text[: token.start()]))
-            if str(key) in bounds or key in found or len(key) < 1:
+            if key in found:
                 continue
             found[key] = Term(word, key, not name and (key in WEAK or word.lower() in _DEGREES), name, key in focus)
     return tuple(found.values())

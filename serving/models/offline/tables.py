@@ -10,11 +10,12 @@ from serving.models.offline.columns import MONEY, Column, Sheet, named
 from serving.models.offline.dates import Period, period
 from serving.models.offline.language import TOKEN, keys, number_of, plain, stem, stems, synonyms
 
-Aggregate = Literal["sum", "avg", "min", "max", "count", "share", "rows"]
+Aggregate = Literal["owed", "sum", "avg", "min", "max", "count", "share", "rows"]
 _CUES: Final = (
     ("share", r"\b(?:what|which) (?:percentage|percent|share|proportion)\b|\bhow many percent\b"),
     ("avg", r"\b(?:average|mean|avg|on average)\b"),
     ("sum", r"\b(?:sum|total|totals|altogether|overall|add up|adds up|in all|combined|add together)\b"),
+    ("owed", r"\bhow much\b"),
     ("count", r"\bhow many\b|\bnumber of\b|\bcount\b"),
 )
 _GROUP: Final = re.compile(r"\b(?:by|per|for each|for every|in each|of each|each|every)\s+((?:[\w-]+\s?){1,2})")
@@ -183,6 +184,7 @@ def read(text: str, sheet: Sheet, values: dict[str, tuple[str, ...]] | None = No
 def _direction(reader: _Reader) -> tuple[int, int]:
     word = next((word for word in TOKEN.findall(reader.lower) if word in v.EXTREMES), "")
     least = bool(re.search(r"\bleast (?!\d)", reader.lower)) and not re.search(r"\bat least\b", reader.lower)
+    reader.used |= {word for word in reader.words if word in v.NUMBERS or word.isdigit() and len(word) < 3}
     many = re.search(r"\b(?:top|the) (\d+|two|three|four|five|ten)\b", reader.lower)
     count = int(number_of(many[1]) or v.NUMBERS.get(many[1], 1)) if many else 1
     if word == "least" and not least:
@@ -250,6 +252,8 @@ def _measured(reader: _Reader, asked: TableQuestion, per_row: bool) -> TableQues
     numbers = reader.of_kind("number")
     free = [word for word in reader.free() if word not in v.EXTREMES or named([word], numbers, 0.9)]
     column = named(free, numbers) or _priced(free, numbers)
+    if asked.aggregate == "owed":
+        asked = replace(asked, aggregate="rows" if column and "pric" in column.keys else "sum")
     product = _product(reader, column)
     most = re.search(r"\b(?:most|fewest|least|more|fewer)\s+((?:[\w-]+\s?){1,3})", reader.lower)
     if asked.group and asked.aggregate == "rows" and most and any(w in reader.entity for w in most[1].split()[:2]):
@@ -325,7 +329,7 @@ def _identity(reader: _Reader) -> tuple[Column, ...]:
 def _listed(reader: _Reader, asked: TableQuestion) -> TableQuestion:
     """Rows as they are: the columns the question names, or what identifies them."""
     asked_for = []
-    for word in reader.free():
+    for word in [word for word in reader.free() if word not in reader.entity]:
         if column := named([word], reader.sheet.columns, 0.5):
             asked_for.append(column)
             reader.use(column, [word])

@@ -14,11 +14,11 @@ STOP: Final = frozenset(
 )
 # Words that a passage may leave out and still be the answer: actors, light verbs, generic nouns. Stemmed on use.
 WEAK: Final = frozenset(
-    """allow amount apply available business case clinic client colleague come company count current customer data date day
+    """add allow altogether amount apply available business case clinic client colleague combined come company count current customer data date day
     detail document employ employee exist expect file firm folder follow full go guideline handle happen hospital hour
     include information involve item keep kind last make mean member minute money month number offer organisation
-    organization paid pay people person place policy possible procedure process receive record report require rule run
-    school shop staff start step stop take team thing time total type use user value week work worker year""".split()
+    organization overall paid pay people person place policy possible procedure process receive record report require rule run
+    school shop staff start step stop sum take team thing time total type use user value week work worker year""".split()
 )
 SYNONYMS: Final = tuple(
     group.split()
@@ -88,7 +88,7 @@ IRREGULAR: Final = {
 }  # fmt: skip
 SUFFIXES: Final = (
     ("ization", 4), ("isation", 4), ("ation", 4), ("ment", 3), ("ance", 4), ("ence", 4), ("able", 4), ("ible", 4),
-    ("ing", 3), ("ion", 4), ("ies", 3), ("ied", 3), ("al", 4), ("ed", 3), ("es", 3), ("ly", 4), ("s", 3), ("e", 3),
+    ("ness", 4), ("ing", 3), ("ion", 4), ("ies", 3), ("ied", 3), ("al", 4), ("ed", 3), ("es", 3), ("ly", 4), ("s", 3), ("e", 3),
     ("y", 4), ("i", 4),
 )  # fmt: skip
 MONTHS: Final = tuple("january february march april may june july august september october november december".split())

@@ -41,7 +41,7 @@ def _look(task: StepTask, tools: Mapping[str, ToolSchema]) -> Working:
         if "error" not in result:
             return _done(Found("; ".join(f"{key}: {value}" for key, value in result.items())))
     found = None
-    if "query_table" in tools:
+    if "query_table" in tools and not task.feedback:
         found = yield from ask_tables(goal, task.overview)
     if found is None and "search_documents" in tools:
         found = yield from ask_documents(goal, task)
