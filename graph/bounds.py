@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pydantic import Field
 
 from graph.errors import BoundReached
-from graph.events import ModelCalled, RunEvent, RunInterrupted, RunResumed, ToolStarted, VerdictGiven
+from graph.events import (
+    ModelCalled,
+    ModelFailed,
+    RunClaimed,
+    RunEvent,
+    RunInterrupted,
+    RunResumed,
+    ToolStarted,
+    VerdictGiven,
+)
 from graph.state import Value
 
 SAME_CALL_LIMIT = 3
@@ -36,7 +45,7 @@ class Spent(Value):
 def spent(history: Sequence[RunEvent], now: datetime) -> Spent:
     """What a run has used so far, from its log."""
     bodies = [event.body for event in history]
-    calls = [body for body in bodies if isinstance(body, ModelCalled)]
+    calls = [body for body in bodies if isinstance(body, ModelCalled | ModelFailed)]
     return Spent(
         model_calls=len(calls),
         tool_calls=sum(isinstance(body, ToolStarted) for body in bodies),
@@ -54,7 +63,7 @@ def _active_time(history: Sequence[RunEvent], now: datetime) -> timedelta:
     for event in history:
         if isinstance(event.body, RunInterrupted):
             since = since or event.at
-        elif isinstance(event.body, RunResumed) and since:
+        elif isinstance(event.body, RunResumed | RunClaimed) and since:
             waited, since = waited + (event.at - since), None
     return max(now - history[0].at - waited, timedelta())
 

@@ -49,9 +49,15 @@ class ModelRefused(TriremeError):
 
 
 class BadReply(TriremeError):
+    """`usage` is what the useless reply cost, as a dict of graph.ports.Usage; empty when nothing was counted."""
+
     code = "bad_reply"
     status = 502
     retryable = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.usage: dict[str, float] = {}
 
 
 class ToolFailed(TriremeError):

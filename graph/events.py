@@ -75,6 +75,18 @@ class ModelCalled(Value):
     duration_ms: float = 0.0
 
 
+class ModelFailed(Value):
+    """A reply that was paid for and can't be used; counts like any other call."""
+
+    kind: Literal["model_failed"] = "model_failed"
+    role: str
+    code: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float = 0.0
+
+
 class ToolStarted(Value):
     kind: Literal["tool_started"] = "tool_started"
     step_id: str
@@ -188,6 +200,7 @@ EventBody = Annotated[
     | PlanEdited
     | StepStarted
     | ModelCalled
+    | ModelFailed
     | ToolStarted
     | ToolFinished
     | StepFinished

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 from pydantic import BaseModel
 
-from graph.errors import BoundReached
+from graph.errors import BadReply, BoundReached
 from graph.events import BoundReached as BoundReachedEvent
-from graph.events import ModelCalled
+from graph.events import ModelCalled, ModelFailed
 from graph.ports import Deps, ModelCall, ModelReply, OnText, StepTask, Task
 from graph.prefix import assemble, prompt_version
 from graph.transcript import StepTranscript
@@ -31,6 +32,10 @@ async def take_turn(
                 answer = await deps.models.complete(call, on_text)
         except TimeoutError:
             raise BoundReached("seconds", deps.budget.bounds.seconds, deps.budget.bounds.seconds) from None
+        except BadReply as error:
+            await deps.events.append(ModelFailed(role=task.role, code=error.code, **error.usage))
+            raise
+        answer = _with_new_ids(answer, call)
         await deps.events.append(_logged(task, attempt, answer, time.perf_counter() - started))
     return answer
 
@@ -56,6 +61,17 @@ async def _call(deps: Deps, task: Task, reply: type[BaseModel] | None, attempt: 
         allow_tools=step is not None,
         model=deps.model,
     )
+
+
+def _with_new_ids(answer: ModelReply, call: ModelCall) -> ModelReply:
+    """Some servers number tool calls anew in each reply; a result is found by its id, so a used one is replaced."""
+    used = {known.id for message in call.transcript for known in message.tool_calls}
+    calls = list(answer.tool_calls)
+    for index, each in enumerate(calls):
+        if each.id in used:
+            calls[index] = each.model_copy(update={"id": f"call_{len(used)}"})
+        used.add(calls[index].id)
+    return replace(answer, tool_calls=tuple(calls))
 
 
 def _logged(task: Task, attempt: int, answer: ModelReply, seconds: float) -> ModelCalled:

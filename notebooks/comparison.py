@@ -213,7 +213,7 @@ def plot(table: pandas.DataFrame) -> "Figure":
         bars = axis.barh(table.index, table[column], color=[f"C{n}" for n in range(len(table))])
         axis.bar_label(bars, fmt="%.3g", padding=3)
         axis.set_title(title, fontsize=10)
-        axis.margins(x=0.25)
+        axis.set_xlim(0, 1.25 * table[column].max() or 1)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].invert_yaxis()
     figure.tight_layout()

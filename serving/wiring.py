@@ -63,10 +63,10 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from serving.telemetry.export import exporter_of
 
     dsn = settings.database_url
-    models = models_of(settings)
     await asyncio.to_thread(migrate, dsn)
     await prepare_checkpoints(dsn)
     async with AsyncExitStack() as stack:
+        models = await stack.enter_async_context(open_models(settings))
         pool = await stack.enter_async_context(open_pool(dsn, largest=settings.worker_concurrency + 4))
         rows = await stack.enter_async_context(open_row_pool(dsn))
         vault = PostgresVault(dsn, _key(settings))
@@ -90,10 +90,22 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         yield Worker(dsn, queue, notices, executor, settings.heartbeat_s, settings.worker_concurrency)
 
 
-def models_of(settings: Settings) -> Models:
+@asynccontextmanager
+async def open_models(settings: Settings) -> AsyncIterator[Models]:
     """The models that the settings choose. Raises SettingsError that names file, line and field."""
     routes = select_routes(credentials_of(settings), settings.routes, settings.environ)
-    return models_for(routes, secret=_key(settings))
+    models = models_for(routes, secret=_key(settings))
+    if routes.offline:
+        yield models
+        return
+    from serving.models.gateway import Gateway
+
+    assert isinstance(models, Gateway)
+    await models.open()
+    try:
+        yield models
+    finally:
+        await models.close()
 
 
 def credentials_of(settings: Settings) -> Credentials:

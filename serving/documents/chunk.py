@@ -11,6 +11,7 @@ from serving.documents.words import sentences
 _AIM = 1_000  # characters
 _MOST = 1_200
 _TABLE_ROWS = 200
+_LONGEST_HEADING = 1_000
 
 Span = tuple[int, int]
 
@@ -28,7 +29,9 @@ class Chunk:
 def chunks(document: StoredDocument, columns: Sequence[Column] = ()) -> tuple[Chunk, ...]:
     """At most 1,200 characters each. Of a table's `columns` the first 200 rows, each value with its column's title."""
     pieces = _table_pieces(columns) if columns else _section_pieces(document)
-    return tuple(Chunk(ordinal, heading, page, text) for ordinal, (heading, page, text) in enumerate(pieces))
+    return tuple(
+        Chunk(ordinal, heading[:_LONGEST_HEADING], page, text) for ordinal, (heading, page, text) in enumerate(pieces)
+    )
 
 
 def _section_pieces(document: StoredDocument) -> Iterator[tuple[str, int | None, str]]:

@@ -5,6 +5,7 @@ import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_NOT_ASCII = bytes(range(0x80, 0x100))
 _LEAST_ASCII = 0.7
 
 
@@ -37,7 +38,7 @@ def _decoded(raw: bytes) -> str:
 
 
 def _windows(raw: bytes) -> str:
-    ascii_share = sum(1 for byte in raw if byte < 0x80) / len(raw)
+    ascii_share = len(raw.translate(None, _NOT_ASCII)) / len(raw)
     try:
         text = raw.decode("cp1252")
     except UnicodeDecodeError:

@@ -43,6 +43,7 @@ class Embedder(Protocol):
 _BUCKETS = 256
 _GRAMS = (3, 4, 5)
 _GRAM_SHARE = 0.5
+_PLACES = 4  # a word in one bucket alone would too often be taken for its neighbour there
 
 
 class HashingEmbedder:
@@ -66,7 +67,8 @@ class HashingEmbedder:
 @lru_cache(maxsize=30_000)
 def _word_vector(word: str) -> Vectors:
     vector = np.zeros(_BUCKETS, dtype=np.float32)
-    _add(vector, f"={word}", 1.0)
+    for at in range(_PLACES):
+        _add(vector, f"{at}={word}", _PLACES**-0.5)
     if is_exact(word) or len(word) < _GRAMS[0]:
         # An id that shares digits with another one is no closer to it.
         return vector
@@ -150,7 +152,7 @@ class OpenAIEmbedder:
         failure: ServingError = Unreachable(f"{self._url} gave no answer", "check that the server runs")
         for attempt in range(_ATTEMPTS):
             if attempt:
-                time.sleep(0.25 * 4 ** (attempt - 1))
+                time.sleep(0.2 * 2 ** (attempt - 1))
             try:
                 reply = self._client.post(self._url, json=body)
             except httpx.HTTPError as error:

@@ -12,7 +12,9 @@ from serving.documents.document import Section
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-_HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})\s(.*)")
+_CLOSING = re.compile(r"(?:^|\s)#+$")
+_LONGEST_TITLE = 200
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})\s*$")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _SILENT = frozenset({"script", "style", "noscript", "template", "svg"})
@@ -40,7 +42,7 @@ class _Outline:
     def heading(self, level: int, title: str) -> None:
         deeper = bool(self._path) and level > self._path[-1][0]
         self._flush(keep_empty=self._open and not deeper)
-        self._path = [*(above for above in self._path if above[0] < level), (level, title)]
+        self._path = [*(above for above in self._path if above[0] < level), (level, title[:_LONGEST_TITLE])]
         self._open = True
 
     def line(self, text: str) -> None:
@@ -73,7 +75,7 @@ def markdown_sections(text: str) -> tuple[Section, ...]:
         if mark and (not fence or mark[1] == fence):
             fence = "" if fence else mark[1]
         elif not fence and (heading := _HEADING.match(line)):
-            outline.heading(len(heading[1]), heading[2])
+            outline.heading(len(heading[1]), _CLOSING.sub("", heading[2].strip()).strip())
             previous = ""
             continue
         elif not fence and _is_title(previous) and (under := _UNDERLINE.match(line)):
@@ -102,7 +104,7 @@ class _HtmlReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._outline = _Outline()
-        self._text = ""
+        self._text: list[str] = []
         self._cells: list[str] | None = None
         self._silent = 0
         self._preformatted = False
@@ -118,16 +120,16 @@ class _HtmlReader(HTMLParser):
             self._end_row()
             self._cells = []
         elif tag == "li":
-            self._text = "- "
+            self._text = ["- "]
         elif tag == "br":
-            self._text += " " if self._cells is not None else "\n"
+            self._text.append(" " if self._cells is not None else "\n")
         self._preformatted = self._preformatted or tag == "pre"
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _SILENT:
             self._silent = max(0, self._silent - 1)
         elif level := _level(tag):
-            title, self._text = " ".join(self._text.split()), ""
+            title, self._text = " ".join("".join(self._text).split()), []
             if title:
                 self._outline.heading(level, title)
         elif tag in ("tr", "table"):
@@ -141,7 +143,7 @@ class _HtmlReader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._silent:
-            self._text += data if self._preformatted else re.sub(r"\s+", " ", data)
+            self._text.append(data if self._preformatted else re.sub(r"\s+", " ", data))
 
     def sections(self) -> tuple[Section, ...]:
         self._flush()
@@ -152,7 +154,7 @@ class _HtmlReader(HTMLParser):
         if self._cells is None:
             self._flush()
         else:
-            self._text += " "
+            self._text.append(" ")
 
     def _end_row(self) -> None:
         if any(self._cells or ()):
@@ -160,9 +162,9 @@ class _HtmlReader(HTMLParser):
         self._cells = None
 
     def _flush(self, cell: bool = False) -> None:
-        lines = [" ".join(line.split()) for line in self._text.split("\n")]
+        lines = [" ".join(line.split()) for line in "".join(self._text).split("\n")]
         text = "\n".join(line for line in lines if line)
-        self._text = ""
+        self._text = []
         if self._cells is not None and (cell or text):
             self._cells.append(text)
         elif text and text != "-":

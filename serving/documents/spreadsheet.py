@@ -93,26 +93,24 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
         delimiter, text = first[4], text[6:]
     else:
         delimiter = max(_DELIMITERS, key=lambda candidate: _fit(text, candidate))
+    return delimiter, [row for row in _read(text, delimiter) if any(cell.strip() for cell in row)]
+
+
+def _read(text: str, delimiter: str) -> list[list[str]]:
     try:
-        rows = list(_records(text, delimiter, quotes=_quotes_close(text, delimiter)))
+        return list(_records(text, delimiter, strict=True))
+    except csv.Error as error:
+        # A quote that is never closed would swallow the rest of the file: then quotes are read as letters.
+        closed = "unexpected end" not in str(error) and "field larger" not in str(error)
+    try:
+        return list(_records(text, delimiter, quotes=closed))
     except csv.Error as error:
         raise NotATable(str(error)) from None
-    return delimiter, [row for row in rows if any(cell.strip() for cell in row)]
 
 
 def _records(text: str, delimiter: str, quotes: bool = True, strict: bool = False) -> Iterator[list[str]]:
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     return csv.reader(StringIO(text), delimiter=delimiter, quoting=quoting, strict=strict, skipinitialspace=True)
-
-
-def _quotes_close(text: str, delimiter: str) -> bool:
-    """False when a quote is never closed and would swallow the rest of the file: then quotes are read as letters."""
-    try:
-        for _ in _records(text, delimiter, strict=True):
-            pass
-    except csv.Error as error:
-        return "unexpected end" not in str(error) and "field larger" not in str(error)
-    return True
 
 
 def _fit(text: str, delimiter: str) -> tuple[float, int]:

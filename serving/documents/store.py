@@ -18,6 +18,7 @@ from serving.documents.spreadsheet import Column, NotATable, read_columns
 from serving.errors import Conflict
 
 _MOST_HEADINGS = 20
+_LONGEST_HEADING = 200
 
 # Taking the row also makes two ingests into one collection wait for each other.
 _TAKE_COLLECTION = """
@@ -177,7 +178,10 @@ async def _put_documents(
             [document.media_type for document in documents],
             [document.digest for document in documents],
             [document.body for document in documents],
-            [Jsonb(document.headings[:_MOST_HEADINGS]) for document in documents],
+            [
+                Jsonb([heading[:_LONGEST_HEADING] for heading in document.headings[:_MOST_HEADINGS]])
+                for document in documents
+            ],
             [Jsonb(row.table_info) if row.table_info else None for row in rows],
         ),
     )

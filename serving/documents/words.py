@@ -58,7 +58,7 @@ def stem(word: str) -> str:
         if word.endswith(suffix) and len(word) - len(suffix) >= 3 and not word.endswith(("ss", "us", "is")):
             word = word[: -len(suffix)] + instead
             break
-    if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "lsz":
+    if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "sz":
         word = word[:-1]
     return word[:-1] if len(word) > 4 and word.endswith(("e", "y")) else word
 

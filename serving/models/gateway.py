@@ -71,17 +71,21 @@ class Gateway:
         await self.open()
         reply = await self._ask(alias, body, on_text)
         usage, parsed = self._usage(alias, reply, call), None
-        calls = reply.tool_calls() if call.allow_tools else ()
-        if call.reply is not None and not calls:
-            try:
-                parsed = parse(reply.text, call.reply)
-            except Unparsable as problem:
-                reply = await self._ask(alias, _repair(body, reply, problem, call.reply), None)
-                usage = _sum(usage, self._usage(alias, reply, call))
-                parsed = _parse_again(reply, call.reply)
-        model = self._at(alias, reply).model
-        if not reply.text and not calls:
-            raise BadReply(f"{model}: the reply is empty ({_why_empty(reply, call)}); try again")
+        try:
+            calls = reply.tool_calls() if call.allow_tools else ()
+            if call.reply is not None and not calls:
+                try:
+                    parsed = parse(reply.text, call.reply)
+                except Unparsable as problem:
+                    reply = await self._ask(alias, _repair(body, reply, problem, call.reply), None)
+                    usage = _sum(usage, self._usage(alias, reply, call))
+                    parsed = _parse_again(reply, call.reply)
+            model = self._at(alias, reply).model
+            if not reply.text and not calls:
+                raise BadReply(f"{model}: the reply is empty ({_why_empty(reply, call)}); try again")
+        except BadReply as error:
+            error.usage = usage.model_dump()
+            raise
         return ModelReply(from_record(clean(reply.text)), model, usage, calls, parsed)
 
     async def _ask(self, alias: str, body: Mapping[str, Any], on_text: OnText | None) -> RawReply:

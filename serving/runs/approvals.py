@@ -26,7 +26,8 @@ _WHY_NOT: LiteralString = """
 select decision is not null as decided, expires_at from approvals where run_id = %s and approval_id = %s
 """
 _WAITING: LiteralString = """
-select request from approvals where run_id = %s and decision is null order by created_at, approval_id
+select request from approvals where run_id = %s and decision is null and expires_at > clock_timestamp()
+order by created_at, approval_id
 """
 _DECISIONS: LiteralString = """
 select approval_id, decision from approvals where run_id = %s and decision is not null
@@ -104,7 +105,7 @@ async def _why_not(connection: Connection, run_id: str, approval_id: str) -> Not
 
 
 async def waiting(pool: Pool, run_id: str) -> list[ApprovalRequest]:
-    """What a run's people are asked and have not answered, oldest first."""
+    """What a run's people are asked and can still answer, oldest first."""
     async with pool.connection() as connection:
         rows = await (await connection.execute(_WAITING, (run_id,))).fetchall()
     return [ApprovalRequest.model_validate(row["request"]) for row in rows]

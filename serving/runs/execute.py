@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -61,8 +62,13 @@ class Executor:
             raise
         except Exception as error:
             ending = self._failed(claim, error)
-        status = "interrupted" if isinstance(ending[-1], RunInterrupted) else getattr(ending[-1], "status", "error")
-        await self._queue.leave(claim, status, *ending)
+        if isinstance(ending[-1], RunInterrupted):
+            due = min(
+                (request.expires_at for request in await approvals.waiting(self._pool, claim.run_id)), default=None
+            )
+            await self._queue.leave(claim, "interrupted", *ending, due=due)
+        else:
+            await self._queue.leave(claim, getattr(ending[-1], "status", "error"), *ending)
 
     async def _drive(self, claim: Claim, request: RunRequest, deps: Deps) -> tuple[EventBody, ...]:
         graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver(self._pool))
@@ -95,7 +101,9 @@ class Executor:
         return (*new, RunInterrupted(approvals=tuple(request.id for request in waiting)))
 
     def _failed(self, claim: Claim, error: Exception) -> tuple[EventBody, ...]:
-        log.error("action=attempt run=%s error=%s", claim.run_id, type(error).__name__, exc_info=error)
+        # Frames only: the message of an error may hold content.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error("action=attempt run=%s error=%s\n%s", claim.run_id, type(error).__name__, frames)
         if isinstance(error, TriremeError | ServingError):
             return (RunFinished(status="error", code=error.code, message=str(error)),)
         message = f"{type(error).__name__} in the worker; its log has the details"

@@ -13,7 +13,8 @@ from serving.runs.log import encoded
 _CLAIM: LiteralString = """
 with free as (
     select run.run_id from runs run
-    where ((run.status = 'pending' and run.run_at <= now()) or (run.status = 'running' and run.lease_until < now()))
+    where ((run.status in ('pending', 'interrupted') and run.run_at <= now())
+        or (run.status = 'running' and run.lease_until < now()))
       and not exists (
         select 1 from runs other
         where other.thread_id = run.thread_id and other.run_id <> run.run_id
@@ -22,7 +23,7 @@ with free as (
     for update of run skip locked limit 1
 ), run as (
     update runs set status = 'running', worker = %(worker)s, lease_until = now() + %(lease)s * interval '1 second',
-        fence = fence + 1, attempts = attempts + 1, last_seq = last_seq + 1,
+        fence = fence + 1, attempts = attempts + 1, last_seq = last_seq + 1, woken = false,
         started_at = coalesce(started_at, now())
     where run_id = (select run_id from free)
     returning *
@@ -40,8 +41,11 @@ returning run_id, fence, cancel_requested
 """
 _LEAVE: LiteralString = """
 with run as (
-    update runs set status = %(status)s, lease_until = null, resume = false, last_seq = last_seq + %(count)s,
-        finished_at = case when %(status)s in ('pending', 'interrupted') then null else now() end
+    update runs set lease_until = null, last_seq = last_seq + %(count)s,
+        status = case when woken and %(status)s = 'interrupted' then 'pending' else %(status)s end,
+        run_at = case when %(status)s <> 'interrupted' then run_at when woken then now()
+            else coalesce(%(due)s::timestamptz, 'infinity') end,
+        finished_at = case when %(status)s = 'interrupted' then null else now() end
     where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
     returning run_id, last_seq
 )
@@ -64,7 +68,6 @@ class Claim:
     tenant: str
     fence: int
     attempts: int
-    resume: bool
     request: dict[str, Any]
 
 
@@ -88,7 +91,6 @@ class Queue:
             tenant=row["tenant"],
             fence=row["fence"],
             attempts=row["attempts"],
-            resume=row["resume"],
             request=row["request"],
         )
 
@@ -99,12 +101,15 @@ class Queue:
             rows = await (await connection.execute(_BEAT, values)).fetchall()
         return {str(row["run_id"]): (row["fence"], row["cancel_requested"]) for row in rows}
 
-    async def leave(self, claim: Claim, status: str, *bodies: EventBody) -> None:
-        """Status and log lines in one statement: how an attempt ends, parks or hands its run back."""
-        values = {"run_id": claim.run_id, "fence": claim.fence, "status": status}
+    async def leave(self, claim: Claim, status: str, *bodies: EventBody, due: str | None = None) -> None:
+        """Status and log lines in one statement: how an attempt ends or parks its run.
+
+        A parked run is claimed again when it is `due` (ISO time); at once when a decision came while it still ran.
+        """
+        values = {"run_id": claim.run_id, "fence": claim.fence, "status": status, "due": due}
         async with self._pool.connection() as connection:
             done = await connection.execute(_LEAVE, {**values, "count": len(bodies), "bodies": encoded(bodies)})
-            if bodies and not await done.fetchall():
+            if not await done.fetchall():
                 raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
 
     async def release(self, claim: Claim) -> None:

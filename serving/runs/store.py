@@ -123,13 +123,18 @@ class RunStore:
         """Takes a person's decision once, in one transaction with the run's return to the queue."""
         async with self._pool.connection() as connection, connection.transaction():
             row = await self._locked(connection, run_id)
-            if row["status"] != "interrupted":
+            if row["status"] in TERMINAL:
                 raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", "", "no_decision_pending")
             await approvals.decide(connection, run_id, approval_id, decision)
             line = ApprovalDecided(
                 approval_id=approval_id, decision=decision.type, by=decision.by, reason=decision.reason
             )
-            await self._queue_again(connection, run_id, line, RunResumed(by=decision.by))
+            if row["status"] == "interrupted":
+                await self._queue_again(connection, run_id, line, RunResumed(by=decision.by))
+            else:
+                # Another decision has set the run going: it reads this one when it gets there, or when it parks.
+                await append_unfenced(connection, run_id, line)
+                await connection.execute("update runs set woken = true where run_id = %s", (run_id,))
         return await self._woken(run_id)
 
     async def open_approval(self, run_id: str) -> str:
@@ -145,7 +150,7 @@ class RunStore:
     async def _queue_again(self, connection: Connection, run_id: str, *bodies: EventBody) -> None:
         await append_unfenced(connection, run_id, *bodies)
         query: LiteralString = """
-            update runs set status = 'pending', resume = true, run_at = now(), attempts = 0, cancel_requested = false,
+            update runs set status = 'pending', run_at = now(), attempts = 0, cancel_requested = false,
                 finished_at = null, exported = false
             where run_id = %s"""
         await connection.execute(query, (run_id,))

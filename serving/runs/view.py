@@ -11,10 +11,12 @@ from graph.events import (
     ApprovalDecided,
     ApprovalRequested,
     ModelCalled,
+    ModelFailed,
     PlanEdited,
     PlanProposed,
     RunEvent,
     RunFinished,
+    RunInterrupted,
     StepFinished,
     ToolFinished,
     ToolStarted,
@@ -67,7 +69,7 @@ class RunView(BaseModel):
 
 def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
     bodies = [event.body for event in history]
-    calls = [body for body in bodies if isinstance(body, ModelCalled)]
+    calls = [body for body in bodies if isinstance(body, ModelCalled | ModelFailed)]
     plans = [body.plan for body in bodies if isinstance(body, PlanProposed | PlanEdited)]
     answers = [body.answer for body in bodies if isinstance(body, AnswerWritten)]
     verdicts = [body.verdict for body in bodies if isinstance(body, VerdictGiven)]
@@ -91,7 +93,7 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
         usage=usage,
         cost_usd=round(sum(call.cost_usd for call in calls), 6),
         cached_share=round(usage.cached_tokens / usage.input_tokens, 4) if usage.input_tokens else 0.0,
-        model=", ".join(sorted({call.model for call in calls})),
+        model=", ".join(sorted({call.model for call in calls if isinstance(call, ModelCalled)})),
         error=_error(row["status"], bodies),
         duration_s=round((end - row["created_at"]).total_seconds(), 3),
         last_seq=row["last_seq"],
@@ -114,7 +116,7 @@ def phase_of(status: str, history: Sequence[RunEvent]) -> str:
     return "planning" if not any(isinstance(event.body, PlanProposed) for event in history) else "working"
 
 
-def _usage(calls: Sequence[ModelCalled], tools: int) -> UsageView:
+def _usage(calls: Sequence[ModelCalled | ModelFailed], tools: int) -> UsageView:
     return UsageView(
         model_calls=len(calls),
         tool_calls=tools,
@@ -125,9 +127,10 @@ def _usage(calls: Sequence[ModelCalled], tools: int) -> UsageView:
 
 
 def _open(bodies: Sequence[Any]) -> tuple[ApprovalRequested, ...]:
+    waiting = next((body.approvals for body in reversed(bodies) if isinstance(body, RunInterrupted)), ())
     decided = {body.approval_id for body in bodies if isinstance(body, ApprovalDecided)}
     asked = {body.approval_id: body for body in bodies if isinstance(body, ApprovalRequested)}
-    return tuple(body for id_, body in asked.items() if id_ not in decided)
+    return tuple(asked[id_] for id_ in waiting if id_ in asked and id_ not in decided)
 
 
 def _error(status: str, bodies: Sequence[Any]) -> ErrorView | None:

@@ -59,6 +59,8 @@ _PROVIDERS: Final = {
 
 
 def provider_of(model: str) -> str:
-    """The conventions' name for the provider of a LiteLLM model (`gemini/...`); a bare name is its own provider."""
-    prefix = model.partition("/")[0]
+    """The conventions' name for the provider of a LiteLLM model (`gemini/...`); a bare name is OpenAI's there."""
+    prefix, slash, _ = model.partition("/")
+    if not slash and not model.startswith("offline"):
+        return "openai"
     return _PROVIDERS.get(prefix, prefix)

@@ -9,7 +9,8 @@ import base64
 import gzip
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ _HEADERS: Final = {"Content-Type": "application/x-protobuf", "Content-Encoding":
 _BAD_RUN: Final = (400, 413, 422)
 _TRY_AGAIN: Final = (408, 425, 429)
 _LONGEST_BACKOFF_S: Final = 60.0
+_FAREWELL_S: Final = 3.0
 # A run that keeps failing steps aside: it may be what the receiver trips over.
 _TRIES_IN_A_ROW: Final = 5
 _logger = logging.getLogger("trireme.telemetry")
@@ -113,13 +115,29 @@ class TraceExporter:
         self._current = ""
         self._put_off: dict[str, float] = {}
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Exports in the background; on leaving sends what ended last, for a worker that lives for one run only."""
+        task = asyncio.create_task(self.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_S), self._client() as client:
+                    await self._drain(client)
+
     async def run(self) -> None:
         """Exports until cancelled. Failures are logged and tried again; none leaves this function."""
-        import httpx
-
-        async with httpx.AsyncClient(headers={**_HEADERS, **self._headers}, timeout=self._timeout_s) as client:
+        async with self._client() as client:
             while True:
                 await asyncio.sleep(await self._drain(client))
+
+    def _client(self) -> "httpx.AsyncClient":
+        import httpx
+
+        return httpx.AsyncClient(headers={**_HEADERS, **self._headers}, timeout=self._timeout_s)
 
     async def _drain(self, client: "httpx.AsyncClient") -> float:
         """Exports what waits; returns the seconds until it makes sense to look again."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from privacy.redact import from_record
 from serving.documents.document import ParsedDocument, Section, StoredDocument
-from serving.documents.embed import HashingEmbedder
+from serving.documents.embed import HashingEmbedder, Vectors
 from serving.documents.parse import read_folder
 from serving.documents.search import CollectionDocuments
 from serving.documents.store import DocumentStore
@@ -19,7 +19,13 @@ from serving.errors import Conflict
 
 
 class OtherEmbedder(HashingEmbedder):
+    """Shorter vectors under another name, as another model would give."""
+
     name = "other-1"
+    dimensions = 128
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return super().embed(texts)[:, :128]
 
 
 @pytest.fixture
@@ -87,7 +93,7 @@ async def test_the_overview_lists_documents_and_tables_by_path(store: DocumentSt
 
 
 async def test_a_csv_file_without_rows_is_stored_as_a_text(store: DocumentStore) -> None:
-    await store.put("c", [document("odd.csv", ",,;", table=True)])
+    await store.put("c", [document("odd.csv", ",,", table=True)])
     overview = await store.overview("c")
     assert ([info.path for info in overview.documents], overview.tables) == (["odd.csv"], ())
 
@@ -117,6 +123,14 @@ async def test_the_store_takes_nothing_that_was_not_redacted(store: DocumentStor
     parsed = ParsedDocument("a.md", "text/plain", "0", (Section("", None, "jane@example.com"),))
     with pytest.raises(TypeError, match="takes StoredDocument, not ParsedDocument"):
         await store.put("c", [parsed])  # type: ignore[list-item]
+
+
+async def test_a_megabyte_of_heading_and_one_word_without_end_are_stored(store: DocumentStore) -> None:
+    heading = " ".join(f"word{at}" for at in range(150_000))
+    await store.put("c", [document("a.md", "endless" * 100_000 + " tail.", heading=heading)])
+    (info,) = (await store.overview("c")).documents
+    assert len(info.headings[0]) == 200
+    assert (await CollectionDocuments(store, "c").search("tail"))[0].source.path == "a.md"
 
 
 async def test_a_batch_with_nothing_in_it_and_a_doubled_path_are_fine(store: DocumentStore) -> None:

@@ -9,7 +9,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from graph.ports import Tables
 from privacy.redact import from_record
-from serving.documents.database import Database
 from serving.documents.document import ParsedDocument, Section, StoredDocument
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
@@ -83,15 +82,14 @@ async def test_the_time_limit_stops_a_cross_join(store: DocumentStore) -> None:
     assert time.monotonic() - started < 4
 
 
-@pytest.mark.parametrize("collection", [None, "nothing"])
-async def test_a_run_without_tables_says_so(store: DocumentStore, collection: str | None) -> None:
-    with pytest.raises(ValueError, match="there are no tables"):
-        await CollectionTables(store, collection, Databases()).query("select 1")
+async def test_a_run_without_tables_says_so(store: DocumentStore) -> None:
+    for collection in (None, "nothing"):
+        with pytest.raises(ValueError, match="there are no tables"):
+            await CollectionTables(store, collection, Databases()).query("select 1")
 
 
-async def test_a_table_of_a_hundred_thousand_rows_is_loaded_whole(store: DocumentStore) -> None:
-    text = "id,region,amount\n" + "".join(f"{at},r{at % 7},{at}.25\n" for at in range(100_000))
+async def test_a_table_of_twenty_thousand_rows_is_loaded_whole(store: DocumentStore) -> None:
+    text = "id,region,amount\n" + "".join(f"{at},r{at % 7},{at}.25\n" for at in range(20_000))
     await store.put("big", [table("big.csv", text)])
     result = await CollectionTables(store, "big", Databases()).query("select count(*), sum(amount) from big")
-    assert result.rows == ((100_000, 4_999_975_000.0),)
-    assert isinstance(Databases().get(("default", "big"), ()), Database | None)
+    assert result.rows == ((20_000, 199_995_000.0),)

@@ -97,6 +97,16 @@ async def test_a_run_that_is_not_finished_is_not_sent(database: str, receiver: R
     assert receiver.paths == []
 
 
+async def test_a_worker_that_stops_at_once_still_sends_what_it_finished(database: str, receiver: Receiver) -> None:
+    target = langfuse_target("pk", "sk", receiver.base_url)
+    assert target
+    async with open_pool(database, 3) as pool, TraceExporter(pool, *target, poll_s=60.0).running():
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(write_run, database)
+    assert exported(database) == [True]
+    assert len(receiver.requests) == 1
+
+
 async def test_a_receiver_that_is_down_is_asked_again_and_the_run_marked_once(
     database: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 
 from privacy.redact import from_record
 from serving.documents.chunk import chunks, cut
@@ -16,11 +17,11 @@ def pairs(sections: tuple[Section, ...]) -> list[tuple[str, str]]:
 
 
 def test_markdown_headings_become_paths() -> None:
-    text = "Before.\n\n# Policy\n\n## Refunds ##\n\n30 days.\n\n### Exceptions\nNone.\n\n## Shipping\n\nFree.\n"
+    text = "Before.\n\n# Policy\n\n## Refunds in C# ##\n\n30 days.\n\n### Exceptions\nNone.\n\n## Shipping\n\nFree.\n"
     assert pairs(markdown_sections(text)) == [
         ("", "Before."),
-        ("Policy > Refunds", "30 days."),
-        ("Policy > Refunds > Exceptions", "None."),
+        ("Policy > Refunds in C#", "30 days."),
+        ("Policy > Refunds in C# > Exceptions", "None."),
         ("Policy > Shipping", "Free."),
     ]
 
@@ -118,3 +119,11 @@ def test_words_keep_ids_amounts_and_placeholders_exact_and_stem_the_rest() -> No
         "[email_1]", "order", "x200", "and", "ord10442", "for", "1250.00", "eur", "on", "20260501",
     ]  # fmt: skip
     assert words("refunds refunded refunding policies") == [*words("refund refund refund"), *words("policy")]
+
+
+def test_hostile_lines_are_read_in_no_time() -> None:
+    started = time.process_time()
+    markdown_sections("# " + " " * 200_000 + "x\n" + "#" * 200_000 + "\n" + "-" * 200_000)
+    html_sections("<b>x</b>" * 100_000 + "<p" * 1_000)
+    assert sum(1 for _ in cut("[A_" * 100_000 + "." * 100_000)) > 100
+    assert time.process_time() - started < 3

@@ -176,6 +176,7 @@ def test_a_log_without_a_plan_still_makes_a_trace() -> None:
         ("anthropic/claude-sonnet-5-5", "anthropic"),
         ("gemini/gemini-3.8-flash", "gcp.gemini"),
         ("hosted_vllm/some/model", "hosted_vllm"),
+        ("gpt-6.1-sol", "openai"),
         ("offline", "offline"),
     ],
 )

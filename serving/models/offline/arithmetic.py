@@ -12,7 +12,7 @@ REFERENCE: Final = re.compile(
 )
 _WORDS: Final = (
     (r"\b(\d+(?:\.\d+)?)\s?(?:%|percent|per cent) (?:vat|tax|discount|of it|of that)?\s*(?:of|on|from)\s+", r"\1/100*"),
-    (r"\bhalf of\s+", "1/2*"), (r"\b(?:a )?third of\s+", "1/3*"), (r"\b(?:a )?quarter of\s+", "1/4*"),
+    (r"\bhalf of\s+", "1/2*"), (r"\b(?:a|one) third of\s+", "1/3*"), (r"\b(?:a|one) quarter of\s+", "1/4*"),
     (r"\b(?:twice|double)\s+", "2*"), (r"\bplus\b|\badded to\b|\bincreased by\b", "+"), (r"\bminus\b|\bless\b|\breduced by\b", "-"),
     (r"\b(?:times|multiplied by)\b|×|(?<=\d) ?x ?(?=\d)", "*"), (r"\bdivided by\b|\bover\b|÷", "/"),
     (r"\b(?:to the power of|raised to)\b|\^", "**"), (r"\bsquared\b", "**2"), (r"\bcubed\b", "**3"),

@@ -17,10 +17,15 @@ MONEY: Final = frozenset(
 )
 
 
+# `customers.name` and `customers.id` are the customer.
+_GENERIC: Final = frozenset({"name", "title", "id", "no", "nr", "number", "code", "key", "ref"})
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """`alias` is the table's in the query, `values` are samples; `unit` comes from the name (`weight_kg`)."""
 
+    table: str
     alias: str
     name: str
     kind: Kind
@@ -33,15 +38,25 @@ class Column:
 
     @property
     def keys(self) -> frozenset[str]:
-        parts = [part for part in self.name.split("_") if part not in v.STOP and not part.isdigit()]
+        every = [part for part in self.name.split("_") if part]
+        parts = [part for part in every if part not in v.STOP and not part.isdigit()] or every
         named = [part for part in parts if part not in _UNITS or len(parts) == 1] or parts
-        return frozenset(stem(part) for part in named)
+        if set(named) <= _GENERIC:
+            return stems(self.table.replace("_", " "))
+        return frozenset(stem(part) for part in named if part not in _GENERIC)
 
     @property
     def unit(self) -> str:
         last = self.name.rpartition("_")[2]
         dimension = v.UNITS.get(last, ("", 0))[0]
         return last.upper() if dimension == "money" else last if last in _UNITS and "_" in self.name else ""
+
+    @property
+    def unit_keys(self) -> frozenset[str]:
+        """What the unit in the name stands for: a column in kWh holds electricity."""
+        last = self.name.rpartition("_")[2]
+        dimension = v.UNITS.get(last, v.UNITS.get(last.removesuffix("s"), ("", 0)))[0]
+        return frozenset(stem(word) for word in (last, *v.MEASURED.get(dimension, "").split())) if last in _UNITS else frozenset()
 
     @property
     def money(self) -> bool:
@@ -88,7 +103,7 @@ def sheets(overview: Overview) -> tuple[Sheet, ...]:
 
 def _columns(table: TableInfo, alias: str) -> Iterable[Column]:
     for name, kind in table.columns:
-        yield Column(alias, name, _kind(name, kind.upper()), "DOUBLE" not in kind.upper(), table.samples.get(name, ()))
+        yield Column(table.name, alias, name, _kind(name, kind.upper()), "DOUBLE" not in kind.upper(), table.samples.get(name, ()))
 
 
 def _kind(name: str, sql: str) -> Kind:
@@ -123,6 +138,6 @@ def named(words: Sequence[str], columns: Iterable[Column], at_least: float = 0.5
 
 
 def _share(column: Column, found: frozenset[str]) -> float:
-    own = column.keys - {"id", "no", "nr", "name", "number", "code"} or column.keys
+    own = column.keys
     said = sum(1.0 if key in found else 0.8 if not synonyms(key).isdisjoint(found) else 0.0 for key in own)
     return said / len(own) + 0.01 * said

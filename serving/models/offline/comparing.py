@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from serving.models.offline import vocabulary as v
-from serving.models.offline.language import Quantity, quantities
+from serving.models.offline.language import Quantity, quantities, stem
 
 _OPTION: Final = r"(?:the |that of |that for )?((?:[\w.&'-]+ ?){1,4}?)"
 _OPTIONS: Final = (
@@ -63,13 +63,16 @@ def comparison(text: str) -> Comparison | None:
     return Comparison((first, second), attribute, word, direction, bool(different))
 
 
-def value_for(option: str, other: str, text: str) -> Quantity | None:
-    """The quantity that a passage gives for an option: behind its name, before the other's."""
+def value_for(option: str, other: str, attribute: str, text: str) -> Quantity | None:
+    """The quantity that a passage gives for an option: behind its name, before the other's, nearest to the attribute."""
     lower = text.lower()
     start = lower.find(option.lower())
     stop = lower.find(other.lower(), start + 1) if start >= 0 else -1
     numbers = [n for n in quantities(text) if n.unit] or list(quantities(text))
     behind = [n for n in numbers if n.start >= max(start, 0) and (stop < 0 or n.start < stop)]
+    named = [at for word in attribute.lower().split() for at in [lower.find(stem(word), max(start, 0))] if at >= 0]
+    if behind and named:
+        return min(behind, key=lambda n: min(abs(n.start - at) for at in named))
     return next(iter(behind), None) or (numbers[0] if len(numbers) == 1 else None)
 
 

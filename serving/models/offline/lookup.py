@@ -14,14 +14,15 @@ from serving.models.offline.columns import sheets
 from serving.models.offline.language import TOKEN, Quantity, keys, plain, quantities, stem, stems
 from serving.models.offline.passages import Unit, unique, units
 from serving.models.offline.question import Question, ask
-from serving.models.offline.ranking import ENOUGH, best, coverage, rank
+from serving.models.offline.ranking import ENOUGH, Scale, best, rank
 from serving.models.offline.sql import select, sentence
 from serving.models.offline.tables import TableQuestion, read
 
 SEARCH_LIMIT: Final = 8
 _SUM: Final = re.compile(r"\b(?:sum|total|totals|add|altogether|together|in all|combined|overall)\b|\bspen[dt]\b.* and\b|\bhow much\b.* and\b", re.I)
-_ITEMS: Final = re.compile(r"((?:[\w-]+(?: [\w-]+)?, )*[\w-]+(?: [\w-]+)?),? and (?:the |for )?([\w-]+)", re.I)
-_LISTING: Final = re.compile(r"^\W*(?:which|list|show|name|give|find|what|who)\b", re.I)
+_ITEM: Final = r"(?:the |for |for the )?[\w-]+(?: [\w-]+)?"
+_ITEMS: Final = re.compile(rf"((?:{_ITEM}, )*{_ITEM}),? and ({_ITEM})", re.I)
+_LISTING: Final = re.compile(r"^\W*(?:which|list|show|name|give)\b", re.I)
 _SUMMARY: Final = re.compile(r"^\W*(?:summari[sz]e|describe|explain|outline|give (?:me )?(?:a |an )?(?:short |brief )?(?:summary|overview))\b", re.I)
 
 
@@ -40,8 +41,9 @@ def table_question(text: str, overview: Overview, values: dict[str, tuple[str, .
     main = text.partition(" (about: ")[0]
     asked = [read(main, sheet, values) for sheet in sheets(overview)]
     fitting = [a for a in asked if a.explained and (a.cued or a.filters or a.shown) and len(a.unexplained) <= a.explained]
-    fitting = [a for a in fitting if a.aggregate != "rows" or a.cued or _LISTING.search(main)]
-    return min(fitting, key=lambda a: (len(a.unexplained), bool(a.sheet.joined), -a.explained), default=None)
+    fitting = [a for a in fitting if a.measure or a.aggregate in ("rows", "count", "share")]
+    fitting = [a for a in fitting if a.aggregate != "rows" or a.direction or _LISTING.search(main) or (a.cued and a.filters)]
+    return min(fitting, key=lambda a: (len(a.unexplained), a.by_id, bool(a.sheet.joined), -a.explained), default=None)
 
 
 def ask_tables(text: str, overview: Overview) -> Looking:
@@ -172,11 +174,8 @@ Priced = tuple[Unit, Quantity]
 def _item(name: str, question: Question, lists: Sequence[Priced]) -> Priced | None:
     wanted = [t for t in ask(name).terms if t.key not in _COSTS]
     named = [(u, q) for u, q in lists if wanted and all(t.within(u.own) for t in wanted)]
-    return max(named, key=lambda pair: (pair[1].dimension == "money", coverage(question, pair[0], lists_units(lists))), default=None)
-
-
-def lists_units(lists: Sequence[Priced]) -> list[Unit]:
-    return [unit for unit, _ in lists]
+    scale = Scale.of(question, [unit for unit, _ in lists])
+    return max(named, key=lambda pair: (pair[1].dimension == "money", scale.coverage(question, pair[0])), default=None)
 
 
 def _whole_list(question: Question, lists: Sequence[Priced]) -> list[Priced]:
@@ -185,8 +184,8 @@ def _whole_list(question: Question, lists: Sequence[Priced]) -> list[Priced]:
     for unit, quantity in lists:
         if unit.kind != "sentence":
             groups.setdefault((*unit.section, f"{unit.kind}{unit.column}{quantity.unit}"), []).append((unit, quantity))
-    every = lists_units(lists)
-    scored = [(max(coverage(question, u, every) for u, _ in group), group) for group in groups.values() if len(group) > 1]
+    scale = Scale.of(question, [unit for unit, _ in lists])
+    scored = [(max(scale.coverage(question, u) for u, _ in group), group) for group in groups.values() if len(group) > 1]
     score, chosen = max(scored, key=lambda pair: pair[0], default=(0.0, []))
     return [(u, q) for u, q in chosen if stem("total") not in u.own] if score >= ENOUGH else []
 
@@ -201,15 +200,16 @@ def _summary(question: Question, seen: Sequence[Unit]) -> Found | None:
     for unit in pieces:
         sections.setdefault(unit.section, []).append(unit)
     subject = ask(re.sub(_SUMMARY, "", question.text))
-    scored = [(_about(subject, group, pieces), group) for group in sections.values()]
+    scale = Scale.of(subject, pieces)
+    scored = [(_about(subject, group, scale), group) for group in sections.values()]
     score, chosen = max(scored, key=lambda pair: pair[0], default=(0.0, []))
     return _quote(question, chosen[:6]) if score >= ENOUGH else None
 
 
-def _about(subject: Question, group: Sequence[Unit], pieces: Sequence[Unit]) -> float:
+def _about(subject: Question, group: Sequence[Unit], scale: Scale) -> float:
     whole = Unit(group[0].ref, " ".join(u.text for u in group), "", "row", group[0].label, group[0].around)
     titled = sum(1 for t in subject.terms if t.within(stems(whole.label)))
-    return coverage(subject, whole, pieces) + 0.05 * titled
+    return scale.coverage(subject, whole) + 0.05 * titled
 
 
 def _likeliest(question: Question, overview: Overview) -> str:
@@ -231,7 +231,3 @@ def searched(text: str, overview: Overview) -> str:
     places = [f"{len(overview.documents)} documents"] if overview.documents else []
     places += [f"{len(overview.tables)} tables"] if overview.tables else []
     return f"searched {' and '.join(places) or 'an empty collection'} for “{words}”"
-
-
-def said_words(text: str) -> frozenset[str]:
-    return frozenset(key for token in TOKEN.findall(text) for key in keys(token))

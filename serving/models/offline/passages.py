@@ -32,8 +32,12 @@ class Unit:
         return stems(self.text)
 
     @property
+    def path(self) -> str:
+        return self.ref.rpartition("#")[0] or self.ref
+
+    @property
     def section(self) -> tuple[str, str]:
-        return self.ref.rpartition("#")[0] or self.ref, self.label
+        return self.path, self.label
 
 
 @dataclass
@@ -47,6 +51,7 @@ class _Reader:
     lead: str = ""
     question: str = ""
     previous: str = ""
+    fresh: bool = True
     header: list[str] = field(default_factory=list)
 
     def around(self) -> str:
@@ -69,18 +74,20 @@ def units(hit: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[Unit, ...]
 
 
 def _read(text: str, reader: _Reader) -> Iterator[Unit]:
-    spans = list(sentences(text))
+    spans = [part for span in sentences(text) for part in _pieces(text, *span)]
     numbered, end = False, 0
     for start, stop in spans:
-        line, gap = text[start:stop], text[end:start]
+        line, gap = text[start:stop].strip(), text[end:start]
         end = stop
         if "\n\n" in gap.replace("\n \n", "\n\n"):
             reader.previous = ""
         if re.fullmatch(r"\d{1,2}[.)]", line):
             numbered = True
             continue
+        if not line:
+            continue
         bullet = numbered or bool(_BULLET.match(line))
-        clean = _MARKS.sub("", _BULLET.sub("", line)).strip()
+        clean = " ".join(_MARKS.sub("", _BULLET.sub("", line)).split())
         numbered = False
         if _RULE.match(line) or re.fullmatch(r"\[page \d+\]", line):
             continue
@@ -91,6 +98,13 @@ def _read(text: str, reader: _Reader) -> Iterator[Unit]:
         yield from _line(clean, bullet, text[stop : stop + 1] in ("\n", ""), reader)
 
 
+def _pieces(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """A table without outer bars reads like wrapped prose: its rows are one a line. So does prose that ends with its line."""
+    pattern = r"[^\n]+" if "|" in text[start:stop] else r"(?s:.+?)(?:(?<=[.!?])(?=\n)|\Z)"
+    for line in re.finditer(pattern, text[start:stop]):
+        yield start + line.start(), start + line.end()
+
+
 def _line(clean: str, bullet: bool, alone: bool, reader: _Reader) -> Iterator[Unit]:
     if clean.startswith("#"):
         reader.part, reader.lead, reader.question = clean.lstrip("# "), "", ""
@@ -99,9 +113,12 @@ def _line(clean: str, bullet: bool, alone: bool, reader: _Reader) -> Iterator[Un
     if clean.endswith("?"):
         reader.question, reader.lead = clean, ""
         return
-    if not bullet and alone and _is_title(clean):
+    if not bullet and alone and _is_title(clean, reader.fresh):
+        reader.title += f" · {clean}" if reader.fresh else ""
         reader.part, reader.lead, reader.question, reader.previous = clean, "", "", ""
+        reader.fresh = False
         return
+    reader.fresh = False
     kind = "item" if bullet else "sentence"
     before = reader.previous if not bullet else ""
     yield reader.unit(clean, kind, before=before)
@@ -112,8 +129,9 @@ def _line(clean: str, bullet: bool, alone: bool, reader: _Reader) -> Iterator[Un
         reader.previous = clean
 
 
-def _is_title(line: str) -> bool:
-    return len(line) <= 60 and line[-1] not in ".!?;:,)" and not re.search(r"\d|:\s", line) and len(line.split()) <= 8
+def _is_title(line: str, first: bool) -> bool:
+    plain = first or not re.search(r"\d|:\s", line)
+    return plain and len(line) <= 60 and line[-1] not in ".!?;:,)" and len(line.split()) <= 8
 
 
 def _row(line: str, reader: _Reader) -> Iterator[Unit]:

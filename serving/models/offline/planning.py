@@ -34,7 +34,7 @@ FILE: Final = re.compile(r"\b[\w-]+\.(?:md|txt|csv|html|json)\b", re.IGNORECASE)
 MAILING: Final = re.compile(r"\be-?mail\b|\bsend\b|\bmail\b|\bmessage\b", re.IGNORECASE)
 MAIL_VERB: Final = re.compile(r"^(?:draft|compose|prepare|write|send|e-?mail|mail|create)\b", re.IGNORECASE)
 _INSIDE: Final = re.compile(
-    r"\b(?:with|about|containing|including|saying|stating|that says|that states|summari[sz]ing|of|on|listing)\s+(?P<inner>.+)$", re.IGNORECASE
+    r"(?:^summari[sz]e|\b(?:with|about|containing|including|saying|stating|that says|that states|summari[sz]ing|of|on|listing))\s+(?P<inner>.+)$", re.IGNORECASE
 )
 _LOOSE: Final = frozenset(
     stem(w) for w in """total result answer figure finding number summary sum amount file email mail message note report document

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,39 @@ class Scored:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What each word of a question weighs among some units, and what the documents they come from speak of."""
+
+    weights: Mapping[str, float]
+    topics: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, question: Question, units: Sequence[Unit]) -> "Scale":
+        """Rare words weigh more; one that stands nowhere weighs most, so that an answer without it is none."""
+        weights, topics = {}, {}
+        for term in question.terms:
+            rarity = math.log(1 + (1 + len(units)) / (1 + sum(1 for unit in units if term.within(unit.own))))
+            weights[term.key] = rarity * (0.2 if term.weak else 1.4 if term.required else 1.0)
+        for unit in units:
+            topics[unit.path] = topics.get(unit.path, frozenset()) | unit.own
+        return cls(weights, topics)
+
+    def coverage(self, question: Question, unit: Unit) -> float:
+        """The weighted share of the question's words that a unit covers; 0 when a required one is missing."""
+        covered = {term.key: self.covers(term, question, unit) for term in question.terms}
+        if any(not covered[term.key] for term in question.required):
+            return 0.0
+        focus = [covered[term.key] for term in question.terms if term.focus]
+        if focus and sum(1 for share in focus if share > 0.5) * 2 < len(focus):
+            return 0.0
+        return sum(self.weights[key] * share for key, share in covered.items()) / (sum(self.weights.values()) or 1.0)
+
+    def covers(self, term: Term, question: Question, unit: Unit) -> float:
+        share = covers(term, question, unit)
+        return share or (0.0 if term.required else 0.5 * term.within(self.topics.get(unit.path, frozenset())))
+
+
 def best(question: Question, units: Sequence[Unit], most: int = 5) -> tuple[Scored, ...]:
     """The unit that answers, with those of its section that do so as well; empty when none does."""
     ranked = rank(question, units)
@@ -41,52 +74,28 @@ def best(question: Question, units: Sequence[Unit], most: int = 5) -> tuple[Scor
     top = ranked[0]
     if question.kind != "text" and top.unit.kind != "item":
         return (top,)
-    near = [s for s in ranked if s.unit.section == top.unit.section and s.score > top.score - 0.01]
+    near = [s for s in ranked if s.unit.section == top.unit.section and s.score > top.score - 0.04]
     order = {id(unit): at for at, unit in enumerate(units)}
     return tuple(sorted(near[:most], key=lambda s: order[id(s.unit)]))
 
 
 def rank(question: Question, units: Sequence[Unit]) -> list[Scored]:
     """The units that are an answer, best first."""
-    weights = _weights(question, units)
-    scored = [Scored(unit, score) for unit in units if (score := _score(question, unit, weights)) is not None]
+    scale = Scale.of(question, units)
+    scored = [Scored(unit, score) for unit in units if (score := _score(question, unit, scale)) is not None]
     return sorted(scored, key=lambda s: -s.score)
 
 
-def _weights(question: Question, units: Sequence[Unit]) -> dict[str, float]:
-    """Rare words weigh more; one that stands nowhere weighs most, so that an answer without it is none."""
-    total = 1 + len(units)
-    found = {}
-    for term in question.terms:
-        holding = sum(1 for unit in units if term.within(unit.own))
-        rarity = math.log(1 + total / (1 + holding))
-        found[term.key] = rarity * (0.2 if term.weak else 1.4 if term.required else 1.0)
-    return found
-
-
-def coverage(question: Question, unit: Unit, units: Sequence[Unit]) -> float:
-    """The weighted share of the question's words that a unit covers; 0 when a required one is missing."""
-    covered = {term.key: covers(term, question, unit) for term in question.terms}
-    if any(not covered[term.key] for term in question.required):
-        return 0.0
-    weights = _weights(question, units)
-    return sum(weights[key] * share for key, share in covered.items()) / (sum(weights.values()) or 1.0)
-
-
-def _score(question: Question, unit: Unit, weights: dict[str, float]) -> float | None:
-    covered = {term.key: covers(term, question, unit) for term in question.terms}
-    if any(not covered[term.key] for term in question.required):
+def _score(question: Question, unit: Unit, scale: Scale) -> float | None:
+    coverage = scale.coverage(question, unit)
+    if coverage < ENOUGH:
         return None
-    focus = [covered[term.key] for term in question.terms if term.focus]
-    if focus and sum(1 for share in focus if share) * 2 < len(focus):
+    fits, bound = _fits(question, unit, coverage), _within_bounds(question, unit)
+    if fits is None or bound is None:
         return None
-    total = sum(weights.values()) or 1.0
-    coverage = sum(weights[key] * share for key, share in covered.items()) / total
-    fits = _fits(question, unit, min(covered.values(), default=1.0))
-    bound = _within_bounds(question, unit)
-    if coverage < ENOUGH or fits is None or bound is None:
-        return None
-    return coverage + 0.15 * fits + bound - (0.03 if unit.kind == "row" else 0.08 if unit.kind == "pair" else 0.0)
+    said = sum(1 for term in question.terms if term.key in unit.own)
+    shape = {"row": 0.03, "pair": 0.08}.get(unit.kind, 0.0)
+    return coverage + 0.15 * fits + bound + 0.04 * said / max(len(unit.own), 1) - shape
 
 
 def covers(term: Term, question: Question, unit: Unit) -> float:
@@ -118,7 +127,7 @@ def _initials(term: Term, question: Question, unit: Unit) -> bool:
     return any(re.search(rf"\b{''.join(w[0] for w in run).upper()}\b", unit.text) for run in runs)
 
 
-def _fits(question: Question, unit: Unit, least: float) -> float | None:
+def _fits(question: Question, unit: Unit, coverage: float) -> float | None:
     """1 when the unit holds a value of the kind asked for; None when it must and does not."""
     kind, numbers = question.kind, quantities(unit.value)
     if kind == "text":
@@ -127,17 +136,17 @@ def _fits(question: Question, unit: Unit, least: float) -> float | None:
     if kind in ("phone", "email", "often", "person", "percent"):
         return 1.0 if pattern else 0.0 if kind == "person" else None
     if question.counted:
-        return _counts(question, unit, numbers, least)
+        return _counts(question, unit, numbers)
     if kind == "time":
         timed = any(number.dimension == "time" for number in numbers)
         return 1.0 if timed else 0.6 if pattern else 0.3 if numbers else None
     if kind == "date":
         dated = DATED.search(unit.value) or any(number.dimension == "time" for number in numbers)
-        return 1.0 if dated else 0.6 if pattern else None
+        return 1.0 if dated else 0.6 if pattern else 0.0 if coverage > 0.9 else None
     return 1.0 if any(n.unit for n in numbers) else 0.6 if numbers or pattern else None
 
 
-def _counts(question: Question, unit: Unit, numbers: Sequence[Quantity], least: float) -> float | None:
+def _counts(question: Question, unit: Unit, numbers: Sequence[Quantity]) -> float | None:
     """`how many beds` wants a number of beds; a number of something else only when all other words are there."""
     near = [stems(unit.text[max(0, n.start - 25) : n.end + 30]) for n in numbers]
     wanted = question.counted

@@ -34,7 +34,7 @@ _ROWS: Final = frozenset(
     stem(w) for w in """place make issue record register book list order buy sell arrive belong different distinct unique
     overall altogether add sum average total row entry table csv sheet spreadsheet highest lowest most least top show number
     compute calculate work worth percentage percent share proportion mean combine visit largest smallest see serve log
-    biggest earn generate bring spend cheap expensive complete across""".split()
+    biggest earn bring spend hold cheap expensive complete across""".split()
 )  # fmt: skip
 
 
@@ -64,6 +64,11 @@ class TableQuestion:
     unexplained: tuple[str, ...] = ()
     cued: bool = False
 
+    @property
+    def by_id(self) -> bool:
+        """Whether groups carry mere ids: a joined sheet may know their names."""
+        return any(column.sql == self.group and column.identifies for column in self.sheet.columns)
+
 
 @dataclass
 class _Reader:
@@ -86,7 +91,7 @@ class _Reader:
         return [word for word in self.words if word not in self.used]
 
     def use(self, column: Column, words: Iterable[str]) -> None:
-        near = {key for own in column.keys for key in (own, *synonyms(own))}
+        near = {key for own in column.keys | column.unit_keys for key in (own, *synonyms(own))}
         self.used |= {word for word in words if not near.isdisjoint(keys(word))}
 
     def filters(self) -> list[Filter]:
@@ -233,15 +238,14 @@ def _counted(reader: _Reader, asked: TableQuestion) -> TableQuestion:
     words = [word for word in (cue[1].split() if cue else []) if word not in v.STOP]
     words = words[: next((i + 1 for i, w in enumerate(words) if w in reader.entity), len(words))]
     numbers = [column for column in reader.of_kind("number") if not column.money]
-    entity = any(word in reader.entity for word in words)
+    entity = any(word in reader.entity and not word.endswith("ed") for word in words)
     free = [word for word in words if word not in reader.used]
     column = None if entity or asked.aggregate == "share" else named(free[:2], numbers, 0.6)
     if column:
         reader.use(column, words)
         return replace(asked, aggregate="sum", measure=_amount(column), measured=column.name, unit=column.unit)
     distinct = None if asked.aggregate == "share" else named(free[:2], reader.of_kind("text"), 0.6)
-    exact = any(stem(word) == stem(reader.sheet.table.name) for word in words)
-    if distinct and distinct.sql != asked.group and not (entity and (exact or distinct.identifies)):
+    if distinct and distinct.sql != asked.group and not (entity and distinct.keys & reader.sheet.keys):
         reader.use(distinct, words)
         return replace(asked, measure=f"DISTINCT {distinct.sql}", measured=f"different {distinct.name}")
     reader.used |= reader.entity
@@ -261,13 +265,14 @@ def _measured(reader: _Reader, asked: TableQuestion, per_row: bool) -> TableQues
         return replace(asked, aggregate="count")
     if asked.aggregate == "rows" and not asked.direction and not asked.group:
         return _listed(reader, asked)
+    if not product and column is None and most and (counted := named(most[1].split()[:2], reader.of_kind("text"), 0.6)):
+        reader.use(counted, reader.words)
+        return replace(asked, aggregate="count", measure=f"DISTINCT {counted.sql}", measured=f"different {counted.name}")
     if not product and column is None:
         column = _default(reader, asked)
     if not product and column is None:
-        counted = named([*(most[1].split()[:2] if most else [])], reader.of_kind("text"), 0.6)
-        if counted:
-            reader.use(counted, reader.words)
-            return replace(asked, aggregate="count")
+        if asked.aggregate != "rows":
+            return asked
         return replace(asked, aggregate="count") if asked.group and most else _listed(reader, asked)
     if product:
         asked = replace(asked, measure=product, measured="value", unit=_price_unit(numbers))

@@ -5,7 +5,7 @@ from typing import Final
 # Words without a meaning of their own in a question.
 STOP: Final = frozenset(
     """a about according again all also am an and any are as ask at be been before being between both but by can check
-    could currently describe did do does doing done down each either else ever every exactly explain far find for from get
+    could currently describe did do does doing done down each either else ever every exactly explain far fast find for from get
     give given had has have he her here him his how i if in into is it its just kindly know let like list long look lot many
     may me might mine more most much must my name need no not of off often old on once one only or other our out over own
     per please provide quickly say says see shall she should show since so some soon state stated still such tell than that
@@ -14,8 +14,8 @@ STOP: Final = frozenset(
 )
 # Words that a passage may leave out and still be the answer: actors, light verbs, generic nouns. Stemmed on use.
 WEAK: Final = frozenset(
-    """add allow altogether amount apply available business case clinic client colleague combined come company count current customer data date day
-    detail document employ employee exist expect file firm folder follow full go guideline handle happen hospital hour
+    """add allow altogether amount apply available business case clinic client colleague combined come company count current customer data date day deal
+    detail document employ employee exist expect file firm folder follow full go guideline handle happen hold hospital hour
     include information involve item keep kind last make mean member minute money month number offer organisation
     organization overall paid pay people person place policy possible procedure process receive record report require rule run
     school shop staff start step stop sum take team thing time total type use user value week work worker year""".split()
@@ -83,7 +83,7 @@ PHRASES: Final = {
 IRREGULAR: Final = {
     "paid": "pay", "sold": "sell", "sale": "sell", "sales": "sell", "sent": "send", "bought": "buy", "spent": "spend",
     "held": "hold", "kept": "keep", "people": "person", "children": "child", "lost": "lose", "used": "use", "using": "use",
-    "took": "take", "taken": "take", "begun": "begin", "began": "begin", "made": "make", "built": "build", "men": "man",
+    "took": "take", "dealt": "deal", "taken": "take", "begun": "begin", "began": "begin", "made": "make", "built": "build", "men": "man",
     "women": "woman", "gave": "give", "written": "write", "wrote": "write", "saw": "see", "seen": "see",
 }  # fmt: skip
 SUFFIXES: Final = (
@@ -117,6 +117,11 @@ UNITS: Final = {
     "ml": ("volume", 1), "l": ("volume", 1_000), "litre": ("volume", 1_000), "liter": ("volume", 1_000),
     "w": ("power", 1), "kw": ("power", 1_000), "mw": ("power", 1e6), "kwh": ("energy", 1), "mwh": ("energy", 1e3),
     "°c": ("temperature", 1), "degree": ("temperature", 1),
+}  # fmt: skip
+# What people call a dimension.
+MEASURED: Final = {
+    "time": "time duration", "energy": "energy electricity power", "power": "power", "mass": "weight",
+    "length": "distance length", "volume": "volume", "data": "storage", "money": "money", "temperature": "temperature",
 }  # fmt: skip
 # Comparatives and superlatives: +1 asks for the larger, -1 for the smaller; the noun is what a bare one speaks of.
 EXTREMES: Final = {

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from graph.ports import StepTask, ToolSchema
 from graph.state import StepOutcome
-from serving.models.offline.arithmetic import REFERENCE, expression
+from serving.models.offline.arithmetic import REFERENCE, expression, is_arithmetic
 from serving.models.offline.choosing import fill, fitting
 from serving.models.offline.comparing import comparison, value_for, verdict
 from serving.models.offline.language import Quantity, plain, quantities
@@ -28,7 +28,8 @@ def work(task: StepTask, tools: Mapping[str, ToolSchema]) -> Working:
         return (yield from _write(task))
     if REMEMBER.match(goal) and "?" not in goal:
         return _done(Found(f"Noted: {goal}"))
-    if sum_ := expression(goal, _known_number(task)):
+    calculates = is_arithmetic(goal) or (task.known and REFERENCE.search(goal))
+    if calculates and (sum_ := expression(goal, _known_number(task))):
         return (yield from _calculate(sum_, task))
     return (yield from _look(task, tools))
 
@@ -57,7 +58,7 @@ def _compare(task: StepTask) -> Working:
     if compared is None or missing or len(task.known) != 2:
         return _failed("The comparison can't be made: " + " ".join(missing or ["the values are missing."]), "both values")
     (first, second), (a, b) = compared.options, task.known
-    values = value_for(first, second, a.finding), value_for(second, first, b.finding)
+    values = value_for(first, second, compared.attribute, a.finding), value_for(second, first, compared.attribute, b.finding)
     if values[0] is None or values[1] is None:
         return _done(Found(f"{first}: {a.finding} {second}: {b.finding}", _refs(task)))
     text = verdict(compared, (values[0], values[1]))
@@ -98,6 +99,8 @@ def _mail(task: StepTask) -> Working:
     to = _RECIPIENT.search(goal) or _RECIPIENT.search(" ".join(outcome.finding for outcome in task.known)) or _RECIPIENT.search(task.goal)
     if to is None:
         return _failed("No e-mail was written: the goal and the documents name no address.", "the recipient's e-mail address")
+    if task.known and all(outcome.status != "done" for outcome in task.known):
+        return _failed(f"No e-mail to {to.group()} was written: there is nothing to put into it.", "a finding to send")
     subject = clauses(task.goal)[0][:80].rstrip("?. ")
     result = yield tool, {"to": to.group(), "subject": subject, "body": f"Hello,\n\n{_body(task)}\n"}
     done = "sent" if tool == "send_email" else "drafted"
@@ -109,7 +112,7 @@ def _mail(task: StepTask) -> Working:
 def _body(task: StepTask) -> str:
     paths = dict.fromkeys(source.path for outcome in task.known for source in outcome.sources)
     sources = f"\n\nSources: {', '.join(paths)}" if paths else ""
-    return "\n\n".join(outcome.finding for outcome in task.known) + sources
+    return "\n\n".join(outcome.finding for outcome in task.known) + sources if task.known else task.step.goal
 
 
 def _known(task: StepTask) -> Quantity | None:

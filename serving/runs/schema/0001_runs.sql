@@ -25,7 +25,7 @@ create table runs (
     attempts int not null default 0,
     last_seq bigint not null default 0,
     cancel_requested boolean not null default false,
-    resume boolean not null default false,
+    woken boolean not null default false,
     exported boolean not null default false,
     created_at timestamptz not null default now(),
     started_at timestamptz,
@@ -33,7 +33,7 @@ create table runs (
     unique (tenant, idempotency_key)
 );
 
-create index runs_ready on runs (priority desc, run_at, run_id) where status = 'pending';
+create index runs_ready on runs (priority desc, run_at, run_id) where status in ('pending', 'interrupted');
 create index runs_leased on runs (lease_until) where status = 'running';
 create unique index runs_one_running_per_thread on runs (thread_id) where status = 'running';
 create index runs_by_thread on runs (thread_id, created_at);

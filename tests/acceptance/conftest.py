@@ -1,0 +1,106 @@
+"""The product as its users have it: real processes, a home of their own, the command line and HTTP."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+DEMO = Path(__file__).parents[2] / "infra" / "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A TRIREME_HOME; `run` is the command line in it, without a terminal."""
+
+    path: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        keys = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "SMTP_URL")
+        clean = {name: value for name, value in os.environ.items() if name not in keys and "TRIREME" not in name}
+        return clean | {"TRIREME_HOME": str(self.path), "PYTHONUNBUFFERED": "1"} | self.settings
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "serving", *arguments]
+
+    def run(
+        self, *arguments: str, timeout: float = 90, stdin: str = "", **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment | settings,
+            cwd=self.path,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            self.command(*arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment | settings,
+            cwd=self.path,
+        )
+
+
+def wait_for_line(process: "subprocess.Popen[str]", word: str) -> str:
+    """Reads a process's output up to the line that holds `word`."""
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if word in line:
+            return line
+    raise AssertionError(f"{word!r} never came: {''.join(seen)}")
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    if process.stdout:
+        process.stdout.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A running `trireme up`."""
+
+    home: Home
+    url: str
+    process: "subprocess.Popen[str]"
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One stack for all tests that only use it; short leases, so that take-overs are quick."""
+    settings = {"TRIREME_PORT": "0", "TRIREME_LEASE_S": "3", "TRIREME_HEARTBEAT_S": "0.5"}
+    home = Home(tmp_path_factory.mktemp("up"), settings)
+    process = home.start("up")
+    url = wait_for_line(process, "API").split()[1]
+    yield Up(home, url, process)
+    end(process)
+
+
+@pytest.fixture
+def api(up: Up) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=up.url, timeout=60) as client:
+        yield client

@@ -1,0 +1,112 @@
+"""A worker killed with -9 in the middle of a run: another one takes over and the run finishes."""
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+
+import httpx
+import orjson
+import pytest
+
+from tests.acceptance.conftest import DEMO, Home, Up, end
+
+GOAL = "; ".join(
+    f"how many vacation days can be carried over, question {word}?"
+    for word in ("one", "two", "three", "four", "five", "six", "seven", "eight")
+)
+
+
+def _events(url: str, run_id: str) -> Iterator[dict[str, object]]:
+    with httpx.stream("GET", f"{url}/runs/{run_id}/events", timeout=60) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                yield orjson.loads(line[6:])
+
+
+def _workers(up: Up) -> list[int]:
+    found = subprocess.run(
+        ["pgrep", "-P", str(up.process.pid), "-f", "serving worker"], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.fixture
+def collection(up: Up) -> str:
+    """The demo's documents, ingested by the command line; returns the collection's name."""
+    done = up.home.run("run", "How many vacation days?", "--docs", str(DEMO / "documents"), "--json")
+    assert done.returncode == 0, done.stderr
+    with httpx.Client(base_url=up.url) as client:
+        runs = client.get("/runs").json()
+    assert runs
+    return _collection_of(up)
+
+
+def _collection_of(up: Up) -> str:
+    import psycopg
+
+    with psycopg.connect(f"postgresql:///trireme?host={up.home.path}/socket&user=trireme") as connection:
+        row = connection.execute("select name from collections").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_another_worker_finishes_what_a_killed_one_began(up: Up, api: httpx.Client, collection: str) -> None:
+    request = {"goal": GOAL, "collection": collection}
+    run_id = api.post("/runs", json=request).json()["run_id"]
+    killed = False
+    seen: list[dict[str, object]] = []
+    for event in _events(up.url, run_id):
+        seen.append(event)
+        if event["kind"] == "tool_finished" and not killed:
+            for pid in _workers(up):
+                os.kill(pid, signal.SIGKILL)
+            killed = True
+    kinds = Counter(str(event["kind"]) for event in seen)
+    assert killed
+    assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
+    assert kinds["run_claimed"] == 2, "another worker took the run over"
+    assert kinds["run_finished"] == 1
+    assert kinds["plan_proposed"] == 1, "the plan was not made again"
+    run = api.get(f"/runs/{run_id}").json()
+    assert run["status"] == "success"
+    assert "6 unused vacation days" in run["answer"]
+    assert _steps_done_twice(seen) == []
+
+
+def _steps_done_twice(seen: list[dict[str, object]]) -> list[str]:
+    done = Counter(str(event["step_id"]) for event in seen if event["kind"] == "step_started")
+    rounds = sum(event["kind"] == "verdict_given" for event in seen)
+    return [step for step, times in done.items() if times > rounds]
+
+
+def test_a_run_does_not_depend_on_the_terminal_that_started_it(up: Up, api: httpx.Client) -> None:
+    starter = up.home.start("run", GOAL, "--docs", str(DEMO / "documents"))
+    assert starter.stdout is not None
+    for line in starter.stdout:
+        if line.startswith("worker"):
+            break
+    starter.kill()
+    end(starter)
+    run_id = api.get("/runs").json()[0]["run_id"]
+    assert list(_events(up.url, run_id))[-1]["kind"] == "run_finished"
+    assert api.get(f"/runs/{run_id}").json()["status"] == "success"
+
+
+def test_ctrl_c_keeps_the_run_and_resume_finishes_it(home: Home) -> None:
+    starter = home.start("run", GOAL, "--docs", str(DEMO / "documents"))
+    assert starter.stdout is not None
+    for line in starter.stdout:
+        if line.startswith("plan"):
+            break
+    starter.send_signal(signal.SIGINT)
+    rest = starter.stdout.read()
+    assert starter.wait(30) == 130, rest
+    assert "trireme logs" in rest
+    assert "Traceback" not in rest
+    starter.stdout.close()
+    run_id = home.run("status").stdout.split()[0]
+    done = home.run("resume", run_id)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 unused vacation days" in done.stdout
