@@ -57,13 +57,15 @@ def _longest_dialable(match: re.Match[str]) -> int:
 
 
 def _dialable(candidate: str) -> bool:
-    """A number someone could be reached at, also one from a range that is reserved for examples."""
+    """A number someone could be reached at; after "+" also one from a range that is reserved for examples."""
     try:
         number = phonenumbers.parse(f"+{candidate.lstrip('+0 ')}")
     except phonenumbers.NumberParseException:
         return False
+    if phonenumbers.is_valid_number(number):
+        return True
     possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
-    return phonenumbers.is_valid_number(number) or (possible and sum(map(str.isdigit, candidate)) >= 10)
+    return possible and candidate[0] == "+" and sum(map(str.isdigit, candidate)) >= 10
 
 
 def _valid(candidate: str, regions: tuple[str, ...]) -> bool:

@@ -33,7 +33,7 @@ with collection as (
     from match join weight using (lexeme) group by document_id, ordinal order by place limit 50
 ), distance as (
     select document_id, ordinal,
-        embedding <=> %(vector)s::vector as distance
+        case when embedder = %(embedder)s then embedding <=> %(vector)s::vector end as distance
     from collection join chunks using (collection_id)
 ), semantic as (
     select document_id, ordinal, 1 - distance as similarity,

@@ -103,6 +103,13 @@ async def test_a_placeholder_an_id_or_a_date_finds_itself_alone(documents: Colle
         assert unwanted not in hit.source.quote, query
 
 
+async def test_a_placeholder_an_id_or_a_date_is_one_word_to_the_index(documents: CollectionDocuments) -> None:
+    async with documents._store.pool.connection() as connection:
+        for text in ("[EMAIL_1]", "[US_SSN_1]", "[CREDIT_CARD_12]", "ORD-10442", "2026-05-01", "user_42", "X200"):
+            row = await (await connection.execute("select length(search_vector('', %s))", (text,))).fetchone()
+            assert row == (1,), text
+
+
 async def test_what_is_nowhere_is_not_found(documents: CollectionDocuments) -> None:
     for query in ("[EMAIL_3]", "[EMAIL_11]", "ORD-10443", "X20", "football championship"):
         assert await documents.search(query) == (), query

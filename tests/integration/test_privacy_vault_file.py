@@ -19,9 +19,11 @@ COUNT = """
 import sys
 from pathlib import Path
 from privacy.vault import FileVault
+print("ready", flush=True)
+sys.stdin.readline()
 vault = FileVault(Path(sys.argv[1]))
-for number in range(40):
-    value = f"p{(number * int(sys.argv[2])) % 40}@example.com"
+for number in range(100):
+    value = f"p{number}@example.com"
     print(value, vault.placeholder_for("EMAIL", value))
 """
 FULL_DISK = """
@@ -44,7 +46,8 @@ print(vault.placeholder_for("EMAIL", "joe@example.com"))
 
 def start(code: str, *arguments: object) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
@@ -68,10 +71,15 @@ def test_a_value_keeps_its_placeholder_over_processes_and_runs(path: Path) -> No
 
 
 def test_processes_that_number_at_once_agree_and_use_no_number_twice(path: Path) -> None:
-    outputs = [finish(process) for process in [start(COUNT, path, factor) for factor in (1, 3, 7, 11)]]
-    pairs = {tuple(line.split()) for output in outputs for line in output.splitlines()}
-    assert len(pairs) == 40
-    assert len({placeholder for _, placeholder in pairs}) == 40
+    processes = [start(COUNT, path) for _ in range(4)]
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 4
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    pairs = {tuple(line.split()) for process in processes for line in finish(process).splitlines()}
+    assert len(pairs) == 100
+    assert len({placeholder for _, placeholder in pairs}) == 100
     vault = FileVault(path)
     assert all(vault.value_of(placeholder) == value for value, placeholder in pairs)
 

@@ -50,7 +50,7 @@ def _listed(cue: str, rest: str) -> str:
 
 def _only_sum(text: str) -> str:
     """The longest run of digits, operators and parentheses, if it really calculates."""
-    runs = [re.sub(r"\s+", "", run).rstrip("*/+-.,") for run in re.findall(r"[\d(][\d\s.()+*/%-]*", text)]
+    runs = [re.sub(r"\s+", "", run).rstrip("*/+-.,(") for run in re.findall(r"[\d(][\d\s.()+*/%-]*", text)]
     sums = [run for run in runs if re.search(r"[\d)%](?:[-+*/]|\*\*)[\d(]", run) and run.count("(") == run.count(")")]
     return max(sums, key=len, default="").replace("%", "/100")
 
@@ -58,6 +58,8 @@ def _only_sum(text: str) -> str:
 def is_arithmetic(text: str) -> bool:
     """Whether a text is a sum over its own numbers, with no other subject."""
     found = expression(text)
+    if found and re.search(rf"\d\s?(?:%|percent|per cent) (?:of|on|off) {_NUMBER}", text):
+        return True
     words = re.sub(r"\d", " ", text.lower())
     for pattern, _ in _WORDS:
         words = re.sub(pattern.replace(r"(?<=\d) ?x ?(?=\d)", "x"), " ", words)

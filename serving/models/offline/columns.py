@@ -138,6 +138,6 @@ def named(words: Sequence[str], columns: Iterable[Column], at_least: float = 0.5
 
 
 def _share(column: Column, found: frozenset[str]) -> float:
-    own = column.keys
+    own = column.keys - stems(column.table.replace("_", " ")) or column.keys
     said = sum(1.0 if key in found else 0.8 if not synonyms(key).isdisjoint(found) else 0.0 for key in own)
     return said / len(own) + 0.01 * said

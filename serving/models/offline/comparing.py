@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from serving.models.offline import vocabulary as v
-from serving.models.offline.language import Quantity, quantities, stem
+from serving.models.offline.language import TOKEN, Quantity, keys, quantities, synonyms
 
 _OPTION: Final = r"(?:the |that of |that for )?((?:[\w.&'-]+ ?){1,4}?)"
 _OPTIONS: Final = (
@@ -19,7 +19,7 @@ _OPTIONS: Final = (
 )
 _CUE: Final = re.compile(rf"\b(?:compare|difference|{'|'.join(v.COMPARATIVES)})\b", re.IGNORECASE)
 _FILLER: Final = re.compile(
-    r"\b(?:which|what|who|compare|difference|between|in terms of|and|or|by|how|much|has|have|is|are|does|do|the|a|an|of|for|with|to|than|that|one|it"
+    r"['’]s\b|\b(?:which|what|who|compare|difference|between|in terms of|and|or|by|how|much|has|have|is|are|does|do|the|a|an|of|for|with|to|than|that|one|it"
     r"|offers?|gives?|comes?|there|was|did|in|more|less|get|gets)\b|[?,.:]",
     re.IGNORECASE,
 )
@@ -47,7 +47,7 @@ def comparison(text: str) -> Comparison | None:
     match = next((m for pattern in _OPTIONS if (m := pattern.search(text))), None)
     if match is None or not _CUE.search(text):
         return None
-    first, second = match[1].strip(), match[2].strip()
+    first, second = _bare(match[1]), _bare(match[2])
     word = next((w for w in re.findall(r"\w+", text.lower()) if w in v.COMPARATIVES), "")
     direction, noun = v.COMPARATIVES.get(word, (0, ""))
     rest = _KIND.sub(" ", text.replace(match.group(), " "))
@@ -63,6 +63,12 @@ def comparison(text: str) -> Comparison | None:
     return Comparison((first, second), attribute, word, direction, bool(different))
 
 
+def _bare(option: str) -> str:
+    """`Pro plan` is called Pro: a common noun behind a name says only what kind of thing it is."""
+    words = option.split()
+    return " ".join(words[:-1]) if len(words) > 1 and words[0][0].isupper() and words[-1].islower() else " ".join(words)
+
+
 def value_for(option: str, other: str, attribute: str, text: str) -> Quantity | None:
     """The quantity that a passage gives for an option: behind its name, before the other's, nearest to the attribute."""
     lower = text.lower()
@@ -70,7 +76,11 @@ def value_for(option: str, other: str, attribute: str, text: str) -> Quantity | 
     stop = lower.find(other.lower(), start + 1) if start >= 0 else -1
     numbers = [n for n in quantities(text) if n.unit] or list(quantities(text))
     behind = [n for n in numbers if n.start >= max(start, 0) and (stop < 0 or n.start < stop)]
-    named = [at for word in attribute.lower().split() for at in [lower.find(stem(word), max(start, 0))] if at >= 0]
+    wanted = {key for word in attribute.split() for key in keys(word)}
+    tokens = list(TOKEN.finditer(lower, max(start, 0)))
+    named = [t.start() for t in tokens if not wanted.isdisjoint(keys(t.group()))] or [
+        t.start() for t in tokens if any(not wanted.isdisjoint(synonyms(key)) for key in keys(t.group()))
+    ]
     if behind and named:
         return min(behind, key=lambda n: min(abs(n.start - at) for at in named))
     return next(iter(behind), None) or (numbers[0] if len(numbers) == 1 else None)

@@ -4,8 +4,9 @@ Each function is a generator: it yields a tool call, is sent the tool's result, 
 """
 
 import re
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from graph.ports import Overview, StepTask
@@ -19,6 +20,7 @@ from serving.models.offline.sql import select, sentence
 from serving.models.offline.tables import TableQuestion, read
 
 SEARCH_LIMIT: Final = 8
+MOST_HITS: Final = 20
 _SUM: Final = re.compile(r"\b(?:sum|total|totals|add|altogether|together|in all|combined|overall)\b|\bspen[dt]\b.* and\b|\bhow much\b.* and\b", re.I)
 _ITEM: Final = r"(?:the |for |for the )?[\w-]+(?: [\w-]+)?"
 _ITEMS: Final = re.compile(rf"((?:{_ITEM}, )*{_ITEM}),? and ({_ITEM})", re.I)
@@ -42,7 +44,7 @@ def table_question(text: str, overview: Overview, values: dict[str, tuple[str, .
     asked = [read(main, sheet, values) for sheet in sheets(overview)]
     fitting = [a for a in asked if a.explained and (a.cued or a.filters or a.shown) and len(a.unexplained) <= a.explained]
     fitting = [a for a in fitting if a.measure or a.aggregate in ("rows", "count", "share")]
-    fitting = [a for a in fitting if a.aggregate != "rows" or a.direction or _LISTING.search(main) or (a.cued and a.filters)]
+    fitting = [a for a in fitting if a.aggregate != "rows" or a.direction or _LISTING.search(main) or (a.cued and (a.filters or a.unexplained))]
     return min(fitting, key=lambda a: (len(a.unexplained), a.by_id, bool(a.sheet.joined), -a.explained), default=None)
 
 
@@ -82,8 +84,13 @@ def ask_documents(text: str, task: StepTask) -> Looking:
     seen: tuple[Unit, ...] = ()
     queries = (question.wider,) if task.feedback else (question.query, question.wider)
     for query in dict.fromkeys(queries):
-        hits = (yield "search_documents", {"query": query, "limit": SEARCH_LIMIT}).get("hits", [])
-        seen = unique((*seen, *_read(hits, task.overview)))
+        for limit in (SEARCH_LIMIT, MOST_HITS):
+            hits = (yield "search_documents", {"query": query, "limit": limit}).get("hits", [])
+            read = _read(hits, task.overview)
+            # The rows of a large table can crowd out the passages.
+            if len({unit.ref for unit in read}) > 3 or len(hits) < limit:
+                break
+        seen = unique((*seen, *read))
         found = yield from _answer(question, seen)
         if found:
             return found
@@ -141,7 +148,11 @@ def _furthest(question: Question, seen: Sequence[Unit]) -> Unit | None:
 
 def _amount(unit: Unit) -> Quantity | None:
     numbers = quantities(unit.value)
-    return next((n for n in numbers if n.dimension == "money"), None) or (numbers[-1] if numbers else None)
+    found = next((n for n in numbers if n.dimension == "money"), None) or (numbers[-1] if numbers else None)
+    named = next((word.lower() for word in TOKEN.findall(unit.column) if word.lower() in v.UNITS), "")
+    if found and not found.unit and named:
+        return replace(found, unit=named, dimension=v.UNITS[named][0])
+    return found
 
 
 def _sum(question: Question, seen: Sequence[Unit]) -> Looking:
@@ -151,10 +162,7 @@ def _sum(question: Question, seen: Sequence[Unit]) -> Looking:
     names = [*items[1].split(", "), items[2]] if items else []
     names = [" ".join(w for w in name.split() if w.lower() not in v.STOP and not _SUM.fullmatch(w)) for name in names]
     if names and all(names):
-        chosen = [_item(name, question, lists) for name in names]
-        if any(pair is None for pair in chosen):
-            return None
-        parts = [pair for pair in chosen if pair]
+        parts = _items(names, question, lists)
     else:
         parts = _whole_list(question, lists)
     if len(parts) < 2 or len({q.unit for _, q in parts}) > 1:
@@ -171,11 +179,15 @@ def _sum(question: Question, seen: Sequence[Unit]) -> Looking:
 Priced = tuple[Unit, Quantity]
 
 
-def _item(name: str, question: Question, lists: Sequence[Priced]) -> Priced | None:
-    wanted = [t for t in ask(name).terms if t.key not in _COSTS]
-    named = [(u, q) for u, q in lists if wanted and all(t.within(u.own) for t in wanted)]
+def _items(names: Sequence[str], question: Question, lists: Sequence[Priced]) -> list[Priced]:
+    """One amount for each name; those of one section belong together. Empty when one is missing."""
     scale = Scale.of(question, [unit for unit, _ in lists])
-    return max(named, key=lambda pair: (pair[1].dimension == "money", scale.coverage(question, pair[0])), default=None)
+    wanted = [[t for t in ask(name).terms if t.key not in _COSTS] for name in names]
+    found = [[(u, q) for u, q in lists if terms and all(t.within(u.own) for t in terms)] for terms in wanted]
+    together = Counter(section for pairs in found for section in {u.section for u, _ in pairs})
+    if not all(found):
+        return []
+    return [max(p, key=lambda pair: (together[pair[0].section], round(scale.coverage(question, pair[0]), 1), pair[1].dimension == "money")) for p in found]
 
 
 def _whole_list(question: Question, lists: Sequence[Priced]) -> list[Priced]:

@@ -76,7 +76,8 @@ def ask(text: str) -> Question:
     lower = main.lower()
     kind = next((kind for kind, pattern in _KINDS if pattern.search(lower)), "text")
     counted = _COUNTED.search(lower)
-    counts = [word for word in (counted[1].split() if counted else []) if word not in v.STOP][:4]
+    counts = counted[1].split() if counted else []
+    counts = counts[: next((at for at, word in enumerate(counts) if word in v.STOP and at), 3)]
     bounds = _bounds(main)
     terms = _terms(_without_amounts(main) if bounds else main)
     if about:

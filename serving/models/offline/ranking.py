@@ -21,7 +21,7 @@ _VALUES: Final = {
     rf"|\b(?:an?|the) (?:{'|'.join(v.UNITS)})\b|\bon (?:{'|'.join(v.WEEKDAYS)})s",
     "time": r"\b(?:lifetime|unlimited|indefinite|permanent|forever|immediately|same day|until|within|an hour|a day|a week|a month|a year)\b",
     "number": r"\b(?:no|none|free|unlimited|nothing|included|on request|gratis)\b",
-    "date": rf"\b(?:{'|'.join(v.WEEKDAYS)})|\b(?:immediately|upon|within|before|after|until|every|daily|weekly|monthly|start|end of)\b",
+    "date": rf"\b(?:(?:19|20)\d\d|{'|'.join(v.WEEKDAYS)})|\b(?:immediately|upon|within|before|after|until|every|daily|weekly|monthly|start|end of)\b",
     "person": r"\b(?:manager|director|head|officer|lead|chief|team|department|office|board|committee|C[A-Z]O|Dr\.|Mr|Ms|desk|staff"
     r"|owner|administrator|coordinator|supervisor|accountant|nurse|physician)\b|\[(?:PERSON|NAME)|\b[A-Z]\w+ [A-Z]\w+",
 }
@@ -53,17 +53,19 @@ class Scale:
 
     def coverage(self, question: Question, unit: Unit) -> float:
         """The weighted share of the question's words that a unit covers; 0 when a required one is missing."""
-        covered = {term.key: self.covers(term, question, unit) for term in question.terms}
+        covered = {term.key: covers(term, question, unit) for term in question.terms}
         if any(not covered[term.key] for term in question.required):
             return 0.0
         focus = [covered[term.key] for term in question.terms if term.focus]
         if focus and sum(1 for share in focus if share > 0.5) * 2 < len(focus):
             return 0.0
-        return sum(self.weights[key] * share for key, share in covered.items()) / (sum(self.weights.values()) or 1.0)
-
-    def covers(self, term: Term, question: Question, unit: Unit) -> float:
-        share = covers(term, question, unit)
-        return share or (0.0 if term.required else 0.5 * term.within(self.topics.get(unit.path, frozenset())))
+        total, topic = sum(self.weights.values()) or 1.0, self.topics.get(unit.path, frozenset())
+        # A rule for just the amount in question counts like one more word that is there.
+        rule = total / len(covered) if (_within_bounds(question, unit) or 0.0) > 0.05 else 0.0
+        total += rule
+        near = (rule + sum(self.weights[key] * share for key, share in covered.items())) / total
+        far = sum(self.weights[t.key] * 0.5 * t.within(topic) for t in question.terms if not covered[t.key]) / total
+        return near + far if near > 0.45 else near
 
 
 def best(question: Question, units: Sequence[Unit], most: int = 5) -> tuple[Scored, ...]:
@@ -72,7 +74,7 @@ def best(question: Question, units: Sequence[Unit], most: int = 5) -> tuple[Scor
     if not ranked:
         return ()
     top = ranked[0]
-    if question.kind != "text" and top.unit.kind != "item":
+    if (question.kind != "text" and top.unit.kind != "item") or top.unit.kind not in ("item", "sentence"):
         return (top,)
     near = [s for s in ranked if s.unit.section == top.unit.section and s.score > top.score - 0.04]
     order = {id(unit): at for at, unit in enumerate(units)}
@@ -95,7 +97,8 @@ def _score(question: Question, unit: Unit, scale: Scale) -> float | None:
         return None
     said = sum(1 for term in question.terms if term.key in unit.own)
     shape = {"row": 0.03, "pair": 0.08}.get(unit.kind, 0.0)
-    return coverage + 0.15 * fits + bound + 0.04 * said / max(len(unit.own), 1) - shape
+    worth = 0.4 if question.counted else 0.15
+    return coverage + worth * fits + bound + 0.04 * said / max(len(unit.own), 1) - shape
 
 
 def covers(term: Term, question: Question, unit: Unit) -> float:
@@ -158,7 +161,7 @@ def _counts(question: Question, unit: Unit, numbers: Sequence[Quantity]) -> floa
         return 0.8
     others = [t for t in question.terms if t.key not in wanted and not t.weak]
     whole = len(others) > 1 and all(t.within(unit.own) for t in others)
-    return 0.3 if numbers and whole else None
+    return 0.0 if numbers and whole else None
 
 
 def _within_bounds(question: Question, unit: Unit) -> float | None:

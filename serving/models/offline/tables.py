@@ -14,9 +14,10 @@ Aggregate = Literal["owed", "sum", "avg", "min", "max", "count", "share", "rows"
 _CUES: Final = (
     ("share", r"\b(?:what|which) (?:percentage|percent|share|proportion)\b|\bhow many percent\b"),
     ("avg", r"\b(?:average|mean|avg|on average)\b"),
-    ("sum", r"\b(?:sum|total|totals|altogether|overall|add up|adds up|in all|combined|add together)\b"),
+    ("count", r"\bhow many\b"),
+    ("sum", r"\b(?:revenue|turnover|sales|earnings|sum|total|totals|altogether|overall|add up|adds up|in all|combined|add together)\b"),
     ("owed", r"\bhow much\b"),
-    ("count", r"\bhow many\b|\bnumber of\b|\bcount\b"),
+    ("count", r"\bnumber of\b|\bcount\b"),
 )
 _GROUP: Final = re.compile(r"\b(?:by|per|for each|for every|in each|of each|each|every)\s+((?:[\w-]+\s?){1,2})")
 _WHICH: Final = re.compile(r"\b(?:which|what|whose|top \w+|list (?:all |the )?(?:\w+ )?)\s?((?:[\w-]+\s?){1,3})")
@@ -33,7 +34,7 @@ _AMONG: Final = re.compile(r"\b(?:which|compare|versus|vs|than|difference|each|o
 _ROWS: Final = frozenset(
     stem(w) for w in """place make issue record register book list order buy sell arrive belong different distinct unique
     overall altogether add sum average total row entry table csv sheet spreadsheet highest lowest most least top show number
-    compute calculate work worth percentage percent share proportion mean combine visit largest smallest see serve log
+    compute calculate work worth percentage percent share proportion mean combine compare visit largest smallest see serve log
     biggest earn bring spend hold cheap expensive complete across""".split()
 )  # fmt: skip
 
@@ -78,6 +79,7 @@ class _Reader:
     sheet: Sheet
     values: dict[str, tuple[str, ...]]
     used: set[str] = field(default_factory=set)
+    apposed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.lower = self.text.lower()
@@ -112,7 +114,15 @@ class _Reader:
                     if _NOT.search(self.lower[:at]) or words[0].startswith("un") and not value.lower().startswith("un"):
                         negated.add(column.sql)
                     self.used |= set(words)
+                    self._apposed(words[-1])
         return [_one_of(self._column(sql), values, sql in negated) for sql, values in said.items()]
+
+    def _apposed(self, word: str) -> None:
+        """`X200 pumps`, `Express service`: the noun behind a value says what the value is."""
+        after = re.search(rf"\b{re.escape(word)}\s+([a-z]+)", self.lower)
+        if after and after[1] in self.words and after[1] not in self.entity and not named([after[1]], self.sheet.columns):
+            self.used.add(after[1])
+            self.apposed.add(after[1])
 
     def _column(self, sql: str) -> Column:
         return next(column for column in self.sheet.columns if column.sql == sql)
@@ -130,9 +140,9 @@ class _Reader:
     def _flags(self) -> list[Filter]:
         found = []
         for column in self.of_kind("flag", "text"):
-            word = next((w for w in self.free() if not column.keys.isdisjoint(keys(w))), "")
+            word = next((w for w in self.free() if not column.keys.isdisjoint({*keys(w), *keys(w.removeprefix("un"))})), "")
             if column.yes and word:
-                no = bool(_NOT.search(self.lower[: self.lower.find(word)]))
+                no = bool(_NOT.search(self.lower[: self.lower.find(word)])) or column.keys.isdisjoint(keys(word))
                 self.used.add(word)
                 sql = f"{column.sql} {'IS DISTINCT FROM' if no else '='} {column.yes}"
                 found.append(Filter(sql, f"{'not ' if no else ''}{column.name.replace('_', ' ')}", column.sql))
@@ -206,7 +216,8 @@ def _group(reader: _Reader, filters: Sequence[Filter], direction: int, aggregate
                 column = named(reader.free(), dates, 0.4) or dates[0]
                 reader.used |= set(words)
                 return _part(part, column), part, False
-        if column := named(words, reader.of_kind("text", "flag"), 0.6):
+        ordering = direction and named(words, reader.of_kind("number"), 0.6)
+        if not ordering and (column := named(words, reader.of_kind("text", "flag"), 0.6)):
             reader.use(column, words)
             return column.sql, column.name, False
     if reader.when.part and _AMONG.search(reader.lower) and (dated := next((f for f in filters if f.said == reader.when.said), None)):
@@ -216,7 +227,7 @@ def _group(reader: _Reader, filters: Sequence[Filter], direction: int, aggregate
         return several.column, reader._column(several.column).name, False
     which = _WHICH.search(reader.lower)
     if direction and (which or reader.lower.startswith("who")):
-        words = [word for word in (which[1].split() if which else ["name"]) if word not in v.STOP and word not in v.EXTREMES]
+        words = [word for word in (which[1].split() if which else ["name"]) if word not in v.STOP and word not in v.EXTREMES and not word.isdigit() and word not in v.NUMBERS]
         words = words[: next((i for i, w in enumerate(words) if w in reader.used), len(words))] or words
         column = named(words[:2], reader.of_kind("text"), 0.6) or (None if which else next(iter(reader.of_kind("text")), None))
         entity = bool(words) and words[0] in reader.entity
@@ -239,8 +250,10 @@ def _counted(reader: _Reader, asked: TableQuestion) -> TableQuestion:
     words = words[: next((i + 1 for i, w in enumerate(words) if w in reader.entity), len(words))]
     numbers = [column for column in reader.of_kind("number") if not column.money]
     entity = any(word in reader.entity and not word.endswith("ed") for word in words)
-    free = [word for word in words if word not in reader.used]
+    free = [word for word in words if word not in reader.used and word not in reader.entity]
     column = None if entity or asked.aggregate == "share" else named(free[:2], numbers, 0.6)
+    if asked.aggregate == "count" and not column and not free and reader.apposed & set(words):
+        column = next((c for c in numbers if not c.keys.isdisjoint(_QUANTITY)), None)
     if column:
         reader.use(column, words)
         return replace(asked, aggregate="sum", measure=_amount(column), measured=column.name, unit=column.unit)
@@ -296,7 +309,7 @@ def _product(reader: _Reader, column: Column | None) -> str:
     """Quantity times unit price, where the question wants a value and the table has no column for it."""
     numbers = reader.of_kind("number")
     price = next((c for c in numbers if "pric" in c.keys), None)
-    quantity = next((c for c in numbers if not c.keys.isdisjoint({stem("quantity"), "qty", "unit", "stock", "piec"}) and c != price), None)
+    quantity = next((c for c in numbers if not c.keys.isdisjoint(_QUANTITY) and c != price), None)
     wanted = not stems("value revenue sale turnover total spend worth amount cost").isdisjoint(k for w in reader.words for k in keys(w))
     own = [c for c in numbers if c.money and c is not price]
     said = {"price", "prices"} & set(reader.words)
@@ -351,6 +364,7 @@ def _explain(reader: _Reader, asked: TableQuestion) -> TableQuestion:
     return replace(asked, explained=len([w for w in reader.words if w in reader.used]), unexplained=tuple(dict.fromkeys(left)))
 
 
+_QUANTITY: Final = frozenset(stem(word) for word in "quantity qty units stock pieces".split())
 _WEAK: Final = frozenset(stem(word) for word in v.WEAK) | frozenset(stem(word) for word in v.EXTREMES)
 
 

@@ -4,8 +4,8 @@ from typing import Final
 
 # Words without a meaning of their own in a question.
 STOP: Final = frozenset(
-    """a about according again all also am an and any are as ask at be been before being between both but by can check
-    could currently describe did do does doing done down each either else ever every exactly explain far fast find for from get
+    """a about above according again all also am an and any are as ask at be been before being below between both but by can check compare
+    could currently describe did do does doing done down each either else exceed exceeding ever every exactly explain far fast find for from get
     give given had has have he her here him his how i if in into is it its just kindly know let like list long look lot many
     may me might mine more most much must my name need no not of off often old on once one only or other our out over own
     per please provide quickly say says see shall she should show since so some soon state stated still such tell than that
@@ -24,6 +24,7 @@ SYNONYMS: Final = tuple(
     group.split()
     for group in """approve authorise authorize signoff
     price cost fee charge
+    expense spending expenditure purchase
     employee staff worker personnel colleague
     vacation holiday
     cancel terminate
@@ -36,7 +37,7 @@ SYNONYMS: Final = tuple(
     maximum max limit
     minimum min least
     phone telephone
-    salary pay wage
+    salary wage remuneration
     customer client
     invoice bill
     late delay overdue
@@ -87,8 +88,8 @@ IRREGULAR: Final = {
     "women": "woman", "gave": "give", "written": "write", "wrote": "write", "saw": "see", "seen": "see",
 }  # fmt: skip
 SUFFIXES: Final = (
-    ("ization", 4), ("isation", 4), ("ation", 4), ("ment", 3), ("ance", 4), ("ence", 4), ("able", 4), ("ible", 4),
-    ("ness", 4), ("ing", 3), ("ion", 4), ("ies", 3), ("ied", 3), ("al", 4), ("ed", 3), ("es", 3), ("ly", 4), ("s", 3), ("e", 3),
+    ("ization", 4), ("isation", 4), ("ation", 4), ("ment", 3), ("ance", 4), ("ence", 4), ("able", 3), ("ible", 4),
+    ("ness", 4), ("ing", 3), ("ion", 4), ("ies", 3), ("ied", 3), ("al", 4), ("ed", 3), ("es", 3), ("ly", 4), ("ate", 4), ("at", 4), ("s", 3), ("e", 3),
     ("y", 4), ("i", 4),
 )  # fmt: skip
 MONTHS: Final = tuple("january february march april may june july august september october november december".split())
