@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=3.0, gt=0)
     worker_concurrency: int = Field(default=8, ge=1, le=256)
     approval_ttl_s: float = Field(default=7 * 86_400, gt=0)
+    studio_docs: Path | None = Field(default=None, description="documents for Studio's runs that name no collection")
 
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")

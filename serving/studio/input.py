@@ -11,7 +11,6 @@ from typing_extensions import TypedDict
 
 from graph.channels import RunState
 from graph.state import Channel
-from privacy.redact import Redacted
 from serving.errors import BadRequest
 from serving.runs.request import RunRequest
 
@@ -43,13 +42,13 @@ def request_of(state: RunState) -> RunRequest:
         raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
 
 
-async def redacted_start(state: RunState, run_id: str, redact: Callable[[str], Redacted]) -> RunState:
+async def redacted_start(state: RunState, run_id: str, redact: Callable[[str], str]) -> RunState:
     """The state with which a run starts. A chat client may send a whole conversation: all of it is redacted."""
     messages = list(state.get("messages") or [])
     if not _new_message(state):
         messages.append(HumanMessage(_goal(state), id=f"goal-{run_id}"))
     for at, message in enumerate(messages):
-        text = str(await asyncio.to_thread(redact, str(message.text)))
+        text = await asyncio.to_thread(redact, str(message.text))
         taken = {_TAKEN_BY: run_id, **message.additional_kwargs}
         messages[at] = message.model_copy(update={"content": text, "additional_kwargs": taken})
     # What the thread's last run left is forgotten here, so that Studio doesn't show it as this run's.

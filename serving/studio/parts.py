@@ -4,13 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from graph.bounds import Bounds, Budget
 from graph.ports import Deps, Models
@@ -53,21 +49,62 @@ class ThreadRedactor:
         return from_record(self._thread.submit(self._private.redact, text).result())
 
 
+class Database:
+    """The one that the settings name, else the embedded one of this home, which may run already."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._embedded = None if settings.database_url else EmbeddedPostgres(settings.home)
+        self._owned = False
+
+    @property
+    def dsn(self) -> str:
+        return self._embedded.dsn if self._embedded else self._settings.database_url
+
+    def start(self) -> bool:
+        """Whether it had to be started: the command that ran it may have ended since."""
+        started = self._embedded is not None and self._embedded.start()
+        self._owned = self._owned or started
+        return started
+
+    def stop(self) -> None:
+        """Stops what this process started, unless another stack of this home has come to use it."""
+        if self._embedded and self._owned and Stack(self._settings).running() is None:
+            self._embedded.stop()
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     settings: Settings
-    database: "Database"
+    database: Database
     private: Private
+    redactor: ThreadRedactor
     models: Models
     documents: DocumentStore
     databases: Databases
     memory: MemoryStore
 
-    def redact(self, text: str) -> Redacted:
-        return from_record(self.private.redact(text))
+    async def awake(self) -> None:
+        """Before a run: the embedded database may have gone with the command that had started it."""
+        if await asyncio.to_thread(self.database.start):
+            await self.documents.pool.check()
+
+    async def folder(self, root: Path) -> str:
+        """Stores a folder as `trireme run --docs` would; returns its collection's name. Raises FolderError."""
+        folder = await asyncio.to_thread(read_docs, root, self.private)
+        assert folder is not None
+        paths = {self.private.redact(each.path): each for each in folder.documents}
+        digests = {path: self.private.digest(each) for path, each in paths.items()}
+        missing = await self.documents.missing(folder.collection, digests)
+        new = [replace(paths[path], digest=digests[path]) for path in sorted(missing)]
+        stored = await asyncio.to_thread(lambda: [each.redacted(self._scanned) for each in new])
+        await self.documents.put(folder.collection, stored)
+        await self.documents.prune(folder.collection, paths)
+        log.info("action=ingest documents=%d new=%d skipped=%d", len(paths), len(new), len(folder.skipped))
+        return folder.collection
 
     def deps(self, run_id: str, thread_id: str, collection: str, events: MemoryLog) -> Deps:
-        """One run's parts. `collection` may be empty."""
+        """One run's parts; `collection` may be empty."""
         documents = CollectionDocuments(self.documents, collection or None)
         tables = CollectionTables(self.documents, collection or None, self.databases)
         mailer = OutboxMailer(self.settings.home / "outbox", self.settings.smtp_from, self._reveal)
@@ -83,7 +120,39 @@ class Parts:
             approvals=approvals,
             documents=documents,
             memory=RunMemory(LongTermMemory(self.memory), run_id),
-            redactor=ThreadRedactor(self.private),
+            redactor=self.redactor,
             budget=Budget(Bounds(), events.history),
             approval_ttl_s=ttl_s,
+        )
+
+    def _scanned(self, text: str) -> Redacted:
+        return from_record(self.private.redact(text))
+
+    async def _reveal(self, placeholder: str) -> str:
+        """Whoever approves an e-mail in Studio is the vault's owner."""
+        return await asyncio.to_thread(self.private.restore, placeholder)
+
+
+@asynccontextmanager
+async def open_parts() -> AsyncIterator[Parts]:
+    """Raises SettingsError, StartFailed, Unreachable, VaultError; each says how to mend it."""
+    settings = await asyncio.to_thread(load_settings)
+    database = Database(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, database.stop)
+        await asyncio.to_thread(database.start)
+        await asyncio.to_thread(migrate, database.dsn)
+        private = await asyncio.to_thread(stack.enter_context, open_private(settings))
+        pool = await stack.enter_async_context(open_row_pool(database.dsn))
+        memory = memory_store(database.dsn, settings.home)()
+        stack.push_async_callback(memory.close)
+        yield Parts(
+            settings=settings,
+            database=database,
+            private=private,
+            redactor=ThreadRedactor(private),
+            models=await asyncio.to_thread(models_of, settings),
+            documents=DocumentStore(pool, HashingEmbedder()),
+            databases=Databases(),
+            memory=memory,
         )

@@ -1,0 +1,75 @@
+"""Stands in for our worker inside `langgraph dev`: gives every node its run's parts."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+from langgraph.runtime import ExecutionInfo
+from starlette.applications import Starlette
+
+from graph.channels import RunState
+from graph.ports import Deps
+from serving.database import new_id
+from serving.errors import BadRequest
+from serving.studio.input import redacted_start, request_of
+from serving.studio.log import MemoryLog
+from serving.studio.parts import Parts, open_parts
+from serving.studio.run import StudioRun
+
+_RUNS_KEPT: Final = 64
+
+
+class Studio:
+    """Opens its parts at the first run, so that the graph can be looked at without a database."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._parts: Parts | None = None
+        self._opening = asyncio.Lock()
+        self._folder = ""
+        self._runs: OrderedDict[str, StudioRun] = OrderedDict()
+
+    @asynccontextmanager
+    async def serve(self, _: Starlette) -> AsyncIterator[None]:
+        """The server's lifespan: what was opened is closed with it."""
+        async with self._stack:
+            yield
+
+    async def receive(self, state: RunState, at: ExecutionInfo) -> RunState:
+        """Takes in what a person typed, redacted. Raises BadRequest for what can't be a goal."""
+        parts = await self._open()
+        await parts.awake()
+        request = request_of(state)
+        run_id = at.run_id or new_id()
+        start = await redacted_start(state, run_id, parts.private.redact)
+        log = MemoryLog()
+        deps = parts.deps(run_id, at.thread_id or run_id, request.collection or self._folder, log)
+        self._runs[run_id] = StudioRun(deps, log, at.run_id)
+        while len(self._runs) > _RUNS_KEPT:
+            self._runs.popitem(last=False)
+        return start
+
+    @asynccontextmanager
+    async def deps(self, state: Mapping[str, Any], at: ExecutionInfo) -> AsyncIterator[Deps]:
+        with self._run(state, at).task(state, at) as deps:
+            yield deps
+
+    def _run(self, state: Mapping[str, Any], at: ExecutionInfo) -> StudioRun:
+        """The run that the state names; the input of a single step names none, and belongs to the thread's last."""
+        if run := self._runs.get(state.get("run_id", "")):
+            return run
+        of_thread = [run for run in self._runs.values() if run.deps.thread_id == at.thread_id]
+        if not of_thread or "run_id" in state:
+            raise BadRequest("this run is not known here any more", "start it again from its goal")
+        return of_thread[-1]
+
+    async def _open(self) -> Parts:
+        async with self._opening:
+            if self._parts is None:
+                parts = await self._stack.enter_async_context(open_parts())
+                if docs := parts.settings.studio_docs:
+                    self._folder = await parts.folder(docs)
+                self._parts = parts
+            return self._parts
