@@ -18,9 +18,5 @@ if [ -z "$uv" ]; then
     [ -x "$folder/bin/uv" ] || "$folder/bin/python" -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
     uv="$folder/bin/uv"
 fi
-wanted=$(mktemp)
-trap 'rm -f "$wanted"' EXIT
-cp "$lock" "$wanted"
-VIRTUAL_ENV="$folder" "$uv" pip install --quiet --require-hashes -r "$wanted"
-VIRTUAL_ENV="$folder" "$uv" pip install --quiet --no-deps --no-build-isolation -e . 2>/dev/null ||
-    VIRTUAL_ENV="$folder" "$uv" pip install --quiet --no-deps -e .
+VIRTUAL_ENV="$folder" "$uv" pip install --quiet --require-hashes -r "$lock"
+VIRTUAL_ENV="$folder" "$uv" pip install --quiet --no-deps --no-build-isolation -e .

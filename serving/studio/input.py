@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.graph.message import add_messages
@@ -52,8 +52,9 @@ async def redacted_start(state: RunState, run_id: str, redact: Callable[[str], s
         taken = {_TAKEN_BY: run_id, **message.additional_kwargs}
         messages[at] = message.model_copy(update={"content": text, "additional_kwargs": taken})
     # What the thread's last run left is forgotten here, so that Studio doesn't show it as this run's.
-    left: Any = {"plan": None, "outcomes": None, "verdict": None, "answer": None}
-    return {"goal": str(messages[-1].content), "run_id": run_id, "messages": messages, **left}
+    start: Any = {"plan": None, "outcomes": None, "verdict": None, "answer": None}
+    start |= {"goal": messages[-1].content, "run_id": run_id, "messages": messages}
+    return cast(RunState, start)
 
 
 def _goal(state: RunState) -> str:

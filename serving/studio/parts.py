@@ -33,7 +33,7 @@ from serving.settings import Settings, load_settings
 from serving.stack import Stack
 from serving.studio.approvals import StudioApprovals
 from serving.studio.log import MemoryLog
-from serving.wiring import memory_store, models_of
+from serving.wiring import memory_store, open_models
 
 log = logging.getLogger(__name__)
 
@@ -144,14 +144,14 @@ async def open_parts() -> AsyncIterator[Parts]:
         await asyncio.to_thread(migrate, database.dsn)
         private = await asyncio.to_thread(stack.enter_context, open_private(settings))
         pool = await stack.enter_async_context(open_row_pool(database.dsn))
-        memory = memory_store(database.dsn, settings.home)()
+        memory = memory_store(database.dsn, settings.home)
         stack.push_async_callback(memory.close)
         yield Parts(
             settings=settings,
             database=database,
             private=private,
             redactor=ThreadRedactor(private),
-            models=await asyncio.to_thread(models_of, settings),
+            models=await stack.enter_async_context(open_models(settings)),
             documents=DocumentStore(pool, HashingEmbedder()),
             databases=Databases(),
             memory=memory,

@@ -28,7 +28,7 @@ class Studio:
         self._stack = AsyncExitStack()
         self._parts: Parts | None = None
         self._opening = asyncio.Lock()
-        self._folder = ""
+        self._folder: str | None = None
         self._runs: OrderedDict[str, StudioRun] = OrderedDict()
 
     @asynccontextmanager
@@ -45,7 +45,7 @@ class Studio:
         run_id = at.run_id or new_id()
         start = await redacted_start(state, run_id, parts.private.redact)
         log = MemoryLog()
-        deps = parts.deps(run_id, at.thread_id or run_id, request.collection or self._folder, log)
+        deps = parts.deps(run_id, at.thread_id or run_id, request.collection or await self._default(parts), log)
         self._runs[run_id] = StudioRun(deps, log, at.run_id)
         while len(self._runs) > _RUNS_KEPT:
             self._runs.popitem(last=False)
@@ -68,8 +68,13 @@ class Studio:
     async def _open(self) -> Parts:
         async with self._opening:
             if self._parts is None:
-                parts = await self._stack.enter_async_context(open_parts())
-                if docs := parts.settings.studio_docs:
-                    self._folder = await parts.folder(docs)
-                self._parts = parts
+                self._parts = await self._stack.enter_async_context(open_parts())
             return self._parts
+
+    async def _default(self, parts: Parts) -> str:
+        """The collection of runs that name none."""
+        async with self._opening:
+            if self._folder is None:
+                docs = parts.settings.studio_docs
+                self._folder = await parts.folder(docs) if docs else ""
+            return self._folder

@@ -1,0 +1,192 @@
+"""One process's back end in a test: the real log, queue, store, executor and worker; only the models are scripted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from graph.bounds import Bounds
+from graph.build import build
+from graph.events import EventBody, RunEvent
+from graph.ports import Deps, Models
+from graph.state import Source
+from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
+from graph.tools.runner import ToolRunner
+from memory.store import MemoryStore
+from privacy.detect import Detector
+from privacy.redact import Redactor
+from serving.database import Pool, new_id, open_pool, open_row_pool
+from serving.documents.embed import HashingEmbedder
+from serving.documents.store import DocumentStore
+from serving.documents.tables import Databases
+from serving.runs.approvals import PostgresApprovals
+from serving.runs.attempts import AttemptDeps
+from serving.runs.execute import Executor
+from serving.runs.ledger import PostgresLedger
+from serving.runs.log import AttemptLog, read
+from serving.runs.notices import Notices
+from serving.runs.queue import Claim, Queue
+from serving.runs.request import RunRequest
+from serving.runs.store import RunStore
+from serving.runs.view import RunView
+from serving.runs.worker import Worker
+from serving.settings import Settings
+from serving.vault import PostgresVault
+
+GOAL = "Find both parts and their sum"
+_DETECTOR = Detector()
+
+
+class Query(Arguments):
+    query: Any = ""
+
+
+class Lookup:
+    """A read tool that finds one passage for every query; `asked` counts what it was really called with."""
+
+    def __init__(self, takes_s: float = 0.0) -> None:
+        self.asked: list[str] = []
+        self._takes_s = takes_s
+
+    def tool(self) -> Tool:
+        return Tool(name="lookup", description="Finds a passage", parameters=Query, call=self._call)
+
+    async def _call(self, arguments: Query, context: ToolContext) -> Output | Problem:
+        self.asked.append(f"{context.step_id} {arguments.query}")
+        await asyncio.sleep(self._takes_s)
+        ref = f"notes/{arguments.query}.md#0".replace(" ", "-")
+        source = Source(ref=ref, path=ref.partition("#")[0], quote="it is 42")
+        return Output(data={"found": [{"ref": ref, "text": "it is 42"}]}, sources=(source,))
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    dsn: str
+    pool: Pool
+    notices: Notices
+    queue: Queue
+    store: RunStore
+    parts: Callable[[Models], AttemptDeps]
+
+    async def create(self, goal: str = GOAL, **options: Any) -> str:
+        return (await self.store.create(RunRequest(goal=goal, **options)))[0].run_id
+
+    async def claim(self) -> Claim:
+        claim = await self.queue.claim()
+        assert claim is not None, "nothing to claim"
+        return claim
+
+    def executor(
+        self, models: Models, lookup: Lookup | None = None, log: Callable[[AttemptLog], AttemptLog] = lambda log: log
+    ) -> Executor:
+        """`log` may put another log in the place of an attempt's own."""
+        tool = (lookup or Lookup()).tool()
+
+        async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog) -> Deps:
+            events = log(events)
+            deps = await self.parts(models)(claim, request, events)
+            where = (self.pool, claim.run_id, claim.fence)
+            runner = ToolRunner(Registry([tool]), PostgresLedger(*where), PostgresApprovals(*where), claim.run_id)
+            return replace(deps, tools=runner)
+
+        return Executor(self.pool, self.queue, self.notices, build(), make_deps)
+
+    async def finish(self, models: Models, lookup: Lookup | None = None, **options: Any) -> RunView:
+        """A run from its creation to the end of its first attempt."""
+        run_id = await self.create(**options)
+        await self.executor(models, lookup).attempt(await self.claim())
+        return await self.store.get(run_id)
+
+    @asynccontextmanager
+    async def worker(self, models: Models, lookup: Lookup | None = None, concurrency: int = 8) -> AsyncIterator[Worker]:
+        """A worker that serves beside the test."""
+        executor = self.executor(models, lookup)
+        worker = Worker(self.dsn, self.queue, self.notices, executor, heartbeat_s=0.5, concurrency=concurrency)
+        serving = asyncio.create_task(worker.serve())
+        try:
+            yield worker
+        finally:
+            worker.drain()
+            await serving
+
+    async def until(self, run_id: str, done: Callable[[RunView], bool], seconds: float = 10.0) -> RunView:
+        async with asyncio.timeout(seconds):
+            while not done(view := await self.store.get(run_id)):
+                await asyncio.sleep(0.01)
+        return view
+
+    async def ended(self, run_id: str, seconds: float = 10.0) -> RunView:
+        return await self.until(run_id, lambda view: view.finished_at is not None, seconds)
+
+    async def events(self, run_id: str) -> list[RunEvent]:
+        return await read(self.pool, run_id, limit=10_000)
+
+    async def bodies(self, run_id: str, kind: str) -> list[Any]:
+        return [event.body for event in await self.events(run_id) if event.body.kind == kind]
+
+    def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            done = connection.execute(statement.encode(), values)
+            return done.fetchall() if done.description else []
+
+
+@asynccontextmanager
+async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float = 10.0) -> AsyncIterator[House]:
+    settings = Settings(home=home, DATABASE_URL=dsn)
+    pool, rows = open_pool(dsn, largest=20), open_row_pool(dsn)
+    vault = PostgresVault(dsn, b"k" * 32)
+    await pool.open()
+    await rows.open()
+    notices = Notices(pool)
+
+    def parts(models: Models) -> AttemptDeps:
+        return AttemptDeps(
+            pool=pool,
+            models=models,
+            documents=DocumentStore(rows, HashingEmbedder()),
+            databases=Databases(),
+            memory=memory,
+            vault=vault,
+            redactor=Redactor(_DETECTOR, vault),
+            settings=settings,
+        )
+
+    try:
+        queue = Queue(pool, f"test-{new_id()}", lease_s)
+        yield House(dsn, pool, notices, queue, RunStore(pool, notices), parts)
+    finally:
+        vault.close()
+        await pool.close()
+        await rows.close()
+
+
+def gapless(events: Sequence[RunEvent]) -> bool:
+    return [event.seq for event in events] == list(range(1, len(events) + 1))
+
+
+def kinds(events: Sequence[RunEvent]) -> list[str]:
+    return [event.body.kind for event in events]
+
+
+class CutLog(AttemptLog):
+    """The attempt's own log, which cancels the attempt right behind its `cut`th append, as a kill would end it."""
+
+    def __init__(self, log: AttemptLog, cut: int, attempt: "asyncio.Task[None]") -> None:
+        self.__dict__.update(log.__dict__)
+        self._cut, self._attempt = cut, attempt
+        self.appends = 0
+
+    async def append(self, *bodies: EventBody) -> None:
+        await super().append(*bodies)
+        self.appends += 1
+        if self.appends == self._cut:
+            self._attempt.cancel()
+        if self.appends >= self._cut:
+            await asyncio.sleep(60)
+
+
+TIGHT = Bounds(model_calls=50, tool_calls=50)
