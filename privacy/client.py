@@ -1,7 +1,7 @@
 """The client's half: redacts what a client sends and restores what it gets, in the caller's own process.
 
-    session = PrivateSession(Redactor(Detector(known=customers), FileVault(path)))
-    reply = session.incoming(client.runs.create(**session.outgoing(request)))
+session = PrivateSession(Redactor(Detector(known=customers), FileVault(path)))
+reply = session.incoming(client.runs.create(**session.outgoing(request)))
 """
 
 from collections import Counter

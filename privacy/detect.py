@@ -73,7 +73,10 @@ class Detector:
         except Exception as error:
             # The cause is left out on purpose: its message may quote the text.
             cause = type(error).__name__
-            raise DetectionFailed(f"personal data could not be looked for ({cause}), so nothing was sent") from None
+            raise DetectionFailed(
+                f"personal data could not be looked for ({cause}), so nothing was sent: "
+                "check that presidio-analyzer and the recognisers given to the detector work"
+            ) from None
 
     def _find(self, text: str) -> Iterator[Span]:
         for finder in self._exact:

@@ -59,9 +59,7 @@ class Emails(EmailRecognizer):
 
     def __init__(self) -> None:
         super().__init__(patterns=[Pattern("address", _EMAIL, MEDIUM)], supported_entity="EMAIL")
-        self._suffixes = tldextract.TLDExtract(
-            suffix_list_urls=(), cache_dir=None, extra_suffixes=_PRIVATE_SUFFIXES
-        )
+        self._suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, extra_suffixes=_PRIVATE_SUFFIXES)
 
     def validate_result(self, pattern_text: str) -> bool:
         return bool(self._suffixes.extract_str(pattern_text.rpartition("@")[2]).suffix)

@@ -85,7 +85,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
             settings=settings,
         )
         if exporter := exporter_of(settings, pool):
-            stack.callback(asyncio.create_task(exporter.run()).cancel)
+            await stack.enter_async_context(exporter.running())
         executor = Executor(pool, queue, notices, build(), make_deps)
         yield Worker(dsn, queue, notices, executor, settings.heartbeat_s, settings.worker_concurrency)
 

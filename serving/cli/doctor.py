@@ -100,8 +100,11 @@ def _privacy(settings: Settings) -> Finding:
 
 
 def _traces(settings: Settings) -> Finding:
-    if settings.langfuse_public_key and settings.langfuse_secret_key:
-        return Finding("traces", True, settings.langfuse_base_url or "Langfuse cloud")
+    from serving.telemetry.export import langfuse_target
+
+    secret = settings.langfuse_secret_key.get_secret_value() if settings.langfuse_secret_key else ""
+    if target := langfuse_target(settings.langfuse_public_key, secret, settings.langfuse_base_url):
+        return Finding("traces", True, f"sent to {target[0]}")
     return Finding("traces", None, "nothing is sent (LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are not set)")
 
 
