@@ -27,9 +27,9 @@ from serving.studio.log import MemoryLog
 class StudioRun:
     """A goal on its way through the graph. LangGraph's server gives every resume and every fork a run id of its own."""
 
-    def __init__(self, deps: Deps, log: MemoryLog, carried_by: str | None) -> None:
+    def __init__(self, deps: Deps, log: MemoryLog) -> None:
         self.deps, self._log = deps, log
-        self._carried_by = carried_by
+        self._carried_by: str | None = None
         self._unfinished: set[str] = set()
 
     @contextmanager

@@ -43,27 +43,36 @@ class Studio:
         await parts.awake()
         request = request_of(state)
         run_id = at.run_id or new_id()
-        start = await redacted_start(state, run_id, parts.private.redact)
-        log = MemoryLog()
-        deps = parts.deps(run_id, at.thread_id or run_id, request.collection or await self._default(parts), log)
-        self._runs[run_id] = StudioRun(deps, log, at.run_id)
-        while len(self._runs) > _RUNS_KEPT:
-            self._runs.popitem(last=False)
-        return start
+        await self._begin(run_id, request.collection, at)
+        return await redacted_start(state, run_id, parts.private.redact)
 
     @asynccontextmanager
     async def deps(self, state: Mapping[str, Any], at: ExecutionInfo) -> AsyncIterator[Deps]:
-        with self._run(state, at).task(state, at) as deps:
+        run = self._known(state, at)
+        if run is None:
+            run = await self._begin(state.get("run_id") or new_id(), state.get("collection", ""), at)
+        with run.task(state, at) as deps:
             yield deps
 
-    def _run(self, state: Mapping[str, Any], at: ExecutionInfo) -> StudioRun:
-        """The run that the state names; the input of a single step names none, and belongs to the thread's last."""
-        if run := self._runs.get(state.get("run_id", "")):
-            return run
+    def _known(self, state: Mapping[str, Any], at: ExecutionInfo) -> StudioRun | None:
+        """The run that the state names; a single step's input names none and belongs to the thread's newest."""
+        if "step" not in state:
+            return self._runs.get(state.get("run_id", ""))
         of_thread = [run for run in self._runs.values() if run.deps.thread_id == at.thread_id]
-        if not of_thread or "run_id" in state:
-            raise BadRequest("this run is not known here any more", "start it again from its goal")
+        if not of_thread:
+            raise BadRequest(
+                "this step began before Studio was started again", "go on from an earlier checkpoint", "run_unknown"
+            )
         return of_thread[-1]
+
+    async def _begin(self, run_id: str, collection: str, at: ExecutionInfo) -> StudioRun:
+        parts = await self._open()
+        log = MemoryLog()
+        deps = parts.deps(run_id, at.thread_id or run_id, collection or await self._default(parts), log)
+        self._runs[run_id] = StudioRun(deps, log)
+        while len(self._runs) > _RUNS_KEPT:
+            self._runs.popitem(last=False)
+        return self._runs[run_id]
 
     async def _open(self) -> Parts:
         async with self._opening:

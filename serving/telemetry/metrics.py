@@ -1,6 +1,6 @@
 """`/metrics`: what Postgres knows about the queue, the runs and the models, and this process's memory and CPU.
 
-A scrape reads partial indexes over live rows and the totals that triggers keep (schema/0007_totals.sql): its cost
+A scrape reads partial indexes over live rows and the totals that triggers keep (schema/0004_totals.sql): its cost
 grows neither with the log nor with the finished runs.
 """
 

@@ -1,0 +1,50 @@
+"""One measured figure, and the table that they are printed as."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`goal` is the most it may be; None for information. `beside` says what it was measured against or made of."""
+
+    name: str
+    measured: float
+    unit: str
+    goal: float | None = None
+    beside: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        if self.measured <= self.goal:
+            return "yes"
+        return f"no: {self.measured / self.goal:.1f}x" if self.goal else "no"
+
+    def cells(self) -> tuple[str, ...]:
+        goal = "" if self.goal is None else f"<= {_number(self.goal)} {self.unit}"
+        return self.name, f"{_number(self.measured)} {self.unit}", goal, self.verdict, self.beside
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """Aligned plain text, a line a figure."""
+    rows = [("figure", "measured", "goal", "reached", "beside"), *(figure.cells() for figure in figures)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def percentile(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def machine() -> str:
+    """What the figures were measured on; a load of its own makes wall times longer."""
+    return f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.3g}"

@@ -1,0 +1,61 @@
+"""A home of its own for each benchmark, and a stack that runs in it: the processes that a user would have."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from serving.cli.client import Client
+from serving.cli.private import open_private
+from serving.cli.run import read_docs, send_folder
+from serving.settings import Settings
+from tests.acceptance.conftest import Home, end, wait_for_line
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running `trireme up`; `pid` is its owner's."""
+
+    home: Home
+    url: str
+    pid: int
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home.path)
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql:///trireme?host={self.home.path / 'socket'}&user=trireme"
+
+
+@contextmanager
+def new_home() -> Iterator[Home]:
+    with TemporaryDirectory(prefix="trireme-bench-") as folder:
+        yield Home(Path(folder), {"TRIREME_PORT": "0"})
+
+
+@contextmanager
+def running(home: Home) -> Iterator[Stack]:
+    """From the block's start everything is up, as `trireme up` says; at its end all of it has stopped."""
+    process = home.start("up")
+    try:
+        yield Stack(home, wait_for_line(process, "API").split()[1], process.pid)
+    finally:
+        end(process)
+
+
+@contextmanager
+def running_stack() -> Iterator[Stack]:
+    with new_home() as home, running(home) as stack:
+        yield stack
+
+
+async def ingest(stack: Stack, folder: Path) -> str:
+    """As `trireme run --docs` does; returns the collection's name."""
+    with open_private(stack.settings) as private:
+        documents = read_docs(folder, private)
+        assert documents is not None
+        async with Client(stack.url) as client:
+            return await send_folder(client, private, documents)
