@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graph.ports import Models
+from memory.store import MemoryStore
 from privacy.detect import Detector
 from privacy.redact import Redactor
 from serving.api.stream import Tails
-from serving.database import open_pool, open_row_pool, worker_name
+from serving.database import Pool, open_pool, open_row_pool, worker_name
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.migrate import migrate
@@ -23,33 +25,59 @@ from serving.settings import Settings
 from serving.vault import PostgresVault, vault_key
 
 if TYPE_CHECKING:
-    from memory.store import MemoryStore
     from serving.runs.worker import Worker
+
+_API_CONNECTIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every process over the database has."""
+
+    pool: Pool
+    notices: Notices
+    vault: PostgresVault
+    redactor: Redactor
+    documents: DocumentStore
+    memory: MemoryStore
 
 
 @asynccontextmanager
-async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
+async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Parts]:
     dsn = settings.database_url
     await asyncio.to_thread(migrate, dsn)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(dsn))
+        pool = await stack.enter_async_context(open_pool(dsn, connections))
         rows = await stack.enter_async_context(open_row_pool(dsn))
-        notices, tails = Notices(pool), Tails(pool)
         vault = PostgresVault(dsn, _key(settings))
         stack.callback(vault.close)
         memory = memory_store(dsn, settings.home)
         stack.push_async_callback(memory.close)
-        for part in (notices.serve(), listen(dsn, {LOG_CHANNEL: tails.heard})):
-            stack.callback(asyncio.create_task(part).cancel)
-        yield ApiServices(
-            pool=pool,
-            runs=RunStore(pool, notices),
-            tails=tails,
-            redactor=Redactor(Detector(), vault),
-            vault=vault,
-            documents=DocumentStore(rows, HashingEmbedder()),
-            memory=memory,
-        )
+        redactor = Redactor(Detector(), vault)
+        yield _Parts(pool, Notices(pool), vault, redactor, DocumentStore(rows, HashingEmbedder()), memory)
+
+
+@asynccontextmanager
+async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
+    async with _open_parts(settings, _API_CONNECTIONS) as parts:
+        tails = Tails(parts.pool)
+        heard = {LOG_CHANNEL: tails.heard}
+        background = [
+            asyncio.create_task(work) for work in (parts.notices.serve(), listen(settings.database_url, heard))
+        ]
+        try:
+            yield ApiServices(
+                pool=parts.pool,
+                runs=RunStore(parts.pool, parts.notices),
+                tails=tails,
+                redactor=parts.redactor,
+                vault=parts.vault,
+                documents=parts.documents,
+                memory=parts.memory,
+            )
+        finally:
+            for task in background:
+                task.cancel()
 
 
 @asynccontextmanager
@@ -62,32 +90,26 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from serving.runs.worker import Worker
     from serving.telemetry.export import exporter_of
 
-    dsn = settings.database_url
-    await asyncio.to_thread(migrate, dsn)
-    await prepare_checkpoints(dsn)
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(settings))
-        pool = await stack.enter_async_context(open_pool(dsn, largest=settings.worker_concurrency + 4))
-        rows = await stack.enter_async_context(open_row_pool(dsn))
-        vault = PostgresVault(dsn, _key(settings))
-        stack.callback(vault.close)
-        memory = memory_store(dsn, settings.home)
-        stack.push_async_callback(memory.close)
-        queue, notices = Queue(pool, worker_name(), settings.lease_s), Notices(pool)
+        parts = await stack.enter_async_context(_open_parts(settings, settings.worker_concurrency + 4))
+        await prepare_checkpoints(settings.database_url)
+        if exporter := exporter_of(settings, parts.pool):
+            await stack.enter_async_context(exporter.running())
+        queue = Queue(parts.pool, worker_name(), settings.lease_s)
         make_deps = AttemptDeps(
-            pool=pool,
+            pool=parts.pool,
             models=models,
-            documents=DocumentStore(rows, HashingEmbedder()),
+            documents=parts.documents,
             databases=Databases(),
-            memory=memory,
-            vault=vault,
-            redactor=Redactor(Detector(), vault),
+            memory=parts.memory,
+            vault=parts.vault,
+            redactor=parts.redactor,
             settings=settings,
         )
-        if exporter := exporter_of(settings, pool):
-            await stack.enter_async_context(exporter.running())
-        executor = Executor(pool, queue, notices, build(), make_deps)
-        yield Worker(dsn, queue, notices, executor, settings.heartbeat_s, settings.worker_concurrency)
+        executor = Executor(parts.pool, queue, parts.notices, build(), make_deps)
+        dsn, beat, slots = settings.database_url, settings.heartbeat_s, settings.worker_concurrency
+        yield Worker(dsn, queue, parts.notices, executor, beat, slots)
 
 
 @asynccontextmanager
@@ -122,9 +144,7 @@ def credentials_of(settings: Settings) -> Credentials:
     )
 
 
-def memory_store(dsn: str, home: Path) -> "MemoryStore":
-    from memory.store import MemoryStore
-
+def memory_store(dsn: str, home: Path) -> MemoryStore:
     embedder = HashingEmbedder()
     return MemoryStore(dsn, embedder.embed, embedder.dimensions, home)
 

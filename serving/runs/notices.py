@@ -5,7 +5,7 @@ A notice is a hint. Whoever waits polls as well, so a lost one costs time and ne
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import psycopg
@@ -51,7 +51,7 @@ class Notices:
             )
 
 
-async def listen(dsn: str, heard: dict[str, Callable[[str], None]]) -> None:
+async def listen(dsn: str, heard: Mapping[str, Callable[[str], None]]) -> None:
     """Calls `heard[channel](payload)` for every notice, for ever; connects again when the connection is lost."""
     while True:
         try:

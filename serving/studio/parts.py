@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from graph.bounds import Bounds, Budget
 from graph.ports import Deps, Models
@@ -33,6 +36,7 @@ from serving.settings import Settings, load_settings
 from serving.stack import Stack
 from serving.studio.approvals import StudioApprovals
 from serving.studio.log import MemoryLog
+from serving.vault import vault_key
 from serving.wiring import memory_store, open_models
 
 log = logging.getLogger(__name__)
@@ -136,7 +140,7 @@ class Parts:
 @asynccontextmanager
 async def open_parts() -> AsyncIterator[Parts]:
     """Raises SettingsError, StartFailed, Unreachable, VaultError; each says how to mend it."""
-    settings = await asyncio.to_thread(load_settings)
+    settings = await asyncio.to_thread(_settings)
     database = Database(settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, database.stop)
@@ -156,3 +160,11 @@ async def open_parts() -> AsyncIterator[Parts]:
             databases=Databases(),
             memory=memory,
         )
+
+
+def _settings() -> Settings:
+    """With the server's key read already, so that nothing reads files on the event loop later."""
+    settings = load_settings()
+    given = settings.vault_key.get_secret_value() if settings.vault_key else ""
+    key = b64encode(vault_key(given, settings.home)).decode()
+    return settings.model_copy(update={"vault_key": SecretStr(key)})

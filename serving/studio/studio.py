@@ -2,23 +2,29 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from langgraph.runtime import ExecutionInfo
 from starlette.applications import Starlette
 
 from graph.channels import RunState
+from graph.errors import TriremeError
 from graph.ports import Deps
+from privacy.errors import PrivacyError
 from serving.database import new_id
-from serving.errors import BadRequest
+from serving.errors import BadRequest, ServingError
 from serving.studio.input import redacted_start, request_of
 from serving.studio.log import MemoryLog
 from serving.studio.parts import Parts, open_parts
 from serving.studio.run import StudioRun
 
 _RUNS_KEPT: Final = 64
+
+
+class RunFailed(RuntimeError):
+    """What a person reads in Studio."""
 
 
 class Studio:
@@ -39,20 +45,22 @@ class Studio:
 
     async def receive(self, state: RunState, at: ExecutionInfo) -> RunState:
         """Takes in what a person typed, redacted. Raises BadRequest for what can't be a goal."""
-        parts = await self._open()
-        await parts.awake()
-        request = request_of(state)
-        run_id = at.run_id or new_id()
-        await self._begin(run_id, request.collection, at)
-        return await redacted_start(state, run_id, parts.private.redact)
+        with _told():
+            request = request_of(state)
+            parts = await self._open()
+            await parts.awake()
+            run_id = at.run_id or new_id()
+            await self._begin(run_id, request.collection, at)
+            return await redacted_start(state, run_id, parts.private.redact)
 
     @asynccontextmanager
     async def deps(self, state: Mapping[str, Any], at: ExecutionInfo) -> AsyncIterator[Deps]:
-        run = self._known(state, at)
-        if run is None:
-            run = await self._begin(state.get("run_id") or new_id(), state.get("collection", ""), at)
-        with run.task(state, at) as deps:
-            yield deps
+        with _told():
+            run = self._known(state, at)
+            if run is None:
+                run = await self._begin(state.get("run_id") or new_id(), state.get("collection", ""), at)
+            with run.task(state, at) as deps:
+                yield deps
 
     def _known(self, state: Mapping[str, Any], at: ExecutionInfo) -> StudioRun | None:
         """The run that the state names; a single step's input names none and belongs to the thread's newest."""
@@ -87,3 +95,12 @@ class Studio:
                 docs = parts.settings.studio_docs
                 self._folder = await parts.folder(docs) if docs else ""
             return self._folder
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """LangGraph's server shows the words of Python's own errors alone. Ours say how to mend it, and hold no content."""
+    try:
+        yield
+    except (ServingError, TriremeError, PrivacyError) as error:
+        raise RunFailed(str(error)) from error

@@ -139,5 +139,10 @@ def named(words: Sequence[str], columns: Iterable[Column], at_least: float = 0.5
 
 def _share(column: Column, found: frozenset[str]) -> float:
     own = column.keys - stems(column.table.replace("_", " ")) or column.keys
-    said = sum(1.0 if key in found else 0.8 if not synonyms(key).isdisjoint(found) else 0.0 for key in own)
+    said = sum(1.0 if key in found or actor(key) in found else 0.8 if not synonyms(key).isdisjoint(found) else 0.0 for key in own)
     return said / len(own) + 0.01 * said
+
+
+def actor(key: str) -> str:
+    """The borrower is who borrowed."""
+    return key.removesuffix("er").removesuffix("or") if len(key) > 6 else key

@@ -22,6 +22,7 @@ from serving.models.offline.tables import TableQuestion, read
 SEARCH_LIMIT: Final = 8
 MOST_HITS: Final = 20
 _SUM: Final = re.compile(r"\b(?:sum|total|totals|add|altogether|together|in all|combined|overall)\b|\bspen[dt]\b.* and\b|\bhow much\b.* and\b", re.I)
+_TOTAL: Final = re.compile(r"\b(?:sum|total|totals|altogether|add up)\b", re.I)
 _ITEM: Final = r"(?:the |for |for the )?[\w-]+(?: [\w-]+)?"
 _ITEMS: Final = re.compile(rf"((?:{_ITEM}, )*{_ITEM}),? and ({_ITEM})", re.I)
 _LISTING: Final = re.compile(r"^\W*(?:which|list|show|name|give)\b", re.I)
@@ -45,7 +46,7 @@ def table_question(text: str, overview: Overview, values: dict[str, tuple[str, .
     fitting = [a for a in asked if a.explained and (a.cued or a.filters or a.shown) and len(a.unexplained) <= a.explained]
     fitting = [a for a in fitting if a.measure or a.aggregate in ("rows", "count", "share")]
     fitting = [a for a in fitting if a.aggregate != "rows" or a.direction or _LISTING.search(main) or (a.cued and (a.filters or a.unexplained))]
-    return min(fitting, key=lambda a: (len(a.unexplained), a.by_id, bool(a.sheet.joined), -a.explained), default=None)
+    return min(fitting, key=lambda a: (len(a.unexplained), a.by_id, -a.exact, bool(a.sheet.joined), -a.explained), default=None)
 
 
 def ask_tables(text: str, overview: Overview) -> Looking:
@@ -114,7 +115,7 @@ def _answer(question: Question, seen: Sequence[Unit]) -> Looking:
     top = best(question, seen)
     if _SUM.search(question.text) and not any(stem("total") in s.unit.own for s in top):
         summed = yield from _sum(question, seen)
-        if summed:
+        if summed or any(s.unit.kind in ("cell", "item") for s in top) and _TOTAL.search(question.text):
             return summed
     if re.search(r"\b\w+est\b|\bmost\b|\bleast\b", question.text.lower()):
         furthest = _furthest(question, seen)

@@ -15,9 +15,10 @@ _KINDS: Final = tuple(
         ("email", r"\be-?mail address"),
         ("percent", r"\bwhat (?:percentage|percent|share|proportion)|\bhow many percent"),
         ("often", r"\bhow (?:often|frequently|regularly)"),
-        ("time", r"\bhow (?:long|soon|quickly|fast)"),
+        ("time", r"\bhow (?:long|soon|quickly|fast|early|late)\b"),
         ("number", r"\bhow (?:many|much|heavy|far|big|large|tall|high|wide|old|deep|warm|hot|cold|expensive)\b"),
         ("date", r"^when\b|\b(?:since|by|until|from) when\b|\bwhen (?:is|are|was|were|do|does|did|can|may|must|will|should)\b|\b(?:what|which) (?:date|time|day|year|month)\b"),
+        ("cost", r"\bcosts?\b|\bprice of\b|\bfee for\b"),
         ("person", r"\bwho(?:m|se)?\b"),
     )
 )

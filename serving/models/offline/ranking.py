@@ -135,6 +135,8 @@ def _fits(question: Question, unit: Unit, coverage: float) -> float | None:
     kind, numbers = question.kind, quantities(unit.value)
     if kind == "text":
         return 0.0
+    if kind == "cost":
+        return 1.0 if any(number.dimension == "money" for number in numbers) else 0.3 if numbers else 0.0
     pattern = re.search(_VALUES[kind], unit.value, 0 if kind == "person" else re.IGNORECASE) if kind in _VALUES else None
     if kind in ("phone", "email", "often", "person", "percent"):
         return 1.0 if pattern else 0.0 if kind == "person" else None

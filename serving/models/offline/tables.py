@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from serving.models.offline import vocabulary as v
-from serving.models.offline.columns import MONEY, Column, Sheet, named
+from serving.models.offline.columns import MONEY, Column, Sheet, actor, named
 from serving.models.offline.dates import Period, period
 from serving.models.offline.language import TOKEN, keys, number_of, plain, stem, stems, synonyms
 
@@ -62,6 +62,7 @@ class TableQuestion:
     direction: int = 0
     top: int = 1
     explained: int = 0
+    exact: int = 0
     unexplained: tuple[str, ...] = ()
     cued: bool = False
 
@@ -79,6 +80,7 @@ class _Reader:
     sheet: Sheet
     values: dict[str, tuple[str, ...]]
     used: set[str] = field(default_factory=set)
+    exact: int = 0
     apposed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -92,8 +94,9 @@ class _Reader:
     def free(self) -> list[str]:
         return [word for word in self.words if word not in self.used]
 
-    def use(self, column: Column, words: Iterable[str]) -> None:
-        near = {key for own in column.keys | column.unit_keys for key in (own, *synonyms(own))}
+    def use(self, column: Column, words: Sequence[str]) -> None:
+        near = {key for own in column.keys | column.unit_keys for key in (own, actor(own), *synonyms(own))}
+        self.exact += sum(1 for word in words if word in self.free() and not column.keys.isdisjoint(keys(word)))
         self.used |= {word for word in words if not near.isdisjoint(keys(word))}
 
     def filters(self) -> list[Filter]:
@@ -130,10 +133,13 @@ class _Reader:
     def _said(self, value: str) -> list[str]:
         """The question's words that say a value: all of it in order, or for a value that was looked up its distinct part."""
         wanted = [key for token in TOKEN.findall(value) for key in keys(token)]
-        free = [word for word in self.free() if word not in self.entity]
-        for at in range(len(free) - len(wanted) + 1):
-            words = free[at : at + len(wanted)]
-            if wanted and all(_same(word, key, value) for word, key in zip(words, wanted, strict=True)):
+        every = TOKEN.findall(self.lower)
+        for at in range(len(every) - len(wanted) + 1):
+            words = every[at : at + len(wanted)]
+            free = [word for word in words if word in self.words and word not in self.used]
+            if len(wanted) == 1 and not self.entity.isdisjoint(words):
+                continue
+            if free and all(_same(word, key, value) for word, key in zip(words, wanted, strict=True)):
                 return words
         return []
 
@@ -251,7 +257,7 @@ def _counted(reader: _Reader, asked: TableQuestion) -> TableQuestion:
     numbers = [column for column in reader.of_kind("number") if not column.money]
     entity = any(word in reader.entity and not word.endswith("ed") for word in words)
     free = [word for word in words if word not in reader.used and word not in reader.entity]
-    column = None if entity or asked.aggregate == "share" else named(free[:2], numbers, 0.6)
+    column = None if asked.aggregate == "share" else named(words[:1] if entity else free[:2], numbers, 0.6)
     if asked.aggregate == "count" and not column and not free and reader.apposed & set(words):
         column = next((c for c in numbers if not c.keys.isdisjoint(_QUANTITY)), None)
     if column:
@@ -361,11 +367,12 @@ def _explain(reader: _Reader, asked: TableQuestion) -> TableQuestion:
     if asked.sheet.joined:
         reader.used |= {word for word in reader.words if not stems(asked.sheet.joined).isdisjoint(keys(word))}
     left = [w for w in reader.free() if not all(k in _ROWS or k in _WEAK for k in keys(w))]
-    return replace(asked, explained=len([w for w in reader.words if w in reader.used]), unexplained=tuple(dict.fromkeys(left)))
+    explained = len([w for w in reader.words if w in reader.used])
+    return replace(asked, explained=explained, exact=reader.exact, unexplained=tuple(dict.fromkeys(left)))
 
 
 _QUANTITY: Final = frozenset(stem(word) for word in "quantity qty units stock pieces".split())
-_WEAK: Final = frozenset(stem(word) for word in v.WEAK) | frozenset(stem(word) for word in v.EXTREMES)
+_WEAK: Final = frozenset(stem(word) for word in v.WEAK) | frozenset(stem(word) for word in (*v.EXTREMES, *v.COMPARATIVES))
 
 
 def _same(word: str, key: str, value: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Final
 # Words without a meaning of their own in a question.
 STOP: Final = frozenset(
     """a about above according again all also am an and any are as ask at be been before being below between both but by can check compare
-    could currently describe did do does doing done down each either else exceed exceeding ever every exactly explain far fast find for from get
+    could currently describe did do does doing done down each early either else exceed exceeding ever every exactly explain far fast find for from get
     give given had has have he her here him his how i if in into is it its just kindly know let like list long look lot many
     may me might mine more most much must my name need no not of off often old on once one only or other our out over own
     per please provide quickly say says see shall she should show since so some soon state stated still such tell than that
@@ -14,17 +14,18 @@ STOP: Final = frozenset(
 )
 # Words that a passage may leave out and still be the answer: actors, light verbs, generic nouns. Stemmed on use.
 WEAK: Final = frozenset(
-    """add allow altogether amount apply available business case clinic client colleague combined come company count current customer data date day deal
+    """add allow altogether amount agency apply association available business case charity
+    clinic client club colleague college combined come company cooperative count current customer data date day deal
     detail document employ employee exist expect file firm folder follow full go guideline handle happen hold hospital hour
-    include information involve item keep kind last make mean member minute money month number offer organisation
+    include information involve item keep kind last library make mean member minute money month museum number offer organisation
     organization overall paid pay people person place policy possible procedure process receive record report require rule run
-    school shop staff start step stop sum take team thing time total type use user value week work worker year""".split()
+    school shop staff start step stop sum take team thing time total type university use user value week work worker year""".split()
 )
 SYNONYMS: Final = tuple(
     group.split()
     for group in """approve authorise authorize signoff
     price cost fee charge
-    expense spending expenditure purchase
+    expense cost spending expenditure purchase
     employee staff worker personnel colleague
     vacation holiday
     cancel terminate

@@ -54,7 +54,7 @@ def _numbers(outcome: StepOutcome, task: AnswerTask) -> list[int]:
     """A finding without sources of its own rests on those whose figures it repeats."""
     sources: Sequence[Source] = outcome.sources
     if not sources and outcome.status == "done":
-        said = {q.amount for q in quantities(outcome.finding)}
+        said = {q.amount for q in quantities(outcome.finding)} - {q.amount for q in quantities(task.goal)}
         sources = [s for o in task.outcomes if o is not outcome and said & {q.amount for q in quantities(o.finding)} for s in o.sources]
     refs = {source.ref for source in sources}
     return [number for number, source in enumerate(task.sources, 1) if source.ref in refs]
