@@ -37,8 +37,10 @@ types: setup ## mypy --strict over source and tests
 bench: setup ## print the table of figures
 	@$(BIN)/python -m tests.bench
 
-studio: .venv-studio/.ready ## LangGraph Studio's server on the same graph (needs trireme up or DATABASE_URL)
-	@$(STUDIO)/langgraph dev --no-browser
+# langgraph dev keeps what is typed into it in clear under .langgraph_api: it goes when the server ends.
+studio: .venv-studio/.ready ## LangGraph Studio's server on the same graph, for debugging
+	@trap 'rm -rf .langgraph_api' EXIT; trap : INT TERM; \
+		LANGGRAPH_CLI_NO_ANALYTICS=1 $(STUDIO)/langgraph dev --no-browser
 
 lock: setup ## resolve the dependencies again
 	@$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate pyproject.toml \

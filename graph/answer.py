@@ -5,8 +5,8 @@ import time
 
 from graph.channels import RunState
 from graph.errors import BoundReached, MemoryUnavailable
-from graph.events import AnswerDelta, AnswerWritten, MemoryProposed, Noted
-from graph.ports import AnswerTask, Deps
+from graph.events import AnswerDelta, AnswerWritten, EventBody, MemoryProposed, Noted
+from graph.ports import AnswerTask, Deps, ModelReply
 from graph.state import Answer, Citation, Source, StepOutcome, Verdict
 from graph.transcript import bodies, memory_of, stopped_by
 from graph.turn import log_bound, take_turn
@@ -18,12 +18,11 @@ _FLUSH_SECONDS = 0.15
 
 
 async def answer(state: RunState, deps: Deps) -> RunState:
-    written = bodies(deps.events.history, AnswerWritten)
-    value = written[-1].answer if written else await _write(state, deps)
-    if not written:
-        await deps.events.append(AnswerWritten(answer=value))
     from langchain_core.messages import AIMessage
 
+    if not bodies(deps.events.history, AnswerWritten):
+        await _write(state, deps)
+    value = bodies(deps.events.history, AnswerWritten)[-1].answer
     message = AIMessage(value.text, id=f"answer-{deps.run_id}")
     return {"answer": value.model_dump(mode="json"), "messages": [message]}
 
@@ -40,31 +39,41 @@ async def remember(state: RunState, deps: Deps) -> RunState:
     return {}
 
 
-async def _write(state: RunState, deps: Deps) -> Answer:
-    outcomes = tuple(StepOutcome.model_validate(o) for o in (state.get("outcomes") or {}).values() if o)
-    sources = _distinct(outcomes)
-    stopped = stopped_by(deps.events.history)
-    verdict = Verdict.model_validate(state["verdict"]) if state.get("verdict") else None
-    task = AnswerTask(
-        goal=state["goal"],
-        outcomes=outcomes,
-        sources=sources,
-        channel=state.get("channel", "api"),
-        memory=memory_of(deps.events.history),
-        verdict=verdict,
-        stopped=stopped,
-    )
+async def _write(state: RunState, deps: Deps) -> None:
+    task = _task(state, deps)
     deltas = _Deltas(deps)
+
+    def follows(reply: ModelReply) -> tuple[EventBody, ...]:
+        return (*deltas.rest(), AnswerWritten(answer=_answer(reply.text, task, task.stopped)))
+
     try:
-        text = (await take_turn(deps, task, on_text=deltas.add)).text
-        await deltas.flush()
+        await take_turn(deps, task, on_text=deltas.add, follows=follows)
     except BoundReached as error:
         await log_bound(deps, error)
         stopped = stopped_by(deps.events.history)
-        text = _without_a_model(outcomes, sources, stopped)  # type: ignore[assignment]
-    open_reasons = "; ".join(verdict.reasons) if verdict and verdict.decision == "give_up" else ""
-    note = stopped or open_reasons
-    return Answer(text=text, sources=_cited(text, sources), partial=bool(note), note=note)
+        text = _without_a_model(task.outcomes, task.sources, stopped)
+        await deps.events.append(AnswerWritten(answer=_answer(text, task, stopped)))
+
+
+def _task(state: RunState, deps: Deps) -> AnswerTask:
+    outcomes = tuple(StepOutcome.model_validate(o) for o in (state.get("outcomes") or {}).values() if o)
+    return AnswerTask(
+        goal=state["goal"],
+        outcomes=outcomes,
+        sources=_distinct(outcomes),
+        channel=state.get("channel", "api"),
+        memory=memory_of(deps.events.history),
+        verdict=Verdict.model_validate(state["verdict"]) if state.get("verdict") else None,
+        stopped=stopped_by(deps.events.history),
+    )
+
+
+def _answer(text: str, task: AnswerTask, stopped: str) -> Answer:
+    """Partial when a bound stopped the run or one of its steps, or the critic gave up; the note says which."""
+    steps = [f"step {outcome.step_id} {outcome.finding}" for outcome in task.outcomes if outcome.status == "stopped"]
+    missed = task.verdict.reasons if task.verdict and task.verdict.decision == "give_up" else ()
+    note = "; ".join([stopped, *missed] if stopped else [*steps, *missed])
+    return Answer(text=text, sources=_cited(text, task.sources), partial=bool(note), note=note)
 
 
 def _distinct(outcomes: tuple[StepOutcome, ...]) -> tuple[Source, ...]:
@@ -101,6 +110,10 @@ class _Deltas:
             await self.flush()
 
     async def flush(self) -> None:
+        if rest := self.rest():
+            await self._deps.events.append(*rest)
+
+    def rest(self) -> tuple[AnswerDelta, ...]:
+        """What has not been written down yet; empty afterwards."""
         text, self._pieces, self._since = "".join(self._pieces), [], time.monotonic()
-        if text:
-            await self._deps.events.append(AnswerDelta(text=text))
+        return (AnswerDelta(text=text),) if text else ()

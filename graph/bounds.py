@@ -8,10 +8,13 @@ from pydantic import Field
 
 from graph.errors import BoundReached
 from graph.events import (
+    ApprovalDecided,
+    CancelRequested,
     ModelCalled,
     ModelFailed,
-    RunClaimed,
+    RunCreated,
     RunEvent,
+    RunFinished,
     RunInterrupted,
     RunResumed,
     ToolStarted,
@@ -20,17 +23,19 @@ from graph.events import (
 from graph.state import Value
 
 SAME_CALL_LIMIT = 3
+_PAUSES = (RunCreated, RunInterrupted, RunFinished)
+_FROM_OUTSIDE = (ApprovalDecided, CancelRequested, RunResumed)
 
 
 class Bounds(Value):
-    """Reaching one ends the run with what there is, and says so. Time that waits for a person doesn't count."""
+    """Reaching one ends the run with what there is, and says so. `seconds` are those in which a worker has the run."""
 
     model_calls: int = Field(default=60, ge=1, le=10_000)
     tool_calls: int = Field(default=100, ge=0, le=10_000)
     critic_rounds: int = Field(default=3, ge=0, le=20)
     seconds: float = Field(default=900, gt=0, le=86_400)
     tokens: int = Field(default=500_000, ge=1)
-    cost_usd: float = Field(default=2.0, ge=0)
+    cost_usd: float = Field(default=2.0, ge=0, allow_inf_nan=False)
 
 
 class Spent(Value):
@@ -57,27 +62,27 @@ def spent(history: Sequence[RunEvent], now: datetime) -> Spent:
 
 
 def _active_time(history: Sequence[RunEvent], now: datetime) -> timedelta:
-    if not history:
-        return timedelta()
-    waited, since = timedelta(), None
+    """Not counted: waiting in the queue, for a person, and between a failure and its resume."""
+    active, since = timedelta(), None
     for event in history:
-        if isinstance(event.body, RunInterrupted):
+        if isinstance(event.body, _PAUSES):
+            active, since = active + (event.at - since if since else timedelta()), None
+        elif not isinstance(event.body, _FROM_OUTSIDE):
             since = since or event.at
-        elif isinstance(event.body, RunResumed | RunClaimed) and since:
-            waited, since = waited + (event.at - since), None
-    return max(now - history[0].at - waited, timedelta())
+    return active + max(now - since, timedelta()) if since else active
 
 
 class Budget:
-    """One attempt's wall: every call passes it first, and money in flight counts as spent.
+    """One attempt's wall: every call passes it first, and what is in flight in parallel steps counts as used.
 
-    Raises BoundReached from each method.
+    `seconds_left`, `tool_call` and `model_call` raise BoundReached.
     """
 
     def __init__(self, bounds: Bounds, history: Sequence[RunEvent]) -> None:
         self.bounds = bounds
         self._history = history
-        self._reserved = 0.0
+        self._reserved, self._model_calls, self._tool_calls = 0.0, 0, 0
+        self._announced: set[str] = set()
 
     def seconds_left(self) -> float:
         used = spent(self._history, datetime.now(UTC)).seconds
@@ -85,26 +90,39 @@ class Budget:
             raise BoundReached("seconds", self.bounds.seconds, round(used, 1))
         return self.bounds.seconds - used
 
-    def check_tool(self) -> None:
+    def announces(self, bound: str) -> bool:
+        """True for the first of this attempt's steps that says it reached `bound`."""
+        first = bound not in self._announced
+        self._announced.add(bound)
+        return first
+
+    @contextmanager
+    def tool_call(self) -> Iterator[None]:
+        """Holds a place until the call's start stands in the log."""
         used = spent(self._history, datetime.now(UTC))
-        _wall("tool_calls", self.bounds.tool_calls, used.tool_calls)
+        _wall("tool_calls", self.bounds.tool_calls, used.tool_calls + self._tool_calls)
         _wall("seconds", self.bounds.seconds, used.seconds)
+        self._tool_calls += 1
+        try:
+            yield
+        finally:
+            self._tool_calls -= 1
 
     @contextmanager
     def model_call(self, estimate: float) -> Iterator[None]:
-        """Holds `estimate` USD until the call has ended and its real cost stands in the log."""
+        """Holds a place and `estimate` USD until the call has ended and its real cost stands in the log."""
         used = spent(self._history, datetime.now(UTC))
-        _wall("model_calls", self.bounds.model_calls, used.model_calls)
+        _wall("model_calls", self.bounds.model_calls, used.model_calls + self._model_calls)
         _wall("tokens", self.bounds.tokens, used.tokens)
         _wall("seconds", self.bounds.seconds, used.seconds)
         committed = used.cost_usd + self._reserved
         if estimate and committed + estimate > self.bounds.cost_usd:
             raise BoundReached("cost_usd", self.bounds.cost_usd, round(committed + estimate, 6))
-        self._reserved += estimate
+        self._reserved, self._model_calls = self._reserved + estimate, self._model_calls + 1
         try:
             yield
         finally:
-            self._reserved -= estimate
+            self._reserved, self._model_calls = self._reserved - estimate, self._model_calls - 1
 
 
 def _wall(bound: str, limit: float, used: float) -> None:

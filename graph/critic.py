@@ -2,42 +2,54 @@
 
 from graph.channels import RunState
 from graph.errors import BadReply, BoundReached
-from graph.events import VerdictGiven
-from graph.ports import Deps, ReviewTask
+from graph.events import BoundReached as BoundReachedEvent
+from graph.events import EventBody, VerdictGiven
+from graph.ports import Deps, ModelReply, ReviewTask
 from graph.state import Plan, StepOutcome, Verdict
-from graph.transcript import last_of_round
+from graph.transcript import bodies, last_of_round
 from graph.turn import log_bound, take_turn
 
 
 async def review(state: RunState, deps: Deps) -> RunState:
     """Leaves a verdict, and for `revise` clears the outcomes of the steps to be done again."""
-    round_ = state["round"]
-    done = last_of_round(deps.events.history, VerdictGiven, round_)
+    if deps.budget.bounds.critic_rounds == 0:
+        return {"verdict": None}
     try:
-        verdict = done.verdict if done else await _judge(state, deps)
+        if not last_of_round(deps.events.history, VerdictGiven, state["round"]):
+            await _judge(state, deps)
     except BoundReached as error:
         await log_bound(deps, error)
         return {"verdict": None}
-    if not done:
-        await deps.events.append(VerdictGiven(verdict=verdict, round=round_))
-    return _next(state, verdict)
+    given = last_of_round(deps.events.history, VerdictGiven, state["round"])
+    if given is None:
+        raise BadReply("the critic's reply is not a verdict; try again or route the critic to another model")
+    return _next(state, given.verdict)
 
 
-async def _judge(state: RunState, deps: Deps) -> Verdict:
+async def _judge(state: RunState, deps: Deps) -> None:
     plan = Plan.model_validate(state["plan"])
     outcomes = tuple(StepOutcome.model_validate(state["outcomes"][step.id]) for step in plan.steps)
     task = ReviewTask(goal=state["goal"], plan=plan, outcomes=outcomes, round=state["round"])
-    reply = await take_turn(deps, task, reply=Verdict)
-    if not isinstance(reply.parsed, Verdict):
-        raise BadReply("the critic's reply is not a verdict; try again or route the critic to another model")
-    return _bounded(reply.parsed, plan, state["round"] + 1 >= deps.budget.bounds.critic_rounds)
+
+    def follows(reply: ModelReply) -> tuple[EventBody, ...]:
+        return _given(reply.parsed, task, deps) if isinstance(reply.parsed, Verdict) else ()
+
+    await take_turn(deps, task, reply=Verdict, follows=follows)
 
 
-def _bounded(verdict: Verdict, plan: Plan, last: bool) -> Verdict:
-    """In the last round there is no doing again; and a revision must name steps of the plan."""
-    if verdict.decision in ("revise", "replan") and last:
-        reasons = (*verdict.reasons, *verdict.revise.values(), "no critic round is left")
-        return Verdict(decision="give_up", reasons=reasons)
+def _given(verdict: Verdict, task: ReviewTask, deps: Deps) -> tuple[EventBody, ...]:
+    """In the last round there is no doing again: what is still missed ends the run by its bound."""
+    verdict = _named(verdict, task.plan)
+    limit, rounds = deps.budget.bounds.critic_rounds, 1 + len(bodies(deps.events.history, VerdictGiven))
+    if verdict.decision in ("accept", "give_up") or rounds < limit:
+        return (VerdictGiven(verdict=verdict, round=task.round),)
+    verdict = Verdict(decision="give_up", reasons=(*verdict.reasons, *verdict.revise.values()))
+    reached = BoundReachedEvent(bound="critic_rounds", limit=limit, used=rounds)
+    return reached, VerdictGiven(verdict=verdict, round=task.round)
+
+
+def _named(verdict: Verdict, plan: Plan) -> Verdict:
+    """A revision must name steps of the plan."""
     named = {id_: why for id_, why in verdict.revise.items() if id_ in {step.id for step in plan.steps}}
     if verdict.decision == "revise" and not named:
         return Verdict(decision="replan", reasons=verdict.reasons)

@@ -10,6 +10,7 @@ from graph.channels import RunState
 from graph.events import Noted, PlanEdited
 from graph.ports import ApprovalRequest, Deps
 from graph.state import Plan, Verdict
+from graph.transcript import newest_plan
 
 
 async def review_plan(state: RunState, deps: Deps) -> RunState:
@@ -25,7 +26,8 @@ async def review_plan(state: RunState, deps: Deps) -> RunState:
     except ValidationError as error:
         await deps.events.append(Noted(code="bad_plan", message=str(error.errors()[0]["msg"])))
         return _turned_down(state, "the person's edit of the plan was not a valid plan")
-    await deps.events.append(PlanEdited(plan=edited, by=decision.by))
+    if edited != newest_plan(deps.events.history):
+        await deps.events.append(PlanEdited(plan=edited, by=decision.by))
     return {"plan": edited.model_dump(mode="json"), "verdict": None}
 
 

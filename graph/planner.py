@@ -5,7 +5,7 @@ from itertools import pairwise
 from graph.channels import RunState
 from graph.errors import BadReply, BoundReached, MemoryUnavailable
 from graph.events import ConversationRecalled, MemoryRecalled, Noted, PlanProposed
-from graph.ports import Deps, PlanTask
+from graph.ports import Deps, ModelReply, PlanTask
 from graph.state import Plan, Verdict
 from graph.transcript import bodies, last_of_round, memory_of
 from graph.turn import log_bound, take_turn
@@ -27,14 +27,17 @@ async def plan(state: RunState, deps: Deps) -> RunState:
     """Asks the planner, unless this round's plan stands in the log already. A bound leaves the plan empty."""
     round_ = state["round"]
     if done := last_of_round(deps.events.history, PlanProposed, round_):
-        return {"plan": done.plan.model_dump(mode="json"), "outcomes": None}  # type: ignore[typeddict-item]
+        return _planned(done.plan)
     try:
-        proposed = await _ask(state, deps)
+        return _planned(await _ask(state, deps))
     except BoundReached as error:
         await log_bound(deps, error)
-        return {"plan": state.get("plan")}
-    await deps.events.append(PlanProposed(plan=proposed, round=round_))
-    return {"plan": proposed.model_dump(mode="json"), "outcomes": None}  # type: ignore[typeddict-item]
+        return {"plan": None}
+
+
+def _planned(plan: Plan) -> RunState:
+    """A new plan starts without outcomes, and without what the critic missed in a step of the last one."""
+    return {"plan": plan.model_dump(mode="json"), "outcomes": None, "feedback": {}}  # type: ignore[typeddict-item]
 
 
 async def _ask(state: RunState, deps: Deps) -> Plan:
@@ -45,7 +48,12 @@ async def _ask(state: RunState, deps: Deps) -> Plan:
         previous=tuple(turn for body in bodies(deps.events.history, ConversationRecalled) for turn in body.turns),
         feedback=_feedback(state),
     )
-    reply = await take_turn(deps, task, reply=Plan)
+    round_ = state["round"]
+
+    def follows(reply: ModelReply) -> tuple[PlanProposed, ...]:
+        return (PlanProposed(plan=reply.parsed, round=round_),) if isinstance(reply.parsed, Plan) else ()
+
+    reply = await take_turn(deps, task, reply=Plan, follows=follows)
     if not isinstance(reply.parsed, Plan):
         raise BadReply("the planner's reply is not a plan; try again or route the planner to another model")
     return reply.parsed

@@ -6,7 +6,7 @@ the step's own transcript, instruction.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -47,9 +47,7 @@ def assemble(
         Message("system", _text(prompt("system"), _memory(memory_of(history)))),
         Message("user", _text(f"# Goal\n{task.goal}", _documents(overview), _previous(history))),
     ]
-    if not isinstance(task, PlanTask):
-        messages += [Message("assistant", from_record(text)) for text in _plans(history)]
-        messages += [Message("user", from_record(_finding(outcome))) for outcome in _findings(task, history)]
+    messages += _story(task, history)
     messages += step.messages() if step else ()
     messages.append(Message("user", _instruction(task)))
     return tuple(messages)
@@ -81,15 +79,14 @@ def _previous(history: Sequence[RunEvent]) -> str:
     return "# Earlier in this conversation\n" + "\n".join(f"- {q}\n  {a}" for q, a in turns) if turns else ""
 
 
-def _plans(history: Sequence[RunEvent]) -> list[str]:
-    events = [event.body for event in history if isinstance(event.body, PlanProposed | PlanEdited)]
-    return [f"Plan:\n{_json(body.plan)}" for body in events]
-
-
-def _findings(task: Task, history: Sequence[RunEvent]) -> Sequence[StepOutcome]:
-    if isinstance(task, StepTask):
-        return task.known
-    return [body.outcome for body in bodies(history, StepFinished)]
+def _story(task: Task, history: Sequence[RunEvent]) -> Iterator[Message]:
+    """Plans and findings in the order of the log, so that a new round only adds. A worker sees what its step needs."""
+    for event in history:
+        body = event.body
+        if isinstance(body, PlanProposed | PlanEdited):
+            yield Message("assistant", from_record(f"Plan:\n{_json(body.plan)}"))
+        elif isinstance(body, StepFinished) and (not isinstance(task, StepTask) or body.outcome in task.known):
+            yield Message("user", from_record(_finding(body.outcome)))
 
 
 def _finding(outcome: StepOutcome) -> str:

@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from graph.events import BoundReached, MemoryRecalled, ModelCalled, RunEvent, ToolFinished, ToolStarted
+from graph.events import (
+    BoundReached,
+    MemoryRecalled,
+    ModelCalled,
+    PlanEdited,
+    PlanProposed,
+    RunEvent,
+    ToolFinished,
+    ToolStarted,
+)
 from graph.ports import Message, ToolCall
-from graph.state import Value
+from graph.state import Plan, Value
 from privacy.redact import from_record
 
 Body = TypeVar("Body", bound=Value)
@@ -18,6 +27,12 @@ def bodies(history: Sequence[RunEvent], kind: type[Body]) -> list[Body]:
 def last_of_round(history: Sequence[RunEvent], kind: type[Body], round_: int) -> Body | None:
     """The newest body of `kind` in critic round `round_`, or None when that part has not been done yet."""
     return next((body for body in reversed(bodies(history, kind)) if getattr(body, "round", None) == round_), None)
+
+
+def newest_plan(history: Sequence[RunEvent]) -> Plan | None:
+    """The plan as it was last proposed or edited."""
+    plans = (event.body.plan for event in reversed(history) if isinstance(event.body, PlanProposed | PlanEdited))
+    return next(plans, None)
 
 
 def memory_of(history: Sequence[RunEvent]) -> tuple[str, ...]:
@@ -58,12 +73,14 @@ class StepTranscript:
             ]
         return tuple(found)
 
-    def waiting(self) -> tuple[ToolCall, ...]:
-        """Tool calls of the newest reply that have no result yet."""
-        if not self.replies:
-            return ()
-        calls = (ToolCall.model_validate(call) for call in self.replies[-1].tool_calls)
-        return tuple(call for call in calls if call.id not in self.results)
+    def last_words(self) -> str | None:
+        """The newest reply when it called no tool."""
+        return self.replies[-1].text if self.replies and not self.replies[-1].tool_calls else None
+
+    def waiting(self) -> ToolCall | None:
+        """The first tool call of the newest reply that has no result yet."""
+        calls = self.replies[-1].tool_calls if self.replies else ()
+        return next((ToolCall.model_validate(call) for call in calls if call["id"] not in self.results), None)
 
     def times_called(self, call: ToolCall) -> int:
         """How often this tool has been started with exactly these arguments."""

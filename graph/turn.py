@@ -2,16 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, count
 
 from pydantic import BaseModel
 
-from graph.errors import BadReply, BoundReached
+from graph.errors import BadReply, BoundReached, ModelUnavailable
 from graph.events import BoundReached as BoundReachedEvent
-from graph.events import ModelCalled, ModelFailed
+from graph.events import EventBody, ModelCalled, ModelFailed
 from graph.ports import Deps, ModelCall, ModelReply, OnText, StepTask, Task
 from graph.prefix import assemble, prompt_version
 from graph.transcript import StepTranscript
+
+Follows = Callable[[ModelReply], tuple[EventBody, ...]]
 
 
 async def take_turn(
@@ -21,29 +25,39 @@ async def take_turn(
     reply: type[BaseModel] | None = None,
     attempt: int = 1,
     on_text: OnText | None = None,
+    follows: Follows = lambda reply: (),
 ) -> ModelReply:
-    """Calls the model for `task` and logs its reply. Raises BoundReached, ModelUnavailable, ModelRefused, BadReply."""
+    """Calls the model for `task` and logs its reply. Raises BoundReached, ModelUnavailable, ModelRefused, BadReply.
+
+    `follows` makes what the reply means, logged in the same write: a kill never leaves a reply without its meaning.
+    """
     call = await _call(deps, task, reply, attempt)
     started = time.perf_counter()
     with deps.budget.model_call(deps.models.estimate(call)):
-        seconds = deps.budget.seconds_left()
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await deps.models.complete(call, on_text)
-        except TimeoutError:
-            raise BoundReached("seconds", deps.budget.bounds.seconds, deps.budget.bounds.seconds) from None
-        except BadReply as error:
-            await deps.events.append(ModelFailed(role=task.role, code=error.code, **error.usage))
-            raise
-        answer = _with_new_ids(answer, call)
-        await deps.events.append(_logged(task, attempt, answer, time.perf_counter() - started))
+        answer = _with_new_ids(await _complete(deps, call, on_text), call)
+        logged = _logged(task, attempt, answer, time.perf_counter() - started)
+        await deps.events.append(logged, *follows(answer))
     return answer
 
 
+async def _complete(deps: Deps, call: ModelCall, on_text: OnText | None) -> ModelReply:
+    limit = asyncio.timeout(deps.budget.seconds_left())
+    try:
+        async with limit:
+            return await deps.models.complete(call, on_text)
+    except TimeoutError:
+        if limit.expired():
+            raise BoundReached("seconds", deps.budget.bounds.seconds, deps.budget.bounds.seconds) from None
+        raise ModelUnavailable("the model did not answer in time; try again, or route to another model") from None
+    except BadReply as error:
+        await deps.events.append(ModelFailed(role=call.task.role, code=error.code, **error.usage))
+        raise
+
+
 async def log_bound(deps: Deps, error: BoundReached) -> None:
-    """Writes down that a bound was reached, once per bound."""
+    """Writes down that a bound was reached, once per bound, whatever the number of steps that run into it."""
     known = {event.body.bound for event in deps.events.history if isinstance(event.body, BoundReachedEvent)}
-    if error.bound not in known:
+    if error.bound not in known and deps.budget.announces(error.bound):
         await deps.events.append(BoundReachedEvent(bound=error.bound, limit=error.limit, used=error.used))
 
 
@@ -68,9 +82,10 @@ def _with_new_ids(answer: ModelReply, call: ModelCall) -> ModelReply:
     used = {known.id for message in call.transcript for known in message.tool_calls}
     calls = list(answer.tool_calls)
     for index, each in enumerate(calls):
-        if each.id in used:
-            calls[index] = each.model_copy(update={"id": f"call_{len(used)}"})
-        used.add(calls[index].id)
+        new = (f"call_{number}" for number in count(len(used)))
+        id_ = next(id_ for id_ in chain((each.id,), new) if id_ not in used)
+        calls[index] = each.model_copy(update={"id": id_})
+        used.add(id_)
     return replace(answer, tool_calls=tuple(calls))
 
 

@@ -50,17 +50,19 @@ async def work(sent: StepWork, deps: Deps) -> RunState:
 
 
 async def _loop(deps: Deps, task: StepTask, attempt: int) -> StepOutcome:
+    """Every turn reads from the log how far the step is, so it goes on wherever the last attempt was cut."""
     try:
         while True:
             done = StepTranscript(deps.events.history, task.step.id, attempt)
-            for call in done.waiting():
-                if call.name == REPORT:
-                    return _reported(task.step, attempt, call, done)
+            call = done.waiting()
+            if call and call.name == REPORT:
+                return _reported(task.step, attempt, call, done)
+            if call:
                 await _use_tool(deps, task.step, attempt, call, done)
-            if not done.waiting():
-                reply = await take_turn(deps, task, attempt=attempt)
-                if not reply.tool_calls:
-                    return _spoken(task.step, attempt, reply.text, done)
+            elif (words := done.last_words()) is not None:
+                return _spoken(task.step, attempt, words, done)
+            else:
+                await take_turn(deps, task, attempt=attempt)
     except BoundReached as error:
         await log_bound(deps, error)
         done = StepTranscript(deps.events.history, task.step.id, attempt)
@@ -73,8 +75,8 @@ async def _use_tool(deps: Deps, step: Step, attempt: int, call: ToolCall, done: 
         raise BoundReached("repeated_call", SAME_CALL_LIMIT, times)
     where = {"step_id": step.id, "attempt": attempt, "call_id": call.id, "tool": call.name}
     if not done.has_started(call):
-        deps.budget.check_tool()
-        await deps.events.append(ToolStarted(**where, arguments=call.arguments))
+        with deps.budget.tool_call():
+            await deps.events.append(ToolStarted(**where, arguments=call.arguments))
     started = time.perf_counter()
     result = await deps.tools.run(call, step.id)
     spent_ms = round((time.perf_counter() - started) * 1000, 1)
@@ -105,9 +107,10 @@ def _finished(deps: Deps, step: Step, attempt: int) -> StepOutcome | None:
 
 def _reported(step: Step, attempt: int, call: ToolCall, done: StepTranscript) -> StepOutcome:
     """Sources are those of the cited refs that a tool really returned; a made-up ref is dropped."""
-    cited = set(call.arguments.get("sources") or ())
-    status = "done" if call.arguments.get("status") == "done" else "failed"
+    listed = call.arguments.get("sources")
+    cited = [ref for ref in (listed if isinstance(listed, list) else [listed]) if isinstance(ref, str)]
     finding = str(call.arguments.get("finding") or "")
+    status = "done" if finding.strip() and call.arguments.get("status") == "done" else "failed"
     if missing := call.arguments.get("missing"):
         finding = f"{finding} (missing: {missing})".strip()
     return _outcome(step, attempt, status, finding, tuple(s for s in _sources(done) if s.ref in cited))
@@ -115,6 +118,8 @@ def _reported(step: Step, attempt: int, call: ToolCall, done: StepTranscript) ->
 
 def _spoken(step: Step, attempt: int, text: str, done: StepTranscript) -> StepOutcome:
     """A model that answers in words instead of `report`: its finding rests on the refs it names, or on all it saw."""
+    if not text.strip():
+        return _outcome(step, attempt, "failed", "the model ended the step without a word", ())
     seen = _sources(done)
     return _outcome(step, attempt, "done", text, tuple(s for s in seen if s.ref in text) or seen)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 from serving.errors import StartFailed
 
@@ -35,38 +36,65 @@ def _binaries() -> Path:
 
 
 class EmbeddedPostgres:
-    """One cluster per home folder; whoever starts it stops it, anyone else finds it running and uses it."""
+    """One cluster per home folder: whoever starts it stops it, others use it, and take it over from a killed owner."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._data = home / "postgres"
         self._log = home / "postgres.log"
+        self._owner: IO[str] | None = None
 
     @property
     def dsn(self) -> str:
         return f"postgresql:///trireme?host={self._socket_folder()}&user=trireme"
 
     def start(self) -> bool:
-        """Initialises the cluster on first use and starts it. Returns False when it ran already.
+        """Initialises the cluster on first use and starts it. Returns False when it runs and is another's to stop.
 
         Raises StartFailed with the last line of the server's log.
         """
         with self._locked():
             if not (self._data / "PG_VERSION").exists():
                 self._initialise()
-            if self._running():
-                return False
-            self._socket_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = {**_FLAGS, "unix_socket_directories": str(self._socket_folder())}
-            options = " ".join(f"-c {name}='{value}'" for name, value in flags.items())
-            self._control("start", "-w", "-t", "30", "-l", str(self._log), "-o", options)
-            self._create_database()
-            return True
+            ours = self._own()
+            if not self._running():
+                self._launch()
+                ours = True
+            if ours:
+                self._create_database()
+            return ours
 
     def stop(self) -> None:
         with self._locked():
             if self._running():
                 self._control("stop", "-m", "fast", "-w", "-t", "30")
+            if self._owner:
+                self._owner.close()
+                self._owner = None
+
+    def ours(self) -> bool:
+        """Whether this process is the one to stop it; waits for a start or stop under way."""
+        with self._locked():
+            return self._owner is not None
+
+    def _own(self) -> bool:
+        """Whether nobody living had the owner's lock: a cluster that runs then was left behind by a killed process."""
+        if self._owner:
+            return False
+        owner = (self._home / "postgres.owner").open("w")
+        try:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner.close()
+            return False
+        self._owner = owner
+        return True
+
+    def _launch(self) -> None:
+        self._socket_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = {**_FLAGS, "unix_socket_directories": str(self._socket_folder())}
+        options = " ".join(f"-c {name}='{value}'" for name, value in flags.items())
+        self._control("start", "-w", "-t", "30", "-l", str(self._log), "-o", options)
 
     def _initialise(self) -> None:
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._home))
@@ -87,9 +115,12 @@ class EmbeddedPostgres:
     def _create_database(self) -> None:
         import psycopg
 
-        with psycopg.connect(self.dsn.replace("/trireme?", "/postgres?"), autocommit=True) as connection:
-            if not connection.execute("select 1 from pg_database where datname = 'trireme'").fetchone():
-                connection.execute("create database trireme")
+        try:
+            with psycopg.connect(self.dsn.replace("/trireme?", "/postgres?"), autocommit=True) as connection:
+                if not connection.execute("select 1 from pg_database where datname = 'trireme'").fetchone():
+                    connection.execute("create database trireme")
+        except psycopg.Error as error:
+            raise StartFailed(f"embedded Postgres: {str(error).strip().splitlines()[-1]}", self._hint()) from None
 
     def _running(self) -> bool:
         status = subprocess.run(self._argv("pg_ctl", "status", "-D", str(self._data)), capture_output=True, check=False)
@@ -102,7 +133,13 @@ class EmbeddedPostgres:
         # Files, not pipes: the server inherits them and would keep a pipe open for ever.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
-                self._argv(*command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/"
+                self._argv(*command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for our caller: a start that is cut off leaves a server behind
             )
             if done.returncode:
                 output.seek(0)

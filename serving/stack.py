@@ -12,6 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,10 +30,11 @@ _READY_S = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A stack that answers at `url`; `pid` is its owner."""
+    """A stack that answers at `url`; `pid` is its owner. Without a worker it can look at runs, not carry them out."""
 
     url: str
     pid: int
+    worker: bool
 
 
 class Stack:
@@ -38,7 +42,6 @@ class Stack:
         self._settings = settings
         self._home = settings.home
         self._postgres = EmbeddedPostgres(settings.home) if not settings.database_url else None
-        self._owns_postgres = False
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._lock: IO[str] | None = None
         self._clients: IO[str] | None = None
@@ -57,10 +60,21 @@ class Stack:
         except (OSError, orjson.JSONDecodeError, TypeError):
             return None
 
-    def borrow(self) -> None:
-        """Says that this process uses a stack it doesn't own."""
-        self._clients = self._open_lock("clients.lock")
-        fcntl.flock(self._clients, fcntl.LOCK_SH)
+    async def join(self, *, worker: bool) -> Running | None:
+        """The stack of another process, which then waits for this one; None when this process is to start its own.
+
+        Waits while that one starts or stops, or lacks the worker that is needed.
+        """
+        while not self._try_own():
+            other = self.running()
+            if other and (other.worker or not worker):
+                self._clients = self._open_lock("clients.lock")
+                fcntl.flock(self._clients, fcntl.LOCK_SH)
+                if self.running() == other:
+                    return other
+                self._clients.close()
+            await asyncio.sleep(0.1)
+        return None
 
     async def start(self, port: int, *, worker: bool) -> str:
         """Starts what is missing; returns the URL. Raises StartFailed when another process owns the home's stack."""
@@ -71,31 +85,41 @@ class Stack:
         listener = _listen(self._settings.host, port)
         url = f"http://{self._settings.host}:{listener.getsockname()[1]}"
         try:
-            await asyncio.to_thread(self._start_database)
             with listener:
                 self._spawn("api", "serve", "--fd", str(listener.fileno()), keep=listener.fileno())
             if worker:
                 self._spawn("worker", "worker")
+            with ThreadPoolExecutor(1) as thread:  # its end waits: a start that is cut off is stopped whole
+                await asyncio.wrap_future(thread.submit(self._start_database))
+            self._admit()
             await self._until_ready(url)
         except BaseException:
             await self.stop()
             raise
-        (self._home / "up.json").write_bytes(orjson.dumps({"url": url, "pid": os.getpid()}))
+        (self._home / "up.json").write_bytes(orjson.dumps(Running(url, os.getpid(), worker)))
         return url
 
     async def stop(self, *, patient: bool = False) -> None:
         """Stops what this process started. `patient` waits for other commands that use it."""
-        if patient:
-            await self._until_unused()
+        try:
+            if patient:
+                await self._until_unused()
+        finally:
+            with _undisturbed():
+                self._end()
+
+    def _end(self) -> None:
         if self._lock:
             (self._home / "up.json").unlink(missing_ok=True)
+        if self._clients:
+            self._clients.close()
         for child in self._children.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(self._reap)
-        if self._owns_postgres and self._postgres:
-            await asyncio.to_thread(self._postgres.stop)
-            self._owns_postgres = False
+        self._admit()
+        self._reap()
+        if self._postgres and self._postgres.ours():
+            self._postgres.stop()
         self._disown()
 
     def failed(self) -> str | None:
@@ -106,12 +130,13 @@ class Stack:
         """Starts a worker that has ended again; the API's socket went with it, so the API is never restarted."""
         if name == "worker":
             self._spawn("worker", "worker")
+            self._admit()
 
     def _start_database(self) -> None:
         from serving.migrate import migrate
 
         if self._postgres:
-            self._owns_postgres = self._postgres.start()
+            self._postgres.start()
         migrate(self.dsn)
 
     def _spawn(self, name: str, *arguments: str, keep: int | None = None) -> None:
@@ -127,13 +152,19 @@ class Stack:
         with (logs / f"{name}.log").open("ab") as output:
             self._children[name] = subprocess.Popen(
                 [sys.executable, "-m", "serving", *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 env=environment,
                 pass_fds=(keep,) if keep is not None else (),
                 start_new_session=True,  # Ctrl-C is the owner's: it decides when its children stop
             )
+
+    def _admit(self) -> None:
+        """Lets the children connect. They load while the database starts, and wait for the end of their stdin."""
+        for child in self._children.values():
+            if child.stdin:
+                child.stdin.close()
 
     async def _until_ready(self, url: str) -> None:
         waiting = {"api": self._home / "logs" / "api.log", "worker": self._home / "logs" / "worker.log"}
@@ -172,14 +203,15 @@ class Stack:
         self._children.clear()
 
     async def _until_unused(self) -> None:
-        with self._open_lock("clients.lock") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    await asyncio.sleep(0.2)
-                else:
-                    return
+        """Keeps others out from then on: they wait for the end and start their own."""
+        self._clients = self._open_lock("clients.lock")
+        while True:
+            try:
+                fcntl.flock(self._clients, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await asyncio.sleep(0.2)
+            else:
+                return
 
     def _try_own(self) -> bool:
         if self._lock:
@@ -206,6 +238,16 @@ class Stack:
             raise StartFailed(
                 f"can't write to {self._home}: {error.strerror}", "set TRIREME_HOME to a folder you can write to"
             ) from None
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C again, while everything is being stopped because of it, changes nothing."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _listen(host: str, port: int) -> socket.socket:

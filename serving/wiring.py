@@ -1,6 +1,7 @@
 """The composition root: which part gets which. The only place that knows them all."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class _Parts:
 @asynccontextmanager
 async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Parts]:
     dsn = settings.database_url
+    if settings.parent:
+        await asyncio.to_thread(sys.stdin.read)  # its end says that the stack's database answers
     await asyncio.to_thread(migrate, dsn)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(dsn, connections))

@@ -29,27 +29,31 @@ class Tails:
                 event.set()
 
     async def follow(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent | None]:
-        """Events with seq > `after`, then new ones until the run ends; None when nothing came for a while.
+        """Events with seq > `after`, then new ones until the run has ended; None when nothing came for a while.
 
         It subscribes before it reads, so no line falls between replay and live.
         """
         with self._subscribed(run_id) as news:
-            quiet = 0.0
+            quiet, last = 0.0, await self._at(run_id, after)
             while True:
                 news.clear()
                 page = await read(self._pool, run_id, after)
                 for event in page:
                     yield event
-                    after = event.seq
+                    after, last = event.seq, event
                 if page:
                     quiet = 0.0
-                    if isinstance(page[-1].body, RunFinished):
-                        return
                     continue
+                if last and isinstance(last.body, RunFinished):
+                    return
                 quiet += await self._rest(news)
                 if quiet >= _HEARTBEAT_S:
                     quiet = 0.0
                     yield None
+
+    async def _at(self, run_id: str, seq: int) -> RunEvent | None:
+        page = await read(self._pool, run_id, seq - 1, limit=1) if seq > 0 else []
+        return page[0] if page else None
 
     async def _rest(self, news: asyncio.Event) -> float:
         started = asyncio.get_running_loop().time()

@@ -17,8 +17,7 @@ async def connected(settings: Settings, *, worker: bool) -> AsyncIterator[Client
             yield client
         return
     stack = Stack(settings)
-    if other := stack.running():
-        stack.borrow()
+    if other := await stack.join(worker=worker):
         async with Client(other.url, key) as client:
             yield client
         return

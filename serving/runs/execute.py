@@ -24,7 +24,8 @@ from serving.runs.queue import Claim, Queue
 from serving.runs.request import RunRequest
 
 _MOST_ATTEMPTS = 10
-_MOST_SUPERSTEPS = 400
+_MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
+_CANCELLED = RunFinished(status="cancelled", code="cancelled", message="on request")
 log = logging.getLogger(__name__)
 
 MakeDeps = Callable[[Claim, RunRequest, AttemptLog], Awaitable[Deps]]
@@ -51,13 +52,9 @@ class Executor:
 
     async def _run(self, claim: Claim) -> None:
         events = AttemptLog(self._pool, claim.run_id, claim.fence, self._notices)
-        await events.load()
         try:
-            if claim.attempts > _MOST_ATTEMPTS:
-                raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
-            request = RunRequest.model_validate(claim.request)
-            deps = await self._make_deps(claim, request, events)
-            ending = await self._drive(claim, request, deps)
+            await events.load()
+            ending = (_CANCELLED,) if claim.cancel_requested else await self._go_on(claim, events)
         except (psycopg.Error, FenceLost):
             raise
         except Exception as error:
@@ -69,6 +66,12 @@ class Executor:
             await self._queue.leave(claim, "interrupted", *ending, due=due)
         else:
             await self._queue.leave(claim, getattr(ending[-1], "status", "error"), *ending)
+
+    async def _go_on(self, claim: Claim, events: AttemptLog) -> tuple[EventBody, ...]:
+        if claim.attempts > _MOST_ATTEMPTS:
+            raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
+        request = RunRequest.model_validate(claim.request)
+        return await self._drive(claim, request, await self._make_deps(claim, request, events))
 
     async def _drive(self, claim: Claim, request: RunRequest, deps: Deps) -> tuple[EventBody, ...]:
         graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver(self._pool))
@@ -123,9 +126,8 @@ def _asked(request: ApprovalRequest) -> ApprovalRequested:
 
 async def cancelled(queue: Queue, claim: Claim, notices: Notices) -> None:
     """Writes the end of a run whose attempt was cancelled on request."""
-    ending = RunFinished(status="cancelled", code="cancelled", message="on request")
     try:
-        await asyncio.shield(queue.leave(claim, "cancelled", ending))
+        await asyncio.shield(queue.leave(claim, "cancelled", _CANCELLED))
     except FenceLost:
         log.warning("action=cancel run=%s outcome=fence_lost", claim.run_id)
     notices.touched(claim.run_id)

@@ -5,12 +5,13 @@ later fills; when a newer attempt owns the run it writes nothing.
 """
 
 from collections.abc import Sequence
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import orjson
 
 from graph.errors import FenceLost
 from graph.events import BODY, EventBody, RunEvent
+from graph.tools.content import clean
 from serving.database import Connection, Pool, Row
 from serving.runs.notices import Notices
 
@@ -18,7 +19,7 @@ _INSERT: LiteralString = """
 insert into run_events (run_id, seq, kind, body)
 select run.run_id, run.last_seq - %(count)s + line.ordinality, line.value ->> 'kind', line.value
 from run, jsonb_array_elements(%(bodies)s::jsonb) with ordinality line
-returning seq, at
+returning seq, at, body
 """
 _FENCED: LiteralString = """
 with run as (
@@ -42,18 +43,8 @@ def event_of(row: Row) -> RunEvent:
 
 
 def encoded(bodies: Sequence[EventBody]) -> str:
-    """NUL and lone surrogates, which Postgres can't hold, are dropped here for every event alike."""
-    return orjson.dumps([_clean(body.model_dump(mode="json")) for body in bodies]).decode()
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\x00", "").encode("utf-8", "ignore").decode()
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return value
+    """What Postgres or JSON can't hold (NUL, lone surrogates, huge integers) is made fit here for every event alike."""
+    return orjson.dumps([clean(body.model_dump(mode="json")) for body in bodies]).decode()
 
 
 async def read(pool: Pool, run_id: str, after: int = 0, limit: int = 500) -> list[RunEvent]:
@@ -69,7 +60,10 @@ async def append_unfenced(connection: Connection, run_id: str, *bodies: EventBod
 
 
 class AttemptLog:
-    """Port `Events` for one attempt at one run. `load` first; then `history` follows every append."""
+    """Port `Events` for one attempt at one run. `load` first; then `history` follows every append.
+
+    It holds each event as the database gives it back, so that the next attempt reads the very same bytes.
+    """
 
     def __init__(self, pool: Pool, run_id: str, fence: int, notices: Notices) -> None:
         self._pool, self._run_id, self._fence, self._notices = pool, run_id, fence, notices
@@ -89,8 +83,7 @@ class AttemptLog:
             rows = await (await connection.execute(_FENCED + _INSERT, values)).fetchall()
         if not rows:
             raise FenceLost(f"run {self._run_id}: a newer attempt owns it")
-        places = sorted(rows, key=lambda row: int(row["seq"]))
-        self._history += [
-            RunEvent(seq=row["seq"], at=row["at"], body=body) for row, body in zip(places, bodies, strict=True)
-        ]
+        self._history += [event_of(row) for row in rows]
+        # Appends of parallel steps may come back in another order than they were committed in.
+        self._history.sort(key=lambda event: event.seq)
         self._notices.touched(self._run_id)

@@ -18,7 +18,8 @@ with free as (
       and not exists (
         select 1 from runs other
         where other.thread_id = run.thread_id and other.run_id <> run.run_id
-          and (other.status = 'running' or (other.status = 'pending' and other.run_id < run.run_id)))
+          and (other.status = 'running' or (run.status <> 'running'
+            and other.status in ('pending', 'interrupted') and other.run_id < run.run_id)))
     order by run.priority desc, run.run_at, run.run_id
     for update of run skip locked limit 1
 ), run as (
@@ -42,9 +43,10 @@ returning run_id, fence, cancel_requested
 _LEAVE: LiteralString = """
 with run as (
     update runs set lease_until = null, last_seq = last_seq + %(count)s,
-        status = case when woken and %(status)s = 'interrupted' then 'pending' else %(status)s end,
-        run_at = case when %(status)s <> 'interrupted' then run_at when woken then now()
-            else coalesce(%(due)s::timestamptz, 'infinity') end,
+        status = case when (woken or cancel_requested) and %(status)s = 'interrupted' then 'pending'
+            else %(status)s end,
+        run_at = case when %(status)s <> 'interrupted' then run_at when woken or cancel_requested then now()
+            else coalesce(%(due)s::timestamptz, now()) end,
         finished_at = case when %(status)s = 'interrupted' then null else now() end
     where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
     returning run_id, last_seq
@@ -68,6 +70,7 @@ class Claim:
     tenant: str
     fence: int
     attempts: int
+    cancel_requested: bool
     request: dict[str, Any]
 
 
@@ -91,6 +94,7 @@ class Queue:
             tenant=row["tenant"],
             fence=row["fence"],
             attempts=row["attempts"],
+            cancel_requested=row["cancel_requested"],
             request=row["request"],
         )
 
@@ -104,7 +108,8 @@ class Queue:
     async def leave(self, claim: Claim, status: str, *bodies: EventBody, due: str | None = None) -> None:
         """Status and log lines in one statement: how an attempt ends or parks its run.
 
-        A parked run is claimed again when it is `due` (ISO time); at once when a decision came while it still ran.
+        A parked run is claimed again when it is `due` (ISO time); at once when a decision or a cancel came while it
+        still ran, or when nothing is left to wait for.
         """
         values = {"run_id": claim.run_id, "fence": claim.fence, "status": status, "due": due}
         async with self._pool.connection() as connection:

@@ -22,7 +22,9 @@ class RunRequest(BaseModel):
     collection: str = Field(default="", description="name of a document collection; empty for none")
     channel: Channel = "api"
     review_plan: bool = False
-    model: str | None = Field(default=None, description="a model_name of routes.yaml for this run")
+    model: str | None = Field(
+        default=None, pattern=r"^[^\x00-\x1f]{1,200}$", description="a model_name of routes.yaml for this run"
+    )
     bounds: Bounds = Field(default_factory=Bounds)
 
     @field_validator("collection")

@@ -53,6 +53,8 @@ class RunStore:
         """
         if key is not None and not _IDEMPOTENCY_KEY.match(key):
             raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "use a UUID")
+        if key is not None and (earlier := await self._earlier(key, request)):
+            return earlier, False
         run_id = new_id()
         thread_id = parse_id(request.thread_id, "thread") if request.thread_id else new_id()
         await self._refuse_parked_thread(thread_id)
@@ -68,7 +70,7 @@ class RunStore:
         async with self._pool.connection() as connection:
             new = await (await connection.execute(_CREATE, values)).fetchone()
         if new is None:
-            return await self._earlier(key or "", request), False
+            return await self.create(request, key)  # the same key was used at the same moment: its run stands now
         self._notices.touched(run_id, QUEUE_CHANNEL)
         self._notices.touched(run_id, LOG_CHANNEL)
         return await self.get(run_id), True
@@ -165,11 +167,13 @@ class RunStore:
         self._notices.touched(run_id, LOG_CHANNEL)
         return await self.get(run_id)
 
-    async def _earlier(self, key: str, request: RunRequest) -> RunView:
+    async def _earlier(self, key: str, request: RunRequest) -> RunView | None:
         query: LiteralString = "select run_id, request_digest from runs where tenant = %s and idempotency_key = %s"
         async with self._pool.connection() as connection:
             row = await (await connection.execute(query, (self._tenant, key))).fetchone()
-        if row is None or row["request_digest"] != request.digest():
+        if row is None:
+            return None
+        if row["request_digest"] != request.digest():
             raise Conflict(
                 "this Idempotency-Key was used with another request",
                 "use a new key for a new run",

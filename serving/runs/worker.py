@@ -80,18 +80,24 @@ class Worker:
 
     def _start(self, claim: Claim) -> None:
         log.info("action=claim run=%s fence=%s attempt=%s", claim.run_id, claim.fence, claim.attempts)
-        task = asyncio.create_task(self._attempt(claim))
-        self._attempts[claim.run_id] = _Attempt(claim, task)
+        # After a lapse of the lease the worker may claim its own run: the attempt that lost it must not go on.
+        self._stop(claim.run_id, cancel_asked=False)
+        self._attempts[claim.run_id] = _Attempt(claim, asyncio.create_task(self._attempt(claim)))
 
     async def _attempt(self, claim: Claim) -> None:
         try:
             await self._executor.attempt(claim)
         except asyncio.CancelledError:
-            if self._attempts[claim.run_id].cancel_asked:
+            if (mine := self._current(claim)) and mine.cancel_asked:
                 await cancelled(self._queue, claim, self._notices)
         finally:
-            self._attempts.pop(claim.run_id, None)
+            if self._current(claim):
+                del self._attempts[claim.run_id]
             self._wake.set()
+
+    def _current(self, claim: Claim) -> _Attempt | None:
+        attempt = self._attempts.get(claim.run_id)
+        return attempt if attempt and attempt.claim.fence == claim.fence else None
 
     async def _keep_leases(self) -> None:
         while True:

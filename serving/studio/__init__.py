@@ -3,6 +3,7 @@
 For debugging alone. A run here has no row, no queue and no fence: its log, effects and artifacts live as long as the
 process, and e-mails go to the outbox. What a person types is redacted with the command line's vault, because the
 documents of `trireme run --docs` hold its placeholders; state and answer show them, as the model sees them.
+`langgraph dev` itself keeps its inputs in clear under .langgraph_api, which `make studio` removes at the end.
 """
 
 from starlette.applications import Starlette

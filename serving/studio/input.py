@@ -1,7 +1,8 @@
 """What a person gives and gets in Studio, and how it becomes a goal that the graph may see."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage
@@ -11,6 +12,7 @@ from typing_extensions import TypedDict
 
 from graph.channels import RunState
 from graph.state import Channel
+from privacy.redact import strings
 from serving.errors import BadRequest
 from serving.runs.request import RunRequest
 
@@ -55,6 +57,15 @@ async def redacted_start(state: RunState, run_id: str, redact: Callable[[str], s
     start: Any = {"plan": None, "outcomes": None, "verdict": None, "answer": None}
     start |= {"goal": messages[-1].content, "run_id": run_id, "messages": messages}
     return cast(RunState, start)
+
+
+def refuse_clear_text(state: Mapping[str, Any], known: AbstractSet[str], redact: Callable[[str], str]) -> None:
+    """Raises BadRequest when somebody has edited personal data into what models read. `known`: the run's texts."""
+    values = [state.get(name) for name in ("goal", "plan", "step", "known", "feedback")]
+    spoken = [str(message.text) for message in state.get("messages") or [] if message.type == "human"]
+    for text in set(strings([*values, *spoken])) - known:
+        if redact(text) != text:
+            raise BadRequest("the edited state holds personal data in clear", "start a run with the text as its goal")
 
 
 def _goal(state: RunState) -> str:

@@ -21,22 +21,34 @@ from graph.events import (
 )
 from graph.ports import Deps
 from graph.state import Plan, StepOutcome
+from privacy.redact import strings
 from serving.studio.log import MemoryLog
 
 
 class StudioRun:
     """A goal on its way through the graph. LangGraph's server gives every resume and every fork a run id of its own."""
 
-    def __init__(self, deps: Deps, log: MemoryLog) -> None:
+    def __init__(self, deps: Deps, log: MemoryLog, carried_by: str | None) -> None:
         self.deps, self._log = deps, log
-        self._carried_by: str | None = None
+        self._carried_by = carried_by
         self._unfinished: set[str] = set()
+
+    def forked_by(self, at: ExecutionInfo) -> bool:
+        """Whether somebody starts at an earlier checkpoint or with an edited state, instead of going on."""
+        return at.run_id != self._carried_by and at.task_id not in self._unfinished
+
+    def texts(self) -> set[str]:
+        """Every text in its log."""
+        return set(strings([event.body.model_dump(mode="json") for event in self._log.history]))
 
     @contextmanager
     def task(self, state: Mapping[str, Any], at: ExecutionInfo) -> Iterator[Deps]:
-        """Around each node: keeps the clock still from a task that ends early until it is taken up again."""
-        if at.run_id != self._carried_by:
-            self._take_up(state, at)
+        """Around each node. A task that ends early stops the run's clock until somebody takes it up again."""
+        if self.forked_by(at):
+            self._fork(state)
+        elif at.run_id != self._carried_by:
+            self._log.note(RunResumed(by="studio"))
+        self._carried_by = at.run_id
         self._unfinished.add(at.task_id)
         try:
             yield self.deps
@@ -45,20 +57,15 @@ class StudioRun:
             raise
         self._unfinished.discard(at.task_id)
 
-    def _take_up(self, state: Mapping[str, Any], at: ExecutionInfo) -> None:
-        """A task that had not ended goes on in the same log. Any other is a fork: its log is what the state says."""
-        self._carried_by = at.run_id
-        if at.task_id in self._unfinished:
-            self._log.note(RunResumed(by="studio"))
-            return
+    def _fork(self, state: Mapping[str, Any]) -> None:
+        """The nodes read in the log what earlier nodes did; from here on that is what the state says."""
         self._log = MemoryLog(*_so_far(state, self._log.history))
         self._unfinished.clear()
-        budget = Budget(Bounds(), self._log.history)
-        self.deps = replace(self.deps, events=self._log, budget=budget)
+        self.deps = replace(self.deps, events=self._log, budget=Budget(Bounds(), self._log.history))
 
 
 def _so_far(state: Mapping[str, Any], history: Sequence[RunEvent]) -> Iterator[EventBody]:
-    """What was recalled, the plan, and the outcomes: all that the nodes read in the log of earlier nodes."""
+    """What was recalled when the run began, its plan, and its outcomes."""
     bodies = [event.body for event in history]
     yield from (body for body in bodies if isinstance(body, MemoryRecalled | ConversationRecalled))
     plans = [body for body in bodies if isinstance(body, PlanProposed | PlanEdited)]

@@ -15,7 +15,7 @@ from graph.ports import Deps
 from privacy.errors import PrivacyError
 from serving.database import new_id
 from serving.errors import BadRequest, ServingError
-from serving.studio.input import redacted_start, request_of
+from serving.studio.input import redacted_start, refuse_clear_text, request_of
 from serving.studio.log import MemoryLog
 from serving.studio.parts import Parts, open_parts
 from serving.studio.run import StudioRun
@@ -44,21 +44,26 @@ class Studio:
             yield
 
     async def receive(self, state: RunState, at: ExecutionInfo) -> RunState:
-        """Takes in what a person typed, redacted. Raises BadRequest for what can't be a goal."""
+        """Takes in what a person typed, redacted. Raises RunFailed for what can't be a goal."""
         with _told():
             request = request_of(state)
             parts = await self._open()
             await parts.awake()
             run_id = at.run_id or new_id()
-            await self._begin(run_id, request.collection, at)
+            await self._begin(run_id, request.collection, at, carried_by=at.run_id)
             return await redacted_start(state, run_id, parts.private.redact)
 
     @asynccontextmanager
     async def deps(self, state: Mapping[str, Any], at: ExecutionInfo) -> AsyncIterator[Deps]:
+        """One node's parts. Raises RunFailed for an edited state that holds personal data in clear."""
         with _told():
             run = self._known(state, at)
             if run is None:
-                run = await self._begin(state.get("run_id") or new_id(), state.get("collection", ""), at)
+                run_id = state.get("run_id") or new_id()
+                run = await self._begin(run_id, state.get("collection", ""), at, carried_by=None)
+            if run.forked_by(at):
+                redact = (await self._open()).private.redact
+                await asyncio.to_thread(refuse_clear_text, state, run.texts(), redact)
             with run.task(state, at) as deps:
                 yield deps
 
@@ -68,19 +73,17 @@ class Studio:
             return self._runs.get(state.get("run_id", ""))
         of_thread = [run for run in self._runs.values() if run.deps.thread_id == at.thread_id]
         if not of_thread:
-            raise BadRequest(
-                "this step began before Studio was started again", "go on from an earlier checkpoint", "run_unknown"
-            )
+            raise BadRequest("this step began before Studio was started again", "go on from an earlier checkpoint")
         return of_thread[-1]
 
-    async def _begin(self, run_id: str, collection: str, at: ExecutionInfo) -> StudioRun:
+    async def _begin(self, run_id: str, collection: str, at: ExecutionInfo, carried_by: str | None) -> StudioRun:
         parts = await self._open()
         log = MemoryLog()
         deps = parts.deps(run_id, at.thread_id or run_id, collection or await self._default(parts), log)
-        self._runs[run_id] = StudioRun(deps, log)
+        run = self._runs[run_id] = StudioRun(deps, log, carried_by)
         while len(self._runs) > _RUNS_KEPT:
             self._runs.popitem(last=False)
-        return self._runs[run_id]
+        return run
 
     async def _open(self) -> Parts:
         async with self._opening:

@@ -34,7 +34,8 @@ def table(figures: Iterable[Figure]) -> str:
     rows = [("figure", "measured", "goal", "reached", "beside"), *(figure.cells() for figure in figures)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     rows.insert(1, tuple("-" * width for width in widths))
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -5,16 +5,18 @@ from pathlib import Path
 
 _CHARACTERS = 4_096
 _SECTION = 700
-_WORDS = """account agreement allowance amount approval archive area audit balance branch budget building carrier
-category certificate charge claim clause client contract country coverage customer deadline delivery department deposit
-device discount document driver duty energy engine equipment estimate evidence export facility factory filter freight
-guarantee harbour heating import income index inspection insurance interest inventory invoice journey label ledger
-licence limit machine maintenance manager market material measure meeting member method minute model month notice office
-operation order packet partner payment period permit person plan platform policy portion premium price procedure product
-project purchase quality quarter quota rate receipt record refund region register rental repair report request reserve
-result return review risk route rule salary schedule season sector service shipment site stage standard station storage
-supplier supply survey system target tariff terminal ticket transfer transport travel unit valuation vehicle visit
-voucher warehouse warranty week worker workshop year""".split()
+_VOCABULARY = """
+account agreement allowance amount approval archive area audit balance branch budget building carrier category charge
+claim clause client contract country coverage customer deadline delivery department deposit device discount document
+driver duty energy engine equipment estimate evidence export facility factory filter freight guarantee harbour heating
+import income index inspection insurance interest inventory invoice journey label ledger licence limit machine manager
+market material measure meeting member method minute model month notice office operation order packet partner payment
+period permit person plan platform policy portion premium price procedure product project purchase quality quarter quota
+rate receipt record refund region register rental repair report request reserve result return review risk route rule
+salary schedule season sector service shipment site stage standard station storage supplier supply survey system target
+tariff terminal ticket transfer transport travel unit valuation vehicle visit voucher warehouse warranty week workshop
+"""
+_WORDS = _VOCABULARY.split()
 _NAMES = ("anna", "bruno", "carla", "dario", "elena", "felix", "greta", "hugo", "irene", "jonas", "klara", "lukas")
 
 
@@ -41,7 +43,8 @@ def _title(chance: random.Random) -> str:
 def _paragraph(chance: random.Random) -> str:
     sentences = [_contact(chance)] if chance.random() < 0.3 else []
     while sum(map(len, sentences)) < _SECTION:
-        sentences.append(" ".join(chance.choices(_WORDS, k=chance.randint(6, 16))).capitalize() + f" {_amount(chance)}.")
+        words = " ".join(chance.choices(_WORDS, k=chance.randint(6, 16)))
+        sentences.append(f"{words.capitalize()} {_amount(chance)}.")
     return " ".join(sentences)
 
 

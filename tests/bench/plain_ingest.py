@@ -61,9 +61,7 @@ def _analyzer() -> Any:
     from presidio_analyzer import AnalyzerEngine
     from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
-    class BlankEngine(SpacyNlpEngine):
-        def load(self) -> None:
-            self.nlp = {"en": spacy.blank("en")}
-
     tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())  # else it fetches a list
-    return AnalyzerEngine(nlp_engine=BlankEngine(), supported_languages=["en"])
+    words: Any = SpacyNlpEngine()
+    words.nlp = {"en": spacy.blank("en")}
+    return AnalyzerEngine(nlp_engine=words, supported_languages=["en"])

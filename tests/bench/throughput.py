@@ -29,11 +29,11 @@ def measure() -> Iterator[Figure]:
         cpu, wal, started = _cpu(stack), _wal_bytes(stack), time.monotonic()
         asyncio.run(_finish(stack, body, _RUNS))
         seconds = time.monotonic() - started
-        cpu, wal = (_cpu(stack) - cpu) / _RUNS, (_wal_bytes(stack) - wal) / _RUNS
+        cpu_ms, wal_kib = (_cpu(stack) - cpu) / _RUNS * 1000, (_wal_bytes(stack) - wal) / _RUNS / 1024
     about = f"{_STEPS} steps, {_CONCURRENCY} at a time, one worker"
     yield Figure("finished runs", _RUNS / seconds, "/s", None, about)
-    yield Figure("finished run: CPU", cpu * 1000, "ms", None, "API, worker and Postgres together")
-    yield Figure("finished run: write-ahead log", wal / 1024, "KiB", None, "log, checkpoints, run row")
+    yield Figure("finished run: CPU", cpu_ms, "ms", None, "API, worker and Postgres together")
+    yield Figure("finished run: write-ahead log", wal_kib, "KiB", None, "log, checkpoints, run row")
 
 
 async def _finish(stack: Stack, body: dict[str, Any], runs: int) -> None:

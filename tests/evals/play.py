@@ -84,7 +84,9 @@ class _Run:
         self.outcomes: dict[str, StepOutcome] = {}
 
     async def play(self, channel: Channel) -> Played:
-        plan = Plan.model_validate_json(await self._say(PlanTask(goal=self.goal, overview=self.overview, memory=self.memory)))
+        plan = Plan.model_validate_json(
+            await self._say(PlanTask(goal=self.goal, overview=self.overview, memory=self.memory))
+        )
         feedback: dict[str, str] = {}
         for round_ in range(3):
             while ready := plan.ready(set(self.outcomes)):

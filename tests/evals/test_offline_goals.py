@@ -33,7 +33,9 @@ def complaints(wanted: dict[str, Any], played: Played) -> list[str]:
         wrong.append("refuses" if refuses else "does not refuse")
     if effect := wanted.get("effect"):
         made = [str(call.arguments) for call in played.calls if call.name == effect["tool"]]
-        wrong += [f"{effect['tool']} without {p!r}" for p in effect["matches"] if not any(re.search(p, m) for m in made)]
+        wrong += [
+            f"{effect['tool']} without {p!r}" for p in effect["matches"] if not any(re.search(p, m) for m in made)
+        ]
     return wrong
 
 

@@ -95,7 +95,7 @@ def tool_call(call: ModelCall, name: str, /, **arguments: Any) -> ToolCall:
 
 
 def tool_results(call: ModelCall) -> list[dict[str, Any]]:
-    return [orjson.loads(message.content) for message in call.transcript if message.role == "tool"]
+    return [orjson.loads(str(message.content)) for message in call.transcript if message.role == "tool"]
 
 
 def after(seconds: float, then: Turn) -> Turn:
@@ -145,7 +145,8 @@ def which(call: ModelCall) -> str:
     """The same text for the same turn of a run, whatever attempt makes it."""
     if isinstance(call.task, StepTask):
         turn = sum(message.role == "assistant" for message in call.transcript)
-        return f"worker {call.task.step.id} {call.task.feedback} {turn}"
+        known = [(outcome.step_id, outcome.attempt) for outcome in call.task.known]
+        return f"worker {call.task.step.id} {known} {call.task.feedback} {turn}"
     return f"{call.task.role} {getattr(call.task, 'round', '')}{getattr(call.task, 'feedback', '')}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from graph.bounds import Bounds
-from graph.ports import ModelCall, ModelReply, StepTask
+from graph.ports import ApprovalDecision, ModelCall, ModelReply, StepTask
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, gapless
 from tests.integration.scripted_models import (
@@ -119,10 +119,13 @@ async def test_seconds_are_limited_within_a_models_call(house: House) -> None:
     await stopped(house, view, "seconds")
 
 
-async def test_seconds_are_limited_within_a_tools_call(house: House) -> None:
-    async with asyncio.timeout(5):
-        view = await house.finish(ScriptedModels(), Lookup(takes_s=30), bounds=Bounds(seconds=0.6))
+async def test_a_tool_that_outlasts_the_seconds_is_the_last_one(house: House) -> None:
+    """A call that has begun is not cut off, since it may have an effect; what it found is kept."""
+    lookup = Lookup(takes_s=0.7)
+    view = await house.finish(ScriptedModels(worker=never_reports), lookup, bounds=Bounds(seconds=0.6))
     await stopped(house, view, "seconds")
+    assert len(lookup.asked) == 1
+    assert [source.path for source in view.steps[0].sources] == ["notes/attempt-0.md"]
 
 
 async def test_tokens_are_limited(house: House) -> None:
@@ -187,8 +190,6 @@ async def test_a_bound_that_is_reached_while_planning_again_asks_no_person(house
     run_id = await house.create(review_plan=True, bounds=Bounds(model_calls=4))
     executor = house.executor(models)
     await executor.attempt(await house.claim())
-    from graph.ports import ApprovalDecision
-
     await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
     await executor.attempt(await house.claim())
     await stopped(house, await house.store.get(run_id), "model_calls")

@@ -4,20 +4,27 @@ import re
 from decimal import Decimal
 from typing import Final
 
+from serving.models.offline import vocabulary as v
 from serving.models.offline.language import number_of, plain
 
 _NUMBER: Final = r"(?:[€$£]\s?)?\d+(?:[.,]\d+)*(?:\s?(?:€|EUR|USD|GBP|CHF|euros?|dollars?|pounds?))?"
 REFERENCE: Final = re.compile(
-    r"\b(?:that|it|this|the (?:result|total|sum|figure|amount|answer|value|price|cost)|them|these|those)\b", re.IGNORECASE
+    r"\b(?:that|it|this|the (?:result|total|sum|figure|amount|answer|value|price|cost)|them|these|those)\b",
+    re.IGNORECASE,
 )
 _WORDS: Final = (
     (r"\b(\d+(?:\.\d+)?)\s?(?:%|percent|per cent) (?:vat|tax|discount|of it|of that)?\s*(?:of|on|from)\s+", r"\1/100*"),
     (r"\bhalf of\s+", "1/2*"), (r"\b(?:a|one) third of\s+", "1/3*"), (r"\b(?:a|one) quarter of\s+", "1/4*"),
-    (r"\b(?:twice|double)\s+", "2*"), (r"\bplus\b|\badded to\b|\bincreased by\b", "+"), (r"\bminus\b|\bless\b|\breduced by\b", "-"),
+    (r"\b(?:twice|double)\s+", "2*"), (r"\b(?:plus|added to|increased by)\b", "+"),
+    (r"\b(?:minus|less|reduced by)\b", "-"),
     (r"\b(?:times|multiplied by)\b|×|(?<=\d) ?x ?(?=\d)", "*"), (r"\bdivided by\b|\bover\b|÷", "/"),
     (r"\b(?:to the power of|raised to)\b|\^", "**"), (r"\bsquared\b", "**2"), (r"\bcubed\b", "**3"),
     (r"([-+])\s*(\d+(?:\.\d+)?)\s?(?:%|percent)", r"*(1\1\2/100)"),
 )  # fmt: skip
+_FRAME: Final = v.either(
+    """what is are s calculate compute how much the result of sum average total mean product difference between and tell
+    me work out percent per cent euro euros eur usd vat tax on please can you by to increase decrease add it"""
+)
 _OVER_LIST: Final = re.compile(r"\b(sum|total|average|mean|product|difference)\b(?: of| between)?\s+(.*)")
 _BETWEEN: Final = {"sum": "+", "total": "+", "product": "*", "difference": "-"}
 
@@ -63,6 +70,5 @@ def is_arithmetic(text: str) -> bool:
     words = re.sub(r"\d", " ", text.lower())
     for pattern, _ in _WORDS:
         words = re.sub(pattern.replace(r"(?<=\d) ?x ?(?=\d)", "x"), " ", words)
-    known = r"\b(?:what|is|are|s|calculate|compute|how|much|the|result|of|sum|average|total|mean|product|difference|between|and|tell|me"
-    rest = re.sub(known + r"|work|out|percent|per|cent|euros?|eur|usd|vat|tax|on|please|can|you|by|to|increase|decrease|add|it)\b", " ", words)
+    rest = re.sub(rf"\b(?:{_FRAME})\b", " ", words)
     return bool(found) and not re.search(r"[^\W\d_]{2,}", rest)

@@ -1,4 +1,4 @@
-"""Tools that this model was not written for: chosen by their name and description, their arguments filled from the schema."""
+"""Tools that this model was not written for: chosen by what they say of themselves, filled by their schema."""
 
 import re
 from collections.abc import Mapping
@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from graph.ports import ToolSchema
 from graph.state import Step
+from serving.models.offline import vocabulary as v
 from serving.models.offline.language import number_of, quantities
 from serving.models.offline.question import content
 
-KNOWN: Final = frozenset(
-    "search_documents read_document calculate query_table write_artifact draft_email send_email report".split()
+KNOWN: Final = v.words(
+    "search_documents read_document calculate query_table write_artifact draft_email send_email report"
 )
 
 
@@ -25,7 +26,7 @@ def fitting(step: Step, tools: Mapping[str, ToolSchema]) -> ToolSchema | None:
 
 
 def fill(tool: ToolSchema, text: str) -> dict[str, Any]:
-    """Required arguments by their type: one of an enum that the text says, its numbers in order, quoted text, the text."""
+    """Required arguments by their type: an enum's value that the text says, its numbers in order, quoted text."""
     properties: dict[str, dict[str, Any]] = tool.parameters.get("properties", {})
     numbers = [quantity.amount for quantity in quantities(text)]
     quoted = re.findall(r"[\"“]([^\"”]+)[\"”]", text)

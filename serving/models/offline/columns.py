@@ -7,13 +7,16 @@ from typing import Final, Literal
 
 from graph.ports import Overview, TableInfo
 from serving.models.offline import vocabulary as v
-from serving.models.offline.language import keys, stem, stems, synonyms
+from serving.models.offline.language import actor, keys, stem, stems, synonyms
 
 Kind = Literal["number", "date", "flag", "text"]
 _ID: Final = re.compile(r"(?:^|_)(?:id|no|nr|number|code|key|zip|postcode|phone|year|ref)$")
 _UNITS: Final = frozenset(v.UNITS) | {"pct", "mins", "hours", "days", "minutes", "weeks", "months", "years"}
 MONEY: Final = frozenset(
-    stem(w) for w in "amount total value price revenue cost fee sale net gross sum freight salary budget turnover payment".split()
+    stem(word)
+    for word in v.words(
+        "amount total value price revenue cost fee sale net gross sum freight salary budget turnover payment"
+    )
 )
 
 
@@ -37,6 +40,15 @@ class Column:
         return f'{self.alias}."{self.name}"'
 
     @property
+    def title(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def amount(self) -> str:
+        """SQL that adds up without the noise of binary fractions."""
+        return self.sql if self.exact else f"CAST({self.sql} AS DECIMAL(28, 8))"
+
+    @property
     def keys(self) -> frozenset[str]:
         every = [part for part in self.name.split("_") if part]
         parts = [part for part in every if part not in v.STOP and not part.isdigit()] or every
@@ -56,7 +68,8 @@ class Column:
         """What the unit in the name stands for: a column in kWh holds electricity."""
         last = self.name.rpartition("_")[2]
         dimension = v.UNITS.get(last, v.UNITS.get(last.removesuffix("s"), ("", 0)))[0]
-        return frozenset(stem(word) for word in (last, *v.MEASURED.get(dimension, "").split())) if last in _UNITS else frozenset()
+        called = (last, *v.MEASURED.get(dimension, "").split()) if last in _UNITS else ()
+        return frozenset(stem(word) for word in called)
 
     @property
     def money(self) -> bool:
@@ -71,10 +84,9 @@ class Column:
         """The value that means yes, for columns that say only yes or no."""
         if self.kind == "flag":
             return "TRUE"
-        said = {value.lower() for value in self.values}
-        return next((f"'{value}'" for value in sorted(self.values) if value.lower() in ("yes", "y", "true")), "") if (
-            said <= {"yes", "no", "y", "n", "true", "false"}
-        ) else ""
+        if not {value.lower() for value in self.values} <= {"yes", "no", "y", "n", "true", "false"}:
+            return ""
+        return next((f"'{value}'" for value in sorted(self.values) if value.lower() in ("yes", "y", "true")), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +106,21 @@ class Sheet:
 
 def sheets(overview: Overview) -> tuple[Sheet, ...]:
     """Every table alone, then each pair that shares a key column."""
-    alone = tuple(
-        Sheet(t, tuple(_columns(t, "t")), f'"{t.name}" AS t', (t.path,)) for t in overview.tables
-    )
+    alone = tuple(Sheet(t, tuple(_columns(t, "t")), f'"{t.name}" AS t', (t.path,)) for t in overview.tables)
     pairs = (_joined(left, right) for left in overview.tables for right in overview.tables if left is not right)
     return alone + tuple(pair for pair in pairs if pair)
 
 
 def _columns(table: TableInfo, alias: str) -> Iterable[Column]:
     for name, kind in table.columns:
-        yield Column(table.name, alias, name, _kind(name, kind.upper()), "DOUBLE" not in kind.upper(), table.samples.get(name, ()))
+        yield Column(
+            table.name,
+            alias,
+            name,
+            _kind(name, kind.upper()),
+            "DOUBLE" not in kind.upper(),
+            table.samples.get(name, ()),
+        )
 
 
 def _kind(name: str, sql: str) -> Kind:
@@ -116,7 +133,7 @@ def _kind(name: str, sql: str) -> Kind:
 
 
 def _joined(left: TableInfo, right: TableInfo) -> Sheet | None:
-    """`right` describes what a key column of `left` names: orders.customer_id = customers.customer_id or customers.id."""
+    """`right` describes what a key column of `left` names: orders.customer_id = customers.customer_id or .id."""
     names, others = [name for name, _ in left.columns], [name for name, _ in right.columns]
     first = others[0]
     single = right.name.removesuffix("s")
@@ -139,10 +156,8 @@ def named(words: Sequence[str], columns: Iterable[Column], at_least: float = 0.5
 
 def _share(column: Column, found: frozenset[str]) -> float:
     own = column.keys - stems(column.table.replace("_", " ")) or column.keys
-    said = sum(1.0 if key in found or actor(key) in found else 0.8 if not synonyms(key).isdisjoint(found) else 0.0 for key in own)
+    said = sum(
+        1.0 if key in found or actor(key) in found else 0.8 if not synonyms(key).isdisjoint(found) else 0.0
+        for key in own
+    )
     return said / len(own) + 0.01 * said
-
-
-def actor(key: str) -> str:
-    """The borrower is who borrowed."""
-    return key.removesuffix("er").removesuffix("or") if len(key) > 6 else key

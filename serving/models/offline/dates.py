@@ -12,18 +12,29 @@ _MONTH: Final = "|".join(f"{month}|{month[:3]}" for month in v.MONTHS if month !
 )
 _DAY: Final = rf"(?P<NAME>\d{{4}}-\d\d-\d\d|\d{{1,2}}\.? (?:{_MONTH})\b(?: \d{{4}})?)"
 _MONTH_FIRST: Final = re.compile(rf"\b({_MONTH}) (\d{{1,2}})(?:st|nd|rd|th)?\b,?")
-_SPAN: Final = re.compile(r"(?:between|from) " + _DAY.replace("NAME", "first") + r" (?:and|to|until) " + _DAY.replace("NAME", "last"))
+_SPAN: Final = re.compile(
+    r"(?:between|from) " + _DAY.replace("NAME", "first") + r" (?:and|to|until) " + _DAY.replace("NAME", "last")
+)
 _EDGE: Final = re.compile(r"\b(?P<word>since|from|after|before|until|by|up to|on) " + _DAY.replace("NAME", "day"))
 _MONTHS_EDGE: Final = re.compile(rf"\b(?P<word>since|from|after|before|until) (?P<month>{_MONTH})\b")
 _QUARTER: Final = re.compile(r"\bq([1-4])\b|\b(first|second|third|fourth|last) quarter")
 _HALF: Final = re.compile(r"\bh([12])\b|\b(first|second) half")
-_OPERATORS: Final = {"since": ">=", "from": ">=", "after": ">", "before": "<", "until": "<=", "by": "<=", "up to": "<=", "on": "="}
+_OPERATORS: Final = {
+    "since": ">=",
+    "from": ">=",
+    "after": ">",
+    "before": "<",
+    "until": "<=",
+    "by": "<=",
+    "up to": "<=",
+    "on": "=",
+}
 _ORDINALS: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """`conditions` hold `{}` for the date column; `words` are the question's words used up; `parts` what to group by."""
+    """`conditions` hold `{}` for the date column; `words` are those used up; `part` is what to group by."""
 
     conditions: tuple[str, ...] = ()
     words: frozenset[str] = frozenset()
@@ -46,7 +57,11 @@ def period(text: str) -> Period:
     months = [_month(name) for name in re.findall(rf"\b({_MONTH})\b", lower)]
     quarters = [int(number or _ORDINALS[word]) for number, word in _QUARTER.findall(lower)]
     halves = [int(number or _ORDINALS[word]) for number, word in _HALF.findall(lower)]
-    for name, numbers in (("month", months), ("quarter", quarters), ("month", [m for h in halves for m in range(6 * h - 5, 6 * h + 1)])):
+    for name, numbers in (
+        ("month", months),
+        ("quarter", quarters),
+        ("month", [m for h in halves for m in range(6 * h - 5, 6 * h + 1)]),
+    ):
         if numbers:
             conditions.append(f"{name}({{}}) IN ({', '.join(map(str, dict.fromkeys(numbers)))})")
             part = name if len(numbers) in (2, 3, 4) else part

@@ -1,4 +1,4 @@
-"""The critic: a failed step gets one more try; figures must come from what the steps were given; then the gap is stated."""
+"""The critic: a step that failed, or cites nothing, gets one more try; then the gap is stated."""
 
 from graph.ports import ReviewTask
 from graph.state import Plan, StepOutcome, Verdict
@@ -8,7 +8,9 @@ _SECOND_LOOK = "not found at the first attempt: look again with other words, and
 
 def review(task: ReviewTask) -> Verdict:
     open_steps = [outcome for outcome in task.outcomes if outcome.status != "done"]
-    again = {o.step_id: _SECOND_LOOK for o in open_steps if o.status == "failed" and o.attempt == 1 and _own_failure(task, o)}
+    again = {
+        o.step_id: _SECOND_LOOK for o in open_steps if o.status == "failed" and o.attempt == 1 and _own_failure(task, o)
+    }
     again |= {o.step_id: reason for o in task.outcomes if o.attempt == 1 and (reason := _unfounded(task.plan, o))}
     if again and task.round == 0:
         return Verdict(decision="revise", reasons=tuple(f"{id_}: {why}" for id_, why in again.items()), revise=again)

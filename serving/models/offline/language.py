@@ -15,9 +15,13 @@ DATED: Final = re.compile(
     re.IGNORECASE,
 )
 _GLUED: Final = re.compile(r"(\d+(?:[.,]\d+)*)([a-z]+)", re.IGNORECASE)
-_ADJECTIVES: Final = frozenset("working business calendar full paid consecutive additional further us square".split())
-_UPPER: Final = re.compile(r"\b(up to|at most|maximum|max|no more than|not more than|below|under|less than|until)\W*(?:of )?$|<=?\s*$")
-_LOWER: Final = re.compile(r"\b(above|over|more than|exceed(?:s|ing)?|from|at least|greater than|minimum|beyond)\W*(?:of )?$|>=?\s*$")
+_ADJECTIVES: Final = v.words("working business calendar full paid consecutive additional further us square")
+_UPPER: Final = re.compile(
+    r"\b(up to|at most|maximum|max|no more than|not more than|below|under|less than|until)\W*(?:of )?$|<=?\s*$"
+)
+_LOWER: Final = re.compile(
+    r"\b(above|over|more than|exceed(?:s|ing)?|from|at least|greater than|minimum|beyond)\W*(?:of )?$|>=?\s*$"
+)
 _ONWARDS: Final = re.compile(r"^\s*(or more|and more|and above|and over|or above|upwards|\+)")
 _JOINED: Final = re.compile(r"^\s*(?:to|and|-|–|—)\s*$")
 INFINITE: Final = Decimal(10) ** 18
@@ -34,6 +38,11 @@ class Quantity:
     start: int
     end: int
     text: str
+
+    @property
+    def called(self) -> str:
+        """The unit as people write it."""
+        return self.unit.upper() if self.dimension == "money" else self.unit
 
 
 @lru_cache(maxsize=50_000)
@@ -77,6 +86,18 @@ def synonyms(key: str) -> frozenset[str]:
     return frozenset(other for group in _GROUPS if key in group for other in group) - {key}
 
 
+@lru_cache(maxsize=4_096)
+def actor(key: str) -> str:
+    """The borrower is who borrowed: a doer's key as that of the deed."""
+    return stem(f"{key[:-2]}e") if len(key) > 6 and key.endswith(("er", "or")) else key
+
+
+@lru_cache(maxsize=4_096)
+def kin(key: str) -> frozenset[str]:
+    """Keys that may stand for another: synonyms, the deed for the doer and the doer for the deed."""
+    return (synonyms(key) | {actor(key), f"{key}er", f"{key}or", f"{key}ator"}) - {key}
+
+
 def related(key: str) -> tuple[str, ...]:
     """The synonyms of a key as words, to search for."""
     return tuple(word for group in v.SYNONYMS if key in map(stem, group) for word in group if stem(word) != key)
@@ -95,7 +116,7 @@ def number_of(text: str) -> Decimal | None:
     else:
         grouped = re.fullmatch(r"\d{1,3}(,\d{3})+|\d{1,3}(\.\d{3}){2,}", text)
         thousands, point = (",." if grouped else "\0"), ","
-    plain = "".join("." if c == point and not c in thousands else c for c in text if c not in thousands)
+    plain = "".join("." if c == point and c not in thousands else c for c in text if c not in thousands)
     return Decimal(plain) if plain.count(".") <= 1 else None
 
 
@@ -132,7 +153,7 @@ def _quantity(text: str, masked: str, tokens: list[re.Match[str]], at: int) -> Q
         start = before.start()
     else:
         unit, end = _unit(masked[end:], words, end)
-    dimension, factor = v.UNITS.get(unit, ("count", 1))
+    dimension, factor = v.UNITS.get(unit, (f"count of {unit}", 1))
     return Quantity(amount, unit, dimension, amount * Decimal(str(factor)), start, end, text[start:end])
 
 
@@ -157,13 +178,13 @@ def _unit(after: str, words: list[tuple[str, int]], end: int) -> tuple[str, int]
 
 
 def ranges(text: str) -> tuple[tuple[Decimal, Decimal, str], ...]:
-    """What a text says about bounds: (above this, up to this, dimension), as in `up to 500 EUR` or `500 to 5,000 EUR`."""
+    """The bounds that a text sets, as in `up to 500 EUR` or `500 to 5,000 EUR`: (above this, up to this, dimension)."""
     found, numbers = [], quantities(text)
     lower = text.lower()
     for at, number in enumerate(numbers):
         following = numbers[at + 1] if at + 1 < len(numbers) else None
         if following and _JOINED.match(lower[number.end : following.start]) and following.size > number.size:
-            dimension, factor = v.UNITS.get(following.unit, ("count", 1))
+            dimension, factor = v.UNITS.get(following.unit, (following.dimension, 1))
             low = number.size if number.dimension == dimension else number.amount * Decimal(str(factor))
             found.append((low, following.size, dimension))
         elif _UPPER.search(lower[: number.start]):

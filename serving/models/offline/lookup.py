@@ -1,32 +1,31 @@
-"""How a question is answered: by a query over the tables, a passage of the documents, or a sum over several passages.
+"""How a question is answered: by a query over the tables, a passage of the documents, or a figure over several.
 
 Each function is a generator: it yields a tool call, is sent the tool's result, and returns what it found, or None.
 """
 
 import re
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from graph.ports import Overview, StepTask
-from serving.models.offline import vocabulary as v
 from serving.models.offline.columns import sheets
-from serving.models.offline.language import TOKEN, Quantity, keys, plain, quantities, stem, stems
+from serving.models.offline.language import plain, stem, stems
 from serving.models.offline.passages import Unit, unique, units
 from serving.models.offline.question import Question, ask
-from serving.models.offline.ranking import ENOUGH, Scale, best, rank
-from serving.models.offline.sql import select, sentence
+from serving.models.offline.ranking import ENOUGH, Scale, best
+from serving.models.offline.sql import probe, select, sentence
 from serving.models.offline.tables import TableQuestion, read
+from serving.models.offline.totals import furthest, summands, wants_only_sum, wants_sum
 
 SEARCH_LIMIT: Final = 8
 MOST_HITS: Final = 20
-_SUM: Final = re.compile(r"\b(?:sum|total|totals|add|altogether|together|in all|combined|overall)\b|\bspen[dt]\b.* and\b|\bhow much\b.* and\b", re.I)
-_TOTAL: Final = re.compile(r"\b(?:sum|total|totals|altogether|add up)\b", re.I)
-_ITEM: Final = r"(?:the |for |for the )?[\w-]+(?: [\w-]+)?"
-_ITEMS: Final = re.compile(rf"((?:{_ITEM}, )*{_ITEM}),? and ({_ITEM})", re.I)
-_LISTING: Final = re.compile(r"^\W*(?:which|list|show|name|give)\b", re.I)
-_SUMMARY: Final = re.compile(r"^\W*(?:summari[sz]e|describe|explain|outline|give (?:me )?(?:a |an )?(?:short |brief )?(?:summary|overview))\b", re.I)
+_NAMED: Final = 8
+_LISTING: Final = re.compile(r"^\W*(?:which|list|show|name|give)\b", re.IGNORECASE)
+_SUMMARY: Final = re.compile(
+    r"^\W*(?:summari[sz]e|describe|explain|outline|give (?:me )?(?:a |an )?(?:short |brief )?(?:summary|overview))\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,24 @@ Call = tuple[str, dict[str, Any]]
 Looking = Generator[Call, Mapping[str, Any], Found | None]
 
 
-def table_question(text: str, overview: Overview, values: dict[str, tuple[str, ...]] | None = None) -> TableQuestion | None:
+def table_question(
+    text: str, overview: Overview, values: dict[str, tuple[str, ...]] | None = None
+) -> TableQuestion | None:
     """The question as a query over the table that explains most of its words; None when none explains enough."""
     main = text.partition(" (about: ")[0]
     asked = [read(main, sheet, values) for sheet in sheets(overview)]
-    fitting = [a for a in asked if a.explained and (a.cued or a.filters or a.shown) and len(a.unexplained) <= a.explained]
+    fitting = [
+        a for a in asked if a.explained and (a.cued or a.filters or a.shown) and len(a.unexplained) <= a.explained
+    ]
     fitting = [a for a in fitting if a.measure or a.aggregate in ("rows", "count", "share")]
-    fitting = [a for a in fitting if a.aggregate != "rows" or a.direction or _LISTING.search(main) or (a.cued and (a.filters or a.unexplained))]
-    return min(fitting, key=lambda a: (len(a.unexplained), a.by_id, -a.exact, bool(a.sheet.joined), -a.explained), default=None)
+    fitting = [
+        a
+        for a in fitting
+        if a.aggregate != "rows" or a.direction or _LISTING.search(main) or (a.cued and (a.filters or a.unexplained))
+    ]
+    return min(
+        fitting, key=lambda a: (len(a.unexplained), a.by_id, -a.exact, bool(a.sheet.joined), -a.explained), default=None
+    )
 
 
 def ask_tables(text: str, overview: Overview) -> Looking:
@@ -55,7 +64,7 @@ def ask_tables(text: str, overview: Overview) -> Looking:
     if asked is None:
         return None
     if asked.unexplained:
-        result = yield "query_table", {"sql": _probe(asked)}
+        result = yield "query_table", {"sql": probe(asked.sheet, asked.unexplained)}
         values: dict[str, tuple[str, ...]] = {}
         for column, value in result.get("rows", []):
             values[str(column)] = (*values.get(str(column), ()), str(value))
@@ -67,20 +76,8 @@ def ask_tables(text: str, overview: Overview) -> Looking:
     return Found(said, asked.sheet.paths) if said else None
 
 
-def _probe(asked: TableQuestion) -> str:
-    """Which values of the table's text columns hold the words that are still unexplained."""
-    words = "|".join(re.escape(word).replace("'", "''") for word in asked.unexplained[:6])
-    parts = [
-        f"SELECT DISTINCT '{c.sql}' AS \"column\", CAST({c.sql} AS VARCHAR) AS \"value\" FROM {asked.sheet.source} "
-        f"WHERE regexp_matches(lower(CAST({c.sql} AS VARCHAR)), '(^|[^a-z0-9])({words})([^a-z0-9]|$)')"
-        for c in asked.sheet.columns
-        if c.kind == "text"
-    ]
-    return " UNION ALL ".join(parts or ["SELECT '' AS \"column\", '' AS \"value\" WHERE FALSE"]) + " ORDER BY 1, 2 LIMIT 40"
-
-
 def ask_documents(text: str, task: StepTask) -> Looking:
-    """Searches with the question's words, then wider; after a refusal it also reads the likeliest document as a whole."""
+    """Searches with the question's words, then wider; at a second attempt it reads the likeliest document whole."""
     question = ask(text)
     seen: tuple[Unit, ...] = ()
     queries = (question.wider,) if task.feedback else (question.query, question.wider)
@@ -113,15 +110,26 @@ def _answer(question: Question, seen: Sequence[Unit]) -> Looking:
     if _SUMMARY.match(question.text):
         return _summary(question, seen)
     top = best(question, seen)
-    if _SUM.search(question.text) and not any(stem("total") in s.unit.own for s in top):
+    if wants_sum(question.text) and not any(stem("total") in scored.unit.own for scored in top):
         summed = yield from _sum(question, seen)
-        if summed or any(s.unit.kind in ("cell", "item") for s in top) and _TOTAL.search(question.text):
+        listed = any(scored.unit.kind in ("cell", "item") for scored in top)
+        if summed or (listed and wants_only_sum(question.text)):
             return summed
-    if re.search(r"\b\w+est\b|\bmost\b|\bleast\b", question.text.lower()):
-        furthest = _furthest(question, seen)
-        if furthest:
-            return _quote(question, [furthest])
-    return _quote(question, [s.unit for s in top]) if top else None
+    if unit := furthest(question, seen):
+        return _quote(question, [unit])
+    return _quote(question, [scored.unit for scored in top]) if top else None
+
+
+def _sum(question: Question, seen: Sequence[Unit]) -> Looking:
+    parts = summands(question, seen)
+    if not parts:
+        return None
+    result = yield "calculate", {"expression": "+".join(plain(quantity.amount) for _, quantity in parts)}
+    if "value" not in result:
+        return None
+    listed = "; ".join(unit.text.rstrip(".") for unit, _ in parts)
+    text = f"Total: {result['value']} {parts[0][1].called}".rstrip()
+    return Found(f"{text} ({listed}).", tuple(dict.fromkeys(unit.ref for unit, _ in parts)))
 
 
 def _quote(question: Question, found: Sequence[Unit]) -> Found:
@@ -135,75 +143,6 @@ def _shown(question: Question, unit: Unit) -> str:
     unsaid = [t for t in question.terms if not t.weak and not t.within(unit.own)]
     told = unit.label and any(t.within(stems(unit.label)) for t in unsaid)
     return f"{unit.label}: {unit.text}" if told and not unit.label.endswith("?") else unit.text
-
-
-def _furthest(question: Question, seen: Sequence[Unit]) -> Unit | None:
-    """Of all that the documents give for an attribute, the largest or the smallest."""
-    word = next((w for w in TOKEN.findall(question.text.lower()) if w in v.EXTREMES), "")
-    given = [(s.unit, q) for s in rank(question, seen) if (q := _amount(s.unit)) and s.unit.kind in ("cell", "item", "sentence")]
-    if not word or len(given) < 2 or any(stem(word) in unit.own for unit, _ in given):
-        return None
-    same = [(unit, q) for unit, q in given if q.dimension == given[0][1].dimension]
-    return max(same, key=lambda pair: v.EXTREMES[word] * pair[1].size)[0]
-
-
-def _amount(unit: Unit) -> Quantity | None:
-    numbers = quantities(unit.value)
-    found = next((n for n in numbers if n.dimension == "money"), None) or (numbers[-1] if numbers else None)
-    named = next((word.lower() for word in TOKEN.findall(unit.column) if word.lower() in v.UNITS), "")
-    if found and not found.unit and named:
-        return replace(found, unit=named, dimension=v.UNITS[named][0])
-    return found
-
-
-def _sum(question: Question, seen: Sequence[Unit]) -> Looking:
-    """The amounts of the named items, or of the whole list, added by the calculator."""
-    lists = [(u, q) for u in seen if u.kind in ("item", "cell", "sentence") and (q := _amount(u))]
-    items = _ITEMS.search(question.text)
-    names = [*items[1].split(", "), items[2]] if items else []
-    names = [" ".join(w for w in name.split() if w.lower() not in v.STOP and not _SUM.fullmatch(w)) for name in names]
-    if names and all(names):
-        parts = _items(names, question, lists)
-    else:
-        parts = _whole_list(question, lists)
-    if len(parts) < 2 or len({q.unit for _, q in parts}) > 1:
-        return None
-    result = yield "calculate", {"expression": "+".join(plain(q.amount) for _, q in parts)}
-    if "value" not in result:
-        return None
-    unit = parts[0][1].unit.upper() if parts[0][1].dimension == "money" else parts[0][1].unit
-    total = f"{result['value']} {unit}".strip()
-    listed = "; ".join(u.text.rstrip(".") for u, _ in parts)
-    return Found(f"Total: {total} ({listed}).", tuple(dict.fromkeys(u.ref for u, _ in parts)))
-
-
-Priced = tuple[Unit, Quantity]
-
-
-def _items(names: Sequence[str], question: Question, lists: Sequence[Priced]) -> list[Priced]:
-    """One amount for each name; those of one section belong together. Empty when one is missing."""
-    scale = Scale.of(question, [unit for unit, _ in lists])
-    wanted = [[t for t in ask(name).terms if t.key not in _COSTS] for name in names]
-    found = [[(u, q) for u, q in lists if terms and all(t.within(u.own) for t in terms)] for terms in wanted]
-    together = Counter(section for pairs in found for section in {u.section for u, _ in pairs})
-    if not all(found):
-        return []
-    return [max(p, key=lambda pair: (together[pair[0].section], round(scale.coverage(question, pair[0]), 1), pair[1].dimension == "money")) for p in found]
-
-
-def _whole_list(question: Question, lists: Sequence[Priced]) -> list[Priced]:
-    """The items of the one list that the question is about, without its own total."""
-    groups: dict[tuple[str, str, str], list[Priced]] = {}
-    for unit, quantity in lists:
-        if unit.kind != "sentence":
-            groups.setdefault((*unit.section, f"{unit.kind}{unit.column}{quantity.unit}"), []).append((unit, quantity))
-    scale = Scale.of(question, [unit for unit, _ in lists])
-    scored = [(max(scale.coverage(question, u) for u, _ in group), group) for group in groups.values() if len(group) > 1]
-    score, chosen = max(scored, key=lambda pair: pair[0], default=(0.0, []))
-    return [(u, q) for u, q in chosen if stem("total") not in u.own] if score >= ENOUGH else []
-
-
-_COSTS: Final = frozenset(stem(w) for w in "cost price expense fee amount charge spending bill".split())
 
 
 def _summary(question: Question, seen: Sequence[Unit]) -> Found | None:
@@ -240,7 +179,8 @@ def _likeliest(question: Question, overview: Overview) -> str:
 
 def searched(text: str, overview: Overview) -> str:
     """What a failed look-up looked through, for the person to judge."""
-    words = ask(text).query
-    places = [f"{len(overview.documents)} documents"] if overview.documents else []
-    places += [f"{len(overview.tables)} tables"] if overview.tables else []
-    return f"searched {' and '.join(places) or 'an empty collection'} for “{words}”"
+    tables = [table.path for table in overview.tables]
+    texts = [document.path for document in overview.documents if document.path not in tables]
+    paths = [*texts, *tables]
+    places = ", ".join(paths) if len(paths) <= _NAMED else f"{len(texts)} documents and {len(tables)} tables"
+    return f"searched {places or 'an empty collection'} for “{ask(text).query}”"

@@ -8,7 +8,18 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from graph.ports import AnswerTask, Message, ModelCall, ModelReply, OnText, PlanTask, ReviewTask, StepTask, ToolCall, Usage
+from graph.ports import (
+    AnswerTask,
+    Message,
+    ModelCall,
+    ModelReply,
+    OnText,
+    PlanTask,
+    ReviewTask,
+    StepTask,
+    ToolCall,
+    Usage,
+)
 from privacy.redact import from_record
 from serving.models.meter import PrefixMeter
 from serving.models.offline.judging import review
@@ -21,7 +32,7 @@ _RUNS_METERED: Final = 64
 
 
 class OfflineModel:
-    """Plans by splitting the goal, picks tools by what they are for, quotes what they return. Same input, same bytes."""
+    """Splits the goal, picks tools by what they are for, quotes what they return: the same bytes for the same input."""
 
     name = NAME
 

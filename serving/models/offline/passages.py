@@ -1,4 +1,4 @@
-"""Search hits as units that can answer a question: sentences, list items, table rows and single cells, each in its context."""
+"""Search hits as units that can answer: sentences, list items, table rows and single cells, each in its context."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +11,14 @@ from serving.models.offline.language import stems
 _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])(?:\s+|$)")
 _RULE: Final = re.compile(r"^[\s|:=-]+$")
 _MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^A:\s*")
-_PRONOUN: Final = re.compile(r"^(?:it|its|they|their|this|these|that|those|he|she|both|after that|then)\b", re.IGNORECASE)
+_PRONOUN: Final = re.compile(
+    r"^(?:it|its|they|their|this|these|that|those|he|she|both|after that|then)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A quotable piece. `value` is the part that may hold the answer; `label` names what it is about, from around it."""
+    """A quotable piece. `value` is the part that may hold the answer; `label` is the heading that it stands under."""
 
     ref: str
     text: str
@@ -52,6 +54,7 @@ class _Reader:
     question: str = ""
     previous: str = ""
     fresh: bool = True
+    titled: bool = False
     header: list[str] = field(default_factory=list)
 
     def around(self) -> str:
@@ -99,7 +102,7 @@ def _read(text: str, reader: _Reader) -> Iterator[Unit]:
 
 
 def _pieces(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """A table without outer bars reads like wrapped prose: its rows are one a line. So does prose that ends with its line."""
+    """Rows without outer bars, and sentences that end with their line, come joined like wrapped prose."""
     pattern = r"[^\n]+" if "|" in text[start:stop] else r"(?s:.+?)(?:(?<=[.!?])(?=\n)|\Z)"
     for line in re.finditer(pattern, text[start:stop]):
         yield start + line.start(), start + line.end()
@@ -113,12 +116,13 @@ def _line(clean: str, bullet: bool, alone: bool, reader: _Reader) -> Iterator[Un
     if clean.endswith("?"):
         reader.question, reader.lead = clean, ""
         return
-    if not bullet and alone and _is_title(clean, reader.fresh):
+    # What stands under a title on a line of its own is no title but its text, as in a list of definitions.
+    if not bullet and alone and not reader.titled and _is_title(clean, reader.fresh):
         reader.title += f" · {clean}" if reader.fresh else ""
         reader.part, reader.lead, reader.question, reader.previous = clean, "", "", ""
-        reader.fresh = False
+        reader.fresh, reader.titled = False, True
         return
-    reader.fresh = False
+    reader.fresh = reader.titled = False
     kind = "item" if bullet else "sentence"
     before = reader.previous if not bullet else ""
     yield reader.unit(clean, kind, before=before)
@@ -143,7 +147,9 @@ def _row(line: str, reader: _Reader) -> Iterator[Unit]:
         return
     names = [*reader.header, *[""] * len(cells)]
     pairs = [(name, cell) for name, cell in zip(names, cells, strict=False) if cell]
-    yield reader.unit("; ".join(f"{n}: {c}" if n else c for n, c in pairs), "row", value=" | ".join(c for _, c in pairs))
+    yield reader.unit(
+        "; ".join(f"{n}: {c}" if n else c for n, c in pairs), "row", value=" | ".join(c for _, c in pairs)
+    )
     for name, cell in zip(names[1:], cells[1:], strict=False):
         if cell and cells[0]:
             shown = f"{cells[0]} – {name}: {cell}" if name else f"{cells[0]}: {cell}"

@@ -6,8 +6,22 @@ from decimal import Decimal
 from typing import Final
 
 from serving.models.offline import vocabulary as v
-from serving.models.offline.language import DATED, INFINITE, TOKEN, WEAK, keys, quantities, ranges, related, stem, synonyms
+from serving.models.offline.language import (
+    DATED,
+    INFINITE,
+    TOKEN,
+    WEAK,
+    Quantity,
+    keys,
+    kin,
+    quantities,
+    ranges,
+    related,
+    stem,
+)
 
+_AUXILIARY: Final = v.either("is are was were do does did can may must will should")
+_POINT: Final = r"\b(?:what|which) (?:date|time|day|year|month)\b"
 _KINDS: Final = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
@@ -17,13 +31,15 @@ _KINDS: Final = tuple(
         ("often", r"\bhow (?:often|frequently|regularly)"),
         ("time", r"\bhow (?:long|soon|quickly|fast|early|late)\b"),
         ("number", r"\bhow (?:many|much|heavy|far|big|large|tall|high|wide|old|deep|warm|hot|cold|expensive)\b"),
-        ("date", r"^when\b|\b(?:since|by|until|from) when\b|\bwhen (?:is|are|was|were|do|does|did|can|may|must|will|should)\b|\b(?:what|which) (?:date|time|day|year|month)\b"),
+        ("date", rf"^when\b|\b(?:since|by|until|from) when\b|\bwhen (?:{_AUXILIARY})\b|{_POINT}"),
         ("cost", r"\bcosts?\b|\bprice of\b|\bfee for\b"),
         ("person", r"\bwho(?:m|se)?\b"),
     )
 )
 _ABOUT: Final = re.compile(r"\s*\(about: (.*)\)\s*$", re.DOTALL)
-_PREPOSITIONS: Final = frozenset("of for on in at to from with by about under per before after during without is are do does did can may must".split())
+_PREPOSITIONS: Final = v.words(
+    "of for on in at to from with by about under per before after during without is are do does did can may must"
+)
 _DEGREES: Final = frozenset({*v.EXTREMES, *v.COMPARATIVES} - {"maximum", "minimum"})
 _COUNTED: Final = re.compile(r"\bhow many (?:percent of )?((?:[\w-]+ ?)+)")
 
@@ -40,7 +56,7 @@ class Term:
 
     def within(self, found: frozenset[str]) -> float:
         """1 for the word itself, less for a synonym, 0 for neither."""
-        return 1.0 if self.key in found else 0.85 * (not found.isdisjoint(synonyms(self.key)))
+        return 1.0 if self.key in found else 0.85 * (not found.isdisjoint(kin(self.key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +109,33 @@ def _bounds(text: str) -> tuple[tuple[Decimal, str], ...]:
     found = [(low, high, dimension) for low, high, dimension in ranges(text) if dimension != "time"]
     sizes = [(low + Decimal("0.001"), dim) if high == INFINITE else (high, dim) for low, high, dim in found]
     if not sizes:
-        sizes = [(q.size, q.dimension) for q in quantities(text) if q.dimension in ("money", "mass", "length")]
+        sizes = [(q.size, q.dimension) for q in quantities(text) if _bounding(q)]
     return tuple(sizes)
+
+
+def _bounding(quantity: Quantity) -> bool:
+    """An amount that a rule may be about, as against `two invoices`, `in 2026` or `30 days`."""
+    counted = quantity.unit and quantity.amount >= 20 and not 1900 <= quantity.amount <= 2100
+    return quantity.dimension in ("money", "mass", "length") or bool(counted and quantity.dimension != "time")
 
 
 def _without_amounts(text: str) -> str:
     for quantity in reversed(quantities(text)):
-        if quantity.dimension != "time":
+        if _bounding(quantity):
             text = text[: quantity.start] + " " + text[quantity.end :]
     return text
 
 
 def _terms(text: str) -> tuple[Term, ...]:
-    quoted = {key for match in re.findall(r"[\"“”]([^\"“”]+)[\"“”]", text) for token in TOKEN.findall(match) for key in keys(token)}
-    tokens = [match for match in TOKEN.finditer(text) if match.group().lower() not in v.STOP or match.group() in ("IT", "US")]
+    quoted = {
+        key
+        for match in re.findall(r"[\"“”]([^\"“”]+)[\"“”]", text)
+        for token in TOKEN.findall(match)
+        for key in keys(token)
+    }
+    tokens = [
+        match for match in TOKEN.finditer(text) if match.group().lower() not in v.STOP or match.group() in ("IT", "US")
+    ]
     words = text.split()
     titled = sum(word[:1].isupper() for word in words) > 0.6 * len(words) > 2
     focus = _focus(text)
@@ -146,4 +175,6 @@ def _focus(text: str) -> frozenset[str]:
 
 def content(text: str) -> frozenset[str]:
     """The keys of a text's meaningful words."""
-    return frozenset(key for token in TOKEN.findall(text) if token.lower() not in v.STOP for key in keys(token)) - {stem("")}
+    return frozenset(key for token in TOKEN.findall(text) if token.lower() not in v.STOP for key in keys(token)) - {
+        stem("")
+    }

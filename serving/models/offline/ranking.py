@@ -1,4 +1,4 @@
-"""Which unit answers a question, and whether any does: weighted overlap, names that must be there, a value of the right kind."""
+"""Which unit answers a question, if any: weighted overlap, names that must be there, a value of the right kind."""
 
 import math
 import re
@@ -13,17 +13,29 @@ from serving.models.offline.question import Question, Term
 
 ENOUGH: Final = 0.62
 _OTHER_NAME: Final = re.compile(r"(?<=[\w,;:] )[A-Z][a-z]\w+(?: [A-Z]?\d\w*)?|\b[A-Za-z]+\d\w*\b")
+_DAYS: Final = "|".join(v.WEEKDAYS)
+_OFTEN: Final = v.either(
+    "every each per once twice times daily weekly monthly quarterly annually yearly hourly nightly regularly"
+)
+_LASTING: Final = v.either(
+    """lifetime unlimited indefinite permanent forever immediately same_day until within an_hour a_day a_week a_month
+    a_year"""
+)
+_WHEN: Final = v.either("immediately upon within before after until every daily weekly monthly start end_of")
+_OFFICES: Final = v.either(
+    """manager director head officer lead chief team department office board committee desk staff owner administrator
+    coordinator supervisor accountant nurse physician C[A-Z]O Dr Mr Ms"""
+)
+# What a value of each kind looks like where it is not a number with a unit.
 _VALUES: Final = {
     "phone": r"\+?\d[\d /()-]{5,}\d|\[PHONE",
     "email": r"\S@\S|\[EMAIL",
     "percent": r"%|\bper ?cent\b",
-    "often": r"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|annually|yearly|hourly|nightly|regularly)\b"
-    rf"|\b(?:an?|the) (?:{'|'.join(v.UNITS)})\b|\bon (?:{'|'.join(v.WEEKDAYS)})s",
-    "time": r"\b(?:lifetime|unlimited|indefinite|permanent|forever|immediately|same day|until|within|an hour|a day|a week|a month|a year)\b",
+    "often": rf"\b(?:{_OFTEN})\b|\b(?:an?|the) (?:{'|'.join(v.UNITS)})\b|\bon (?:{_DAYS})s",
+    "time": rf"\b(?:{_LASTING})\b",
     "number": r"\b(?:no|none|free|unlimited|nothing|included|on request|gratis)\b",
-    "date": rf"\b(?:(?:19|20)\d\d|{'|'.join(v.WEEKDAYS)})|\b(?:immediately|upon|within|before|after|until|every|daily|weekly|monthly|start|end of)\b",
-    "person": r"\b(?:manager|director|head|officer|lead|chief|team|department|office|board|committee|C[A-Z]O|Dr\.|Mr|Ms|desk|staff"
-    r"|owner|administrator|coordinator|supervisor|accountant|nurse|physician)\b|\[(?:PERSON|NAME)|\b[A-Z]\w+ [A-Z]\w+",
+    "date": rf"\b(?:(?:19|20)\d\d|{_DAYS})|\b(?:{_WHEN})\b",
+    "person": rf"\b(?:{_OFFICES})\b|\[(?:PERSON|NAME)|\b[A-Z]\w+ [A-Z]\w+",
 }
 
 
@@ -43,7 +55,8 @@ class Scale:
     @classmethod
     def of(cls, question: Question, units: Sequence[Unit]) -> "Scale":
         """Rare words weigh more; one that stands nowhere weighs most, so that an answer without it is none."""
-        weights, topics = {}, {}
+        weights: dict[str, float] = {}
+        topics: dict[str, frozenset[str]] = {}
         for term in question.terms:
             rarity = math.log(1 + (1 + len(units)) / (1 + sum(1 for unit in units if term.within(unit.own))))
             weights[term.key] = rarity * (0.2 if term.weak else 1.4 if term.required else 1.0)
@@ -126,7 +139,9 @@ def _initials(term: Term, question: Question, unit: Unit) -> bool:
         return re.search(rf"\b{spelled}", f"{unit.text} {unit.around}", re.IGNORECASE) is not None
     words = [other.word for other in question.terms]
     at = words.index(term.word)
-    runs = (words[i:j] for i in range(max(0, at - 3), at + 1) for j in range(max(at + 1, i + 2), min(i + 4, len(words)) + 1))
+    runs = (
+        words[i:j] for i in range(max(0, at - 3), at + 1) for j in range(max(at + 1, i + 2), min(i + 4, len(words)) + 1)
+    )
     return any(re.search(rf"\b{''.join(w[0] for w in run).upper()}\b", unit.text) for run in runs)
 
 
@@ -137,7 +152,9 @@ def _fits(question: Question, unit: Unit, coverage: float) -> float | None:
         return 0.0
     if kind == "cost":
         return 1.0 if any(number.dimension == "money" for number in numbers) else 0.3 if numbers else 0.0
-    pattern = re.search(_VALUES[kind], unit.value, 0 if kind == "person" else re.IGNORECASE) if kind in _VALUES else None
+    pattern = (
+        re.search(_VALUES[kind], unit.value, 0 if kind == "person" else re.IGNORECASE) if kind in _VALUES else None
+    )
     if kind in ("phone", "email", "often", "person", "percent"):
         return 1.0 if pattern else 0.0 if kind == "person" else None
     if question.counted:

@@ -1,9 +1,11 @@
-"""A read table question as one SELECT, and its rows as a sentence or a list."""
+"""A read table question as one SELECT, and its rows as a sentence or a list. Names come from the overview's tables."""
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from serving.models.offline.columns import Sheet
 from serving.models.offline.language import plain
 from serving.models.offline.tables import TableQuestion
 
@@ -26,7 +28,20 @@ def select(asked: TableQuestion) -> str:
         head, order = f"{value} AS value, count(*) AS n", ""
     condition = f" WHERE {' AND '.join(where)}" if where and asked.aggregate != "share" else ""
     limit = f" LIMIT {asked.top + 4 if asked.direction else _MOST_ROWS}" if order else ""
-    return f"SELECT {head} FROM {asked.sheet.source}{condition}{order}{limit}"
+    return f"SELECT {head} FROM {asked.sheet.source}{condition}{order}{limit}"  # noqa: S608
+
+
+def probe(sheet: Sheet, words: Sequence[str]) -> str:
+    """Which values of a sheet's text columns hold one of the words; columns come as their SQL."""
+    pattern = "|".join(re.escape(word).replace("'", "''") for word in words[:6])
+    parts = [
+        f'SELECT DISTINCT \'{column.sql}\' AS "column", CAST({column.sql} AS VARCHAR) AS "value" FROM {sheet.source} '  # noqa: S608
+        f"WHERE regexp_matches(lower(CAST({column.sql} AS VARCHAR)), '(^|[^a-z0-9])({pattern})([^a-z0-9]|$)')"
+        for column in sheet.columns
+        if column.kind == "text"
+    ]
+    nothing = "SELECT '' AS \"column\", '' AS \"value\" WHERE FALSE"
+    return f"{' UNION ALL '.join(parts or [nothing])} ORDER BY 1, 2 LIMIT 40"
 
 
 def _way(asked: TableQuestion) -> str:
@@ -48,7 +63,9 @@ def _value(asked: TableQuestion, where: Sequence[str]) -> str:
 def sentence(asked: TableQuestion, result: Mapping[str, Any]) -> str:
     """What the rows say; empty when they say nothing."""
     rows = [row for row in result.get("rows", []) if any(cell is not None for cell in row)]
-    if not rows or (asked.aggregate not in ("rows", "count") and all(row[-1 if asked.group else 0] is None for row in rows)):
+    if not rows or (
+        asked.aggregate not in ("rows", "count") and all(row[-1 if asked.group else 0] is None for row in rows)
+    ):
         return ""
     title = _title(asked)
     if asked.aggregate == "rows":
@@ -71,28 +88,33 @@ def _leaders(asked: TableQuestion, rows: list[Any]) -> list[Any]:
 def _listing(asked: TableQuestion, title: str, rows: list[Any]) -> str:
     if asked.direction and asked.measure:
         rows = _leaders(asked, rows)
-    names = [c.name.replace("_", " ") for c in asked.shown] + ([asked.measured.replace("_", " ")] if asked.measure else [])
+    names = [c.title for c in asked.shown] + ([asked.measured] if asked.measure else [])
     units = [c.unit for c in asked.shown] + ([asked.unit] if asked.measure else [])
     lines = []
     for row in rows:
-        cells = [f"{n} {amount(c)}{f' {u}' if u else ''}" for n, c, u in zip(names, row, units, strict=False) if c is not None]
+        cells = [
+            f"{n} {amount(c)}{f' {u}' if u else ''}"
+            for n, c, u in zip(names, row, units, strict=False)
+            if c is not None
+        ]
         lines.append(", ".join(cells) if len(names) > 1 else amount(row[0]))
     return f"{title}: {lines[0]}." if len(lines) == 1 else f"{title}:\n" + "\n".join(f"- {line}" for line in lines)
 
 
 def _title(asked: TableQuestion) -> str:
     table = asked.sheet.table.name.replace("_", " ")
-    what = asked.measured.replace("_", " ")
+    what = asked.measured
     said = "; ".join(f.said for f in asked.filters)
     inside = f" ({said})" if said else ""
     if asked.aggregate == "rows":
         return f"{table.capitalize()}{inside}"
-    by = f" by {asked.grouped.replace('_', ' ')}" if asked.group else ""
+    by = f" by {asked.grouped}" if asked.group else ""
     if asked.aggregate == "share":
         return f"Share of {table}{inside}{by}"
     if asked.aggregate == "count":
         return f"Number of {what or table}{inside}{by}" if not what else f"Number of {what} in {table}{inside}{by}"
-    return f"{_NAMES[asked.aggregate]} {what} in {table}{inside}{by}"
+    name = "" if asked.direction and asked.aggregate in ("max", "min") else f"{_NAMES[asked.aggregate]} "
+    return f"{name}{what} in {table}{inside}{by}"
 
 
 def _unit(asked: TableQuestion) -> str:

@@ -2,27 +2,40 @@
 
 from typing import Final
 
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def either(text: str) -> str:
+    """Words as alternatives of a regular expression; `_` stands for a space within one."""
+    return "|".join(text.split()).replace("_", " ")
+
+
 # Words without a meaning of their own in a question.
-STOP: Final = frozenset(
-    """a about above according again all also am an and any are as ask at be been before being below between both but by can check compare
-    could currently describe did do does doing done down each early either else exceed exceeding ever every exactly explain far fast find for from get
-    give given had has have he her here him his how i if in into is it its just kindly know let like list long look lot many
-    may me might mine more most much must my name need no not of off often old on once one only or other our out over own
-    per please provide quickly say says see shall she should show since so some soon state stated still such tell than that
-    the their them then there these they this those through to too under until up us very want was we well were what when
-    where whether which while who whom whose why will with within without would you your""".split()
+STOP: Final = words(
+    """a about above according again all also am an and any are as ask at be been before being below between both but
+    by can check compare could currently describe did do does doing done down each early either else ever every
+    exactly exceed exceeding explain far fast find for from get give given had has have he her here him his how i
+    if in into is it its just kindly know let like list long look lot many may me might mine more most much must
+    my name need no not of off often old on once one only or other our out over own per please provide quickly say
+    says see shall she should show since so some soon state stated still such tell than that the their them then
+    there these they this those through to too under until up us very want was we well were what when where
+    whether which while who whom whose why will with within without would you your told"""
 )
 # Words that a passage may leave out and still be the answer: actors, light verbs, generic nouns. Stemmed on use.
-WEAK: Final = frozenset(
-    """add allow altogether amount agency apply association available business case charity
-    clinic client club colleague college combined come company cooperative count current customer data date day deal
-    detail document employ employee exist expect file firm folder follow full go guideline handle happen hold hospital hour
-    include information involve item keep kind last library make mean member minute money month museum number offer organisation
-    organization overall paid pay people person place policy possible procedure process receive record report require rule run
-    school shop staff start step stop sum take team thing time total type university use user value week work worker year""".split()
+WEAK: Final = words(
+    """add agency allow altogether amount apply association available business case charity client clinic club
+    colleague college combined come company cooperative count current customer data date day deal detail document
+    employ employee exist expect file firm folder follow full go guideline handle happen hold hospital hour
+    include information involve item keep kind last library make mean member minute money month museum number
+    offer organisation organization overall paid pay people person place policy possible procedure process receive
+    record report require rule run school shop staff start step stop sum take team thing time total type
+    university use user value week work worker year"""
 )
+# Groups of words that may stand for each other, one group a line.
 SYNONYMS: Final = tuple(
-    group.split()
+    tuple(group.split())
     for group in """approve authorise authorize signoff
     price cost fee charge
     expense cost spending expenditure purchase
@@ -79,33 +92,38 @@ PHRASES: Final = {
     "sign off": "approve", "signed off": "approve", "signs off": "approve", "annual leave": "vacation",
     "paid leave": "vacation", "time off": "vacation", "days off": "vacation", "pto": "vacation", "send back": "return",
     "sent back": "return", "money back": "refund", "work from home": "remote", "working from home": "remote",
-    "home office": "remote", "took part": "attendee", "in charge": "responsible", "at most": "maximum", "up to": "maximum",
-    "at least": "minimum", "carried out": "done", "free of charge": "gratis", "look after": "responsible",
+    "home office": "remote", "took part": "attendee", "in charge": "responsible", "at most": "maximum",
+    "up to": "maximum", "at least": "minimum", "carried out": "done", "free of charge": "gratis",
+    "look after": "responsible",
 }  # fmt: skip
 IRREGULAR: Final = {
-    "paid": "pay", "sold": "sell", "sale": "sell", "sales": "sell", "sent": "send", "bought": "buy", "spent": "spend",
-    "held": "hold", "kept": "keep", "people": "person", "children": "child", "lost": "lose", "used": "use", "using": "use",
-    "took": "take", "dealt": "deal", "taken": "take", "begun": "begin", "began": "begin", "made": "make", "built": "build", "men": "man",
-    "women": "woman", "gave": "give", "written": "write", "wrote": "write", "saw": "see", "seen": "see",
+    "paid": "pay", "sold": "sell", "sale": "sell", "sales": "sell", "sent": "send", "bought": "buy",
+    "spent": "spend", "held": "hold", "kept": "keep", "people": "person", "children": "child", "lost": "lose",
+    "used": "use", "using": "use", "took": "take", "taken": "take", "dealt": "deal", "begun": "begin",
+    "began": "begin", "made": "make", "men": "man", "built": "build", "women": "woman", "gave": "give",
+    "written": "write", "wrote": "write", "saw": "see", "seen": "see",
 }  # fmt: skip
 SUFFIXES: Final = (
     ("ization", 4), ("isation", 4), ("ation", 4), ("ment", 3), ("ance", 4), ("ence", 4), ("able", 3), ("ible", 4),
-    ("ness", 4), ("ing", 3), ("ion", 4), ("ies", 3), ("ied", 3), ("al", 4), ("ed", 3), ("es", 3), ("ly", 4), ("ate", 4), ("at", 4), ("s", 3), ("e", 3),
-    ("y", 4), ("i", 4),
+    ("ness", 4), ("ing", 3), ("ion", 4), ("ies", 3), ("ied", 3), ("al", 4), ("ed", 3), ("es", 3), ("ly", 4),
+    ("ate", 4), ("at", 4), ("s", 3), ("e", 3), ("y", 4), ("i", 4),
 )  # fmt: skip
-MONTHS: Final = tuple("january february march april may june july august september october november december".split())
-WEEKDAYS: Final = tuple("monday tuesday wednesday thursday friday saturday sunday".split())
-NUMBERS: Final = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split()
-    )
-} | {word: 10 * ten for ten, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}
+MONTHS: Final = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ONES: Final = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen"""
+_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBERS: Final = {word: value for value, word in enumerate(_ONES.split())} | {
+    word: 10 * ten for ten, word in enumerate(_TENS.split(), start=2)
+}
 SCALES: Final = {"k": 1_000, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "hundred": 100}
 # unit -> (dimension, size in the dimension's smallest unit here); a month counts as 30 days, a year as 365.
 UNITS: Final = {
-    "second": ("time", 1), "sec": ("time", 1), "minute": ("time", 60), "min": ("time", 60), "hour": ("time", 3_600), "h": ("time", 3_600),
+    "second": ("time", 1), "sec": ("time", 1), "minute": ("time", 60), "min": ("time", 60), "hour": ("time", 3_600),
+    "h": ("time", 3_600),
     "hr": ("time", 3_600), "day": ("time", 86_400), "night": ("time", 86_400), "week": ("time", 604_800),
     "month": ("time", 2_592_000), "quarter": ("time", 7_776_000), "year": ("time", 31_536_000),
     "%": ("percent", 1), "percent": ("percent", 1), "€": ("money", 1), "eur": ("money", 1), "euro": ("money", 1),
@@ -129,13 +147,15 @@ MEASURED: Final = {
 EXTREMES: Final = {
     "highest": 1, "most": 1, "largest": 1, "biggest": 1, "longest": 1, "maximum": 1, "max": 1, "top": 1, "greatest": 1,
     "heaviest": 1, "oldest": 1, "latest": 1, "best": 1, "lowest": -1, "least": -1, "smallest": -1, "fewest": -1,
-    "shortest": -1, "minimum": -1, "min": -1, "cheapest": -1, "earliest": -1, "lightest": -1, "fastest": -1, "newest": 1,
+    "shortest": -1, "minimum": -1, "min": -1, "cheapest": -1, "earliest": -1, "lightest": -1, "fastest": -1,
+    "newest": 1,
     "quickest": -1, "slowest": 1, "worst": -1, "priciest": 1, "bottom": -1,
 }  # fmt: skip
 COMPARATIVES: Final = {
     "higher": (1, ""), "more": (1, ""), "larger": (1, ""), "bigger": (1, ""), "greater": (1, ""), "longer": (1, ""),
     "heavier": (1, "weight"), "later": (1, ""), "older": (1, "age"), "slower": (1, "time"), "expensive": (1, "price"),
     "pricier": (1, "price"), "lower": (-1, ""), "less": (-1, ""), "smaller": (-1, ""), "fewer": (-1, ""),
-    "shorter": (-1, ""), "cheaper": (-1, "price"), "earlier": (-1, ""), "lighter": (-1, "weight"), "faster": (-1, "time"),
+    "shorter": (-1, ""), "cheaper": (-1, "price"), "earlier": (-1, ""), "lighter": (-1, "weight"),
+    "faster": (-1, "time"),
     "quicker": (-1, "time"), "sooner": (-1, ""), "newer": (1, ""), "better": (1, ""), "further": (1, ""),
 }  # fmt: skip

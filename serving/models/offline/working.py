@@ -1,43 +1,41 @@
-"""A step as a sequence of tool calls that ends with a report. The worker is replayed over its transcript, so it keeps no state."""
+"""A step as a sequence of tool calls that ends with a report. It is replayed over its transcript: it keeps no state."""
 
 import re
 from collections.abc import Generator, Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 from graph.ports import StepTask, ToolSchema
-from graph.state import StepOutcome
 from serving.models.offline.arithmetic import REFERENCE, expression, is_arithmetic
 from serving.models.offline.choosing import fill, fitting
 from serving.models.offline.comparing import comparison, value_for, verdict
 from serving.models.offline.language import Quantity, plain, quantities
 from serving.models.offline.lookup import Call, Found, ask_documents, ask_tables, searched
-from serving.models.offline.planning import FILE, MAIL_VERB, MAILING, REMEMBER, WRITING, clauses
+from serving.models.offline.planning import FILE, clauses, is_file, is_mail, is_statement, mail_tool
 
 Working = Generator[Call, Mapping[str, Any], Call]
 _RECIPIENT: Final = re.compile(r"\[EMAIL_\d+\]|[\w.+-]+@[\w-]+\.[\w.-]+\w|\[(?:PERSON|NAME)_\d+\]")
 
 
 def work(task: StepTask, tools: Mapping[str, ToolSchema]) -> Working:
+    """Yields tool calls, is sent their results, returns the call of `report`."""
     goal = task.step.goal
     if goal.startswith("Compare: "):
         return (yield from _compare(task))
-    if MAILING.search(goal) and MAIL_VERB.match(goal):
+    if is_mail(goal):
         return (yield from _mail(task))
-    if FILE.search(goal) and WRITING.search(goal):
+    if is_file(goal):
         return (yield from _write(task))
-    if REMEMBER.match(goal) and "?" not in goal:
+    if is_statement(goal):
         return _done(Found(f"Noted: {goal}"))
     calculates = is_arithmetic(goal) or (task.known and REFERENCE.search(goal))
-    if calculates and (sum_ := expression(goal, _known_number(task))):
+    if calculates and (sum_ := expression(goal, known.amount if (known := _known(task)) else None)):
         return (yield from _calculate(sum_, task))
     return (yield from _look(task, tools))
 
 
 def _look(task: StepTask, tools: Mapping[str, ToolSchema]) -> Working:
     goal = task.step.goal
-    other = fitting(task.step, tools)
-    if other:
+    if other := fitting(task.step, tools):
         result = yield other.name, fill(other, goal)
         if "error" not in result:
             return _done(Found("; ".join(f"{key}: {value}" for key, value in result.items())))
@@ -56,17 +54,17 @@ def _compare(task: StepTask) -> Working:
     compared = comparison(task.step.goal.removeprefix("Compare: "))
     missing = [outcome.finding for outcome in task.known if outcome.status != "done"]
     if compared is None or missing or len(task.known) != 2:
-        return _failed("The comparison can't be made: " + " ".join(missing or ["the values are missing."]), "both values")
+        return _failed("The comparison can't be made: " + " ".join(missing or ["a value is missing."]), "both values")
     (first, second), (a, b) = compared.options, task.known
-    values = value_for(first, second, compared.attribute, a.finding), value_for(second, first, compared.attribute, b.finding)
-    if values[0] is None or values[1] is None:
+    left = value_for(first, second, compared.attribute, a.finding)
+    right = value_for(second, first, compared.attribute, b.finding)
+    if left is None or right is None:
         return _done(Found(f"{first}: {a.finding} {second}: {b.finding}", _refs(task)))
-    text = verdict(compared, (values[0], values[1]))
-    if compared.difference and values[0].unit == values[1].unit:
-        low, high = sorted(values, key=lambda value: value.amount if value else Decimal(0))
-        result = yield "calculate", {"expression": f"{plain(high.amount)}-{plain(low.amount)}"}
-        if "value" in result:
-            text += f" The difference is {result['value']} {_unit(high)}."
+    text = verdict(compared, (left, right))
+    if compared.difference and left.unit == right.unit:
+        low, high = sorted((left.amount, right.amount))
+        result = yield "calculate", {"expression": f"{plain(high)}-{plain(low)}"}
+        text += f" The difference is {result['value']} {left.called}." if "value" in result else ""
     return _done(Found(text, _refs(task)))
 
 
@@ -75,60 +73,51 @@ def _calculate(sum_: str, task: StepTask) -> Working:
     if "value" not in result:
         return _failed(f"{sum_} could not be calculated: {_error(result)}", "the figure")
     known = _known(task)
-    unit = f" {_unit(known)}" if known and known.unit and REFERENCE.search(task.step.goal) else ""
+    unit = f" {known.called}" if known and known.unit and REFERENCE.search(task.step.goal) else ""
     return _done(Found(f"{task.step.goal.rstrip('?. ')}: {result['value']}{unit} ({sum_})", _refs(task)))
 
 
 def _write(task: StepTask) -> Working:
     found = FILE.search(task.step.goal)
     name = found.group() if found else "summary.md"
-    findings = [outcome for outcome in task.known if outcome.status == "done"]
-    if not findings:
+    if all(outcome.status != "done" for outcome in task.known):
         return _failed(f"{name} was not written: there is nothing to put into it.", "a finding to write down")
     title = re.sub(r"[-_]", " ", name.rpartition(".")[0]).capitalize()
     result = yield "write_artifact", {"name": name, "content": f"# {title}\n\n{_body(task)}\n"}
     if "error" in result:
         return _failed(f"{name} was not written: {_error(result)}", name)
-    return _done(Found(f"The summary is written to {name}." if "summar" in task.step.goal.lower() else f"Written to {name}.", _refs(task)))
+    summary = "The summary is written" if "summar" in task.step.goal.lower() else "This is written"
+    return _done(Found(f"{summary} to {name}.", _refs(task)))
 
 
 def _mail(task: StepTask) -> Working:
-    goal = task.step.goal
-    hinted = next((tool for tool in task.step.tools if tool in ("draft_email", "send_email")), "")
-    tool = hinted or ("send_email" if re.match(r"(?:send|e-?mail|mail)\b", goal, re.IGNORECASE) else "draft_email")
-    to = _RECIPIENT.search(goal) or _RECIPIENT.search(" ".join(outcome.finding for outcome in task.known)) or _RECIPIENT.search(task.goal)
-    if to is None:
-        return _failed("No e-mail was written: the goal and the documents name no address.", "the recipient's e-mail address")
+    places = (task.step.goal, " ".join(outcome.finding for outcome in task.known), task.goal)
+    to = next((match.group() for place in places if (match := _RECIPIENT.search(place))), "")
+    if not to:
+        return _failed("No e-mail was written: nothing names an address to write to.", "the recipient's e-mail address")
     if task.known and all(outcome.status != "done" for outcome in task.known):
-        return _failed(f"No e-mail to {to.group()} was written: there is nothing to put into it.", "a finding to send")
-    subject = clauses(task.goal)[0][:80].rstrip("?. ")
-    result = yield tool, {"to": to.group(), "subject": subject, "body": f"Hello,\n\n{_body(task)}\n"}
+        return _failed(f"No e-mail to {to} was written: there is nothing to put into it.", "a finding to send")
+    hinted = [tool for tool in task.step.tools if tool in ("draft_email", "send_email")]
+    tool = next(iter(hinted), "") or mail_tool(task.step.goal)
     done = "sent" if tool == "send_email" else "drafted"
+    subject = clauses(task.goal)[0][:80].rstrip("?. ")
+    result = yield tool, {"to": to, "subject": subject, "body": f"Hello,\n\n{_body(task)}\n"}
     if "error" in result:
-        return _failed(f"The e-mail to {to.group()} was not {done}: {_error(result)}", "the e-mail")
-    return _done(Found(f"The e-mail to {to.group()} is {done} (subject: {subject}).", _refs(task)))
+        return _failed(f"The e-mail to {to} was not {done}: {_error(result)}", "the e-mail")
+    return _done(Found(f"The e-mail to {to} is {done} (subject: {subject}).", _refs(task)))
 
 
 def _body(task: StepTask) -> str:
     paths = dict.fromkeys(source.path for outcome in task.known for source in outcome.sources)
-    sources = f"\n\nSources: {', '.join(paths)}" if paths else ""
-    return "\n\n".join(outcome.finding for outcome in task.known) + sources if task.known else task.step.goal
+    sources = [f"Sources: {', '.join(paths)}"] if paths else []
+    return "\n\n".join([*(outcome.finding for outcome in task.known), *sources] or [task.step.goal])
 
 
 def _known(task: StepTask) -> Quantity | None:
     """The figure of the last finding: its amount of money, else the last number in it."""
-    findings = [outcome.finding for outcome in task.known if outcome.status == "done"]
-    numbers = quantities(findings[-1].rpartition(": ")[2]) or quantities(findings[-1]) if findings else ()
+    finding = next((outcome.finding for outcome in reversed(task.known) if outcome.status == "done"), "")
+    numbers = quantities(finding.rpartition(": ")[2]) or quantities(finding)
     return next((n for n in numbers if n.dimension == "money"), numbers[-1] if numbers else None)
-
-
-def _known_number(task: StepTask) -> Decimal | None:
-    known = _known(task)
-    return known.amount if known else None
-
-
-def _unit(quantity: Quantity) -> str:
-    return quantity.unit.upper() if quantity.dimension == "money" else quantity.unit
 
 
 def _refs(task: StepTask) -> tuple[str, ...]:
@@ -137,7 +126,7 @@ def _refs(task: StepTask) -> tuple[str, ...]:
 
 def _error(result: Mapping[str, Any]) -> str:
     error = result.get("error")
-    return str(error.get("message", "")) if isinstance(error, Mapping) else str(error or "no result")
+    return str(error.get("message", "")) if isinstance(error, Mapping) else "it gave no result"
 
 
 def _done(found: Found) -> Call:
@@ -146,7 +135,3 @@ def _done(found: Found) -> Call:
 
 def _failed(finding: str, missing: str) -> Call:
     return "report", {"status": "failed", "finding": finding, "sources": [], "missing": missing}
-
-
-def stands(outcome: StepOutcome) -> bool:
-    return outcome.status == "done"

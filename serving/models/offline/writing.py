@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 from graph.ports import AnswerTask
@@ -9,12 +10,15 @@ from graph.state import Source, StepOutcome
 from serving.models.offline.language import quantities
 
 _CURRENCY: Final = re.compile(r"\bamounts? in ([A-Z]{3})\b")
+_CODES: Final = {"€": "EUR", "euro": "EUR", "$": "USD", "dollar": "USD", "£": "GBP", "pound": "GBP"}
 _SHORT: Final = re.compile(r"\b(?:one|a single) sentence\b", re.IGNORECASE)
 
 
 def write(task: AnswerTask) -> str:
     outcomes = [outcome for outcome in task.outcomes if not _subsumed(outcome, task.outcomes)]
-    parts = [_part(outcome, task) for outcome in outcomes] or ["The documents were not consulted, so there is no answer."]
+    parts = [_part(outcome, task) for outcome in outcomes] or [
+        "The documents were not consulted, so there is no answer."
+    ]
     if task.stopped:
         parts.append(f"The run stopped early: {task.stopped}.")
     if note := _currency(" ".join(parts), task.memory):
@@ -30,8 +34,12 @@ def _subsumed(outcome: StepOutcome, others: Sequence[StepOutcome]) -> bool:
     """Whether a later finding says it all again: the values of a comparison stand in its result."""
     later = others[others.index(outcome) + 1 :] if outcome in others else ()
     said = [q.text for q in quantities(outcome.finding)]
-    return any(other.finding.startswith(("The comparison", )) and outcome.finding in other.finding for other in later) or (
-        outcome.status == "done" and bool(said) and any(_compares(other) and any(t in other.finding for t in said) for other in later)
+    return any(
+        other.finding.startswith(("The comparison",)) and outcome.finding in other.finding for other in later
+    ) or (
+        outcome.status == "done"
+        and bool(said)
+        and any(_compares(other) and any(t in other.finding for t in said) for other in later)
     )
 
 
@@ -54,18 +62,25 @@ def _numbers(outcome: StepOutcome, task: AnswerTask) -> list[int]:
     """A finding without sources of its own rests on those whose figures it repeats."""
     sources: Sequence[Source] = outcome.sources
     if not sources and outcome.status == "done":
-        said = {q.amount for q in quantities(outcome.finding)} - {q.amount for q in quantities(task.goal)}
-        sources = [s for o in task.outcomes if o is not outcome and said & {q.amount for q in quantities(o.finding)} for s in o.sources]
+        said = _figures(outcome.finding) - _figures(task.goal)
+        others = [other for other in task.outcomes if other is not outcome and said & _figures(other.finding)]
+        sources = [source for other in others for source in other.sources]
     refs = {source.ref for source in sources}
     return [number for number, source in enumerate(task.sources, 1) if source.ref in refs]
 
 
+def _figures(text: str) -> set[Decimal]:
+    return {quantity.amount for quantity in quantities(text)}
+
+
 def _currency(text: str, memory: Sequence[str]) -> str:
+    """Amounts stay as the documents give them; when that is not as the person wants them, the answer says so."""
     wanted = next((match[1] for item in memory if (match := _CURRENCY.search(item))), "")
-    used = {q.unit.upper() for q in quantities(text) if q.dimension == "money" and len(q.unit) == 3}
-    if not wanted or not used or used == {wanted}:
+    used = {_CODES.get(q.unit, q.unit.upper()) for q in quantities(text) if q.dimension == "money"} - {"CENT"}
+    if not wanted or used <= {wanted}:
         return ""
-    return f"Amounts are as the documents give them ({', '.join(sorted(used))}), not converted to {wanted}: they hold no rate."
+    given = ", ".join(sorted(used))
+    return f"Amounts are as the documents give them ({given}), not converted to {wanted}: they hold no rate."
 
 
 def _spoken(parts: Sequence[str]) -> str:
