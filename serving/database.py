@@ -35,9 +35,10 @@ def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnec
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562): ids sort by the time they were made."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    """A UUIDv7 (RFC 9562, method 3): ids sort by the time they were made, to a quarter of a microsecond."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | secrets.randbits(62)
     return str(uuid.UUID(int=value))
 
 

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import psycopg
 
-from serving.errors import SettingsError, Unreachable
+from serving.errors import ServingError, SettingsError, Unreachable
 
 _LOCK = 0x7472_6972_656D_6500  # "trireme"
 
@@ -18,15 +18,26 @@ def schema_files() -> list[tuple[str, str]]:
 def migrate(dsn: str) -> list[str]:
     """Brings the database up to this version's schema; returns the names applied.
 
-    Raises Unreachable when it can't connect, SettingsError when the database is newer or lacks pgvector.
+    Raises Unreachable when it can't connect, SettingsError when the address is none, or the database is newer, lacks
+    pgvector or refuses.
     """
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
             return _apply(connection)
-    except psycopg.OperationalError as error:
-        reason = (str(error).strip().splitlines() or ["no answer"])[-1].strip()
-        raise Unreachable(f"Postgres can't be reached: {reason}", "check DATABASE_URL") from None
+    except psycopg.Error as error:
+        raise reported(error) from None
+
+
+def reported(error: psycopg.Error) -> ServingError:
+    """What a connection's failure says, without the address: it may hold a password."""
+    if isinstance(error, psycopg.ProgrammingError) and not error.sqlstate:
+        return SettingsError("DATABASE_URL is no Postgres address", "write postgresql://user:password@host:5432/name")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.endswith("?")]
+    reason = lines[-1] if lines else "no answer"
+    if isinstance(error, psycopg.OperationalError):
+        return Unreachable(f"Postgres can't be reached: {reason}", "check DATABASE_URL: host, port, name, password")
+    return SettingsError(f"the database refuses the schema: {reason}", "its user must be allowed to create tables")
 
 
 def _apply(connection: psycopg.Connection) -> list[str]:

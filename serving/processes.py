@@ -9,10 +9,10 @@ import socket
 from collections.abc import Callable
 
 from serving.errors import SettingsError, StartFailed
+from serving.listener import open_listener
 from serving.settings import Settings, load_settings
 
 _PR_SET_PDEATHSIG = 1
-_LOOPBACK = ("127.", "localhost", "::1")
 
 
 async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
@@ -24,10 +24,8 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
 
     settings = _prepared()
     host, port = host or settings.host, settings.port if port is None else port
-    if fd is None and not settings.api_key and not host.startswith(_LOOPBACK):
-        raise SettingsError(f"refusing to listen on {host} without an API key", "set TRIREME_API_KEY")
-    listener = socket.socket(fileno=fd) if fd is not None else _bound(host, port)
     key = settings.api_key.get_secret_value() if settings.api_key else None
+    listener = socket.socket(fileno=fd) if fd is not None else open_listener(host, port, has_key=bool(key))
     app = create_app(lambda: open_api_services(settings), api_key=key)
     options = uvicorn.Config(
         app,
@@ -82,15 +80,6 @@ def _database_url(settings: Settings) -> str:
     if not settings.database_url:
         raise SettingsError("DATABASE_URL is not set", "set it, or use trireme up, which brings a Postgres of its own")
     return settings.database_url
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        raise StartFailed(
-            f"can't listen on {host}:{port}: {(error.strerror or 'refused').lower()}", "choose another --port"
-        ) from None
 
 
 def _on_stop(stop: Callable[[], None]) -> None:

@@ -21,7 +21,8 @@ from typing import IO
 
 import orjson
 
-from serving.errors import StartFailed
+from serving.errors import SettingsError, StartFailed
+from serving.listener import open_listener
 from serving.postgres import EmbeddedPostgres
 from serving.settings import Settings
 
@@ -82,7 +83,7 @@ class Stack:
             other = self.running()
             where = f" at {other.url} (pid {other.pid})" if other else ""
             raise StartFailed(f"trireme runs already{where}", "use it, stop it, or set another TRIREME_HOME")
-        listener = _listen(self._settings.host, port)
+        listener = open_listener(self._settings.host, port, has_key=bool(self._settings.api_key))
         url = f"http://{self._settings.host}:{listener.getsockname()[1]}"
         try:
             with listener:
@@ -172,7 +173,8 @@ class Stack:
         pending = set(self._children)
         while pending:
             if name := self.failed():
-                raise StartFailed(f"the {name} process ended: {_last_line(waiting[name])}", f"see {waiting[name]}")
+                kind = SettingsError if self._children[name].returncode == SettingsError.exit_code else StartFailed
+                raise kind(f"the {name} process ended: {_last_line(waiting[name])}", f"see {waiting[name]}")
             if time.monotonic() > deadline:
                 raise StartFailed(
                     f"{', '.join(sorted(pending))} not ready after {_READY_S:g} s", f"see {self._home / 'logs'}"
@@ -250,15 +252,6 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        raise StartFailed(
-            f"can't listen on {host}:{port}: {(error.strerror or 'refused').lower()}", "set TRIREME_PORT to a free port"
-        ) from None
-
-
 def _last_line(path: Path) -> str:
     lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1].removeprefix("trireme: ") if lines else "it said nothing"

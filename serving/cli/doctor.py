@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 
 from serving.errors import ServingError
+from serving.migrate import reported
 from serving.settings import Settings, load_settings
 from serving.stack import Stack
 
@@ -64,8 +65,7 @@ def _database(settings: Settings) -> Finding:
             version = connection.info.server_version // 10_000
             found = connection.execute("select 1 from pg_available_extensions where name = 'vector'").fetchone()
     except psycopg.Error as error:
-        reason = (str(error).strip().splitlines() or ["no answer"])[-1].strip()
-        return Finding("database", False, f"DATABASE_URL: {reason}: check host, port, name and password")
+        return Finding("database", False, str(reported(error)))
     if not found:
         return Finding("database", False, f"Postgres {version} has no pgvector: install the extension")
     return Finding("database", True, f"Postgres {version} with pgvector (DATABASE_URL)")

@@ -41,7 +41,9 @@ class Column:
 
     @property
     def title(self) -> str:
-        return self.name.replace("_", " ")
+        """The name without the unit, which is shown behind the figure."""
+        named = self.name.rpartition("_")[0] if self.unit else self.name
+        return named.replace("_", " ")
 
     @property
     def amount(self) -> str:

@@ -77,13 +77,13 @@ class Reader:
 
     def _said(self, value: str) -> list[str]:
         """The question's words that say a value, all of it in order."""
-        wanted = [key for token in TOKEN.findall(value) for key in keys(token)]
+        wanted = TOKEN.findall(value)
         every = TOKEN.findall(self.lower)
         for at in range(len(every) - len(wanted) + 1):
             words = every[at : at + len(wanted)]
             fresh = any(word in self.words and word not in self.used for word in words)
             fresh = fresh and (len(words) > 1 or self.entity.isdisjoint(words))
-            if fresh and all(_same(word, key, value) for word, key in zip(words, wanted, strict=True)):
+            if fresh and all(_same(word, part, value) for word, part in zip(words, wanted, strict=True)):
                 return words
         return []
 
@@ -96,7 +96,8 @@ class Reader:
         self.used |= set(words)
         after = re.search(rf"\b{re.escape(words[-1])}\s+([a-z]+)", self.lower)
         noun = after[1] if after and after[1] in self.words else ""
-        if noun and noun not in self.entity and not named([noun], self.sheet.columns):
+        columns = self.of_kind("number", "text", "flag")
+        if noun and noun not in self.entity and not named([noun], columns):
             self.used.add(noun)
             self.apposed.add(noun)
 
@@ -138,11 +139,11 @@ class Reader:
             yield Filter(" AND ".join(when.conditions).replace("{}", column.sql), when.said, column)
 
 
-def _same(word: str, key: str, value: str) -> bool:
+def _same(word: str, part: str, value: str) -> bool:
     """Whether a word says a value: `refunded orders` and `refunds`, but not `payments` for paid."""
-    if word.startswith("un") and stem(word[2:]) == key:
+    if word.startswith("un") and keys(word[2:]) == keys(part):
         return True
-    return key in keys(word) and (" " in value or value.lower() == word or abs(len(word) - len(value)) <= 2)
+    return keys(word) == keys(part) and (" " in value or value.lower() == word or abs(len(word) - len(value)) <= 2)
 
 
 def _one_of(column: Column, values: Sequence[str], negated: bool) -> Filter:

@@ -42,7 +42,10 @@ class Quantity:
     @property
     def called(self) -> str:
         """The unit as people write it."""
-        return self.unit.upper() if self.dimension == "money" else self.unit
+        if self.dimension == "money":
+            return self.unit.upper()
+        word = re.search(r"[^\W\d_]+$", self.text)
+        return word.group() if word and self.unit else self.unit
 
 
 @lru_cache(maxsize=50_000)

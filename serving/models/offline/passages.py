@@ -9,7 +9,8 @@ from serving.documents.words import sentences
 from serving.models.offline.language import stems
 
 _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])(?:\s+|$)")
-_RULE: Final = re.compile(r"^[\s|:=-]+$")
+_NUMBER: Final = r"\d{1,2}[.)](?:\s|$)"
+_RULE: Final = re.compile(r"^(?:[\s|:=-]+|\[page \d+\])$")
 _MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^A:\s*")
 _PRONOUN: Final = re.compile(
     r"^(?:it|its|they|their|this|these|that|those|he|she|both|after that|then)\b", re.IGNORECASE
@@ -42,6 +43,14 @@ class Unit:
         return self.path, self.label
 
 
+def units(hit: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[Unit, ...]:
+    """The units of a hit of `search_documents`; `titles` maps a path to its first heading."""
+    path = str(hit.get("path", ""))
+    title = f"{re.sub(r'[/._-]', ' ', path)} · {titles.get(path, '')}"
+    reader = _Reader(str(hit.get("ref") or path), title, str(hit.get("heading") or ""))
+    return tuple(reader.read(str(hit.get("text", ""))))
+
+
 @dataclass
 class _Reader:
     """Walks one hit and keeps what stands above the current line."""
@@ -53,52 +62,81 @@ class _Reader:
     lead: str = ""
     question: str = ""
     previous: str = ""
+    header: list[str] = field(default_factory=list)
     fresh: bool = True
     titled: bool = False
-    header: list[str] = field(default_factory=list)
 
-    def around(self) -> str:
-        return " · ".join(part for part in (self.title, self.heading, self.part, self.question, self.lead) if part)
+    def read(self, text: str) -> Iterator[Unit]:
+        numbered, end = False, 0
+        for start, stop in (piece for span in sentences(text) for piece in _pieces(text, *span)):
+            line = text[start:stop].strip()
+            if text[end:start].count("\n") > 1:
+                self.previous = ""
+            end = stop
+            if re.fullmatch(_NUMBER, line):
+                numbered = True
+            elif line and not _RULE.match(line):
+                yield from self._line(line, numbered or bool(re.match(_NUMBER, line)), text[stop:])
+                numbered = False
 
-    def label(self) -> str:
-        return self.part or self.heading.rpartition(" > ")[2]
-
-    def unit(self, text: str, kind: str, value: str = "", around: str = "", before: str = "", column: str = "") -> Unit:
-        context = f"{self.around()} · {around}" if around else self.around()
-        return Unit(self.ref, text, value or text, kind, self.label(), context, before, column)
-
-
-def units(hit: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[Unit, ...]:
-    """The units of a hit of `search_documents`; `titles` maps a path to its first heading."""
-    path = str(hit.get("path", ""))
-    title = f"{re.sub(r'[/._-]', ' ', path)} · {titles.get(path, '')}"
-    reader = _Reader(str(hit.get("ref") or path), title, str(hit.get("heading") or ""))
-    return tuple(_read(str(hit.get("text", "")), reader))
-
-
-def _read(text: str, reader: _Reader) -> Iterator[Unit]:
-    spans = [part for span in sentences(text) for part in _pieces(text, *span)]
-    numbered, end = False, 0
-    for start, stop in spans:
-        line, gap = text[start:stop].strip(), text[end:start]
-        end = stop
-        if "\n\n" in gap.replace("\n \n", "\n\n"):
-            reader.previous = ""
-        if re.fullmatch(r"\d{1,2}[.)]", line):
-            numbered = True
-            continue
-        if not line:
-            continue
-        bullet = numbered or bool(_BULLET.match(line))
+    def _line(self, line: str, numbered: bool, rest: str) -> Iterator[Unit]:
         clean = " ".join(_MARKS.sub("", _BULLET.sub("", line)).split())
-        numbered = False
-        if _RULE.match(line) or re.fullmatch(r"\[page \d+\]", line):
-            continue
+        alone = not rest or rest.startswith("\n")
+        # "2. Turbine" with prose below it is a heading, with "3. ..." below it an item.
+        bullet = bool(_BULLET.match(line)) if not numbered else not alone or bool(re.match(rf"\s*{_NUMBER}", rest))
+        bullet = bullet or (numbered and not _is_title(clean, self.fresh))
         if "|" in line:
-            yield from _row(line, reader)
-            continue
-        reader.header = []
-        yield from _line(clean, bullet, text[stop : stop + 1] in ("\n", ""), reader)
+            yield from self._row(line)
+            return
+        self.header = []
+        if clean.startswith("#"):
+            self._entitle(clean.lstrip("# "))
+        elif clean.endswith("?"):
+            self.question, self.lead = clean, ""
+        # What stands under a title on a line of its own is no title but its text, as in a list of definitions.
+        elif not bullet and alone and not self.titled and _is_title(clean, self.fresh):
+            self.title += f" · {clean}" if self.fresh else ""
+            self._entitle(clean)
+            self.titled = True
+        else:
+            yield from self._text(clean, bullet)
+            self.titled = False
+        self.fresh = False
+
+    def _entitle(self, title: str) -> None:
+        self.part, self.lead, self.question, self.previous = title, "", "", ""
+
+    def _text(self, clean: str, bullet: bool) -> Iterator[Unit]:
+        before = "" if bullet else self.previous
+        yield self._unit(clean, "item" if bullet else "sentence", before=before)
+        if before and _PRONOUN.match(clean):
+            yield self._unit(f"{before} {clean}", "pair")
+        if not bullet:
+            self.lead = clean if clean.endswith(":") else ""
+            self.previous = clean
+
+    def _row(self, line: str) -> Iterator[Unit]:
+        # Markdown closes its rows on both sides; without that a leading bar is an empty first cell.
+        inner = line[1:-1] if line.startswith("|") and line.endswith("|") else line
+        cells = [_MARKS.sub("", cell).strip() for cell in inner.split("|")]
+        if not self.header:
+            self.header = cells
+            return
+        names = [*self.header, *[""] * len(cells)]
+        pairs = [(name, cell) for name, cell in zip(names, cells, strict=False) if cell]
+        text = "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs)
+        yield self._unit(text, "row", value=" | ".join(cell for _, cell in pairs))
+        for name, cell in zip(names[1:], cells[1:], strict=False):
+            if cell and cells[0]:
+                shown = f"{cells[0]} – {name}: {cell}" if name else f"{cells[0]}: {cell}"
+                yield self._unit(shown, "cell", value=cell, around=names[0], column=name)
+
+    def _unit(
+        self, text: str, kind: str, value: str = "", around: str = "", before: str = "", column: str = ""
+    ) -> Unit:
+        above = (self.title, self.heading, self.part, self.question, self.lead, around)
+        label = self.part or self.heading.rpartition(" > ")[2]
+        return Unit(self.ref, text, value or text, kind, label, " · ".join(filter(None, above)), before, column)
 
 
 def _pieces(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -108,52 +146,9 @@ def _pieces(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
         yield start + line.start(), start + line.end()
 
 
-def _line(clean: str, bullet: bool, alone: bool, reader: _Reader) -> Iterator[Unit]:
-    if clean.startswith("#"):
-        reader.part, reader.lead, reader.question = clean.lstrip("# "), "", ""
-        reader.previous = ""
-        return
-    if clean.endswith("?"):
-        reader.question, reader.lead = clean, ""
-        return
-    # What stands under a title on a line of its own is no title but its text, as in a list of definitions.
-    if not bullet and alone and not reader.titled and _is_title(clean, reader.fresh):
-        reader.title += f" · {clean}" if reader.fresh else ""
-        reader.part, reader.lead, reader.question, reader.previous = clean, "", "", ""
-        reader.fresh, reader.titled = False, True
-        return
-    reader.fresh = reader.titled = False
-    kind = "item" if bullet else "sentence"
-    before = reader.previous if not bullet else ""
-    yield reader.unit(clean, kind, before=before)
-    if before and _PRONOUN.match(clean):
-        yield reader.unit(f"{before} {clean}", "pair")
-    if not bullet:
-        reader.lead = clean if clean.endswith(":") else ""
-        reader.previous = clean
-
-
 def _is_title(line: str, first: bool) -> bool:
     plain = first or not re.search(r"\d|:\s", line)
     return plain and len(line) <= 60 and line[-1] not in ".!?;:,)" and len(line.split()) <= 8
-
-
-def _row(line: str, reader: _Reader) -> Iterator[Unit]:
-    # Markdown closes its rows on both sides; without that a leading bar is an empty first cell.
-    inner = line[1:-1] if line.startswith("|") and line.endswith("|") else line
-    cells = [_MARKS.sub("", cell).strip() for cell in inner.split("|")]
-    if not reader.header:
-        reader.header = cells
-        return
-    names = [*reader.header, *[""] * len(cells)]
-    pairs = [(name, cell) for name, cell in zip(names, cells, strict=False) if cell]
-    yield reader.unit(
-        "; ".join(f"{n}: {c}" if n else c for n, c in pairs), "row", value=" | ".join(c for _, c in pairs)
-    )
-    for name, cell in zip(names[1:], cells[1:], strict=False):
-        if cell and cells[0]:
-            shown = f"{cells[0]} – {name}: {cell}" if name else f"{cells[0]}: {cell}"
-            yield reader.unit(shown, "cell", value=cell, around=names[0], column=name)
 
 
 def unique(found: Sequence[Unit]) -> tuple[Unit, ...]:

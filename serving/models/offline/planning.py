@@ -44,6 +44,7 @@ _INSIDE: Final = re.compile(
     r"|that (?:says|states)|summari[sz]ing))\s+(?P<inner>.+)$",
     re.IGNORECASE,
 )
+_VERB: Final = re.compile(r"^\w[\w-]*\s+(?:an? e-?mail\b|down\b)?\s*", re.IGNORECASE)
 _TAIL: Final = re.compile(r"\s+(?:to|in|into|as|by)\s*(?:a file|file)?\s*(?:called|named)?\s*[.\"']*$")
 # What a file or an e-mail is said to hold when it only points back to what was found before.
 _LOOSE: Final = frozenset(
@@ -55,6 +56,7 @@ _LOOSE: Final = frozenset(
     )
 )
 _PRONOUN: Final = re.compile(r"\b(?:it|they|them|its|their|this|that|these|those|he|she|there|one)\b", re.IGNORECASE)
+_TAG: Final = re.compile(r"(?:by|to|from|since|until|for|in|at) (?:how|who|what|when|which)", re.IGNORECASE)
 _ELLIPSIS: Final = re.compile(r"(?:what|how) about|for |in ", re.IGNORECASE)
 _SHARE: Final = re.compile(r"(\d+(?:[.,]\d+)?\s?(?:%|percent)) of (the .+)", re.IGNORECASE)
 _SUM: Final = re.compile(r"\b(?:sum|total|add)\b", re.IGNORECASE)
@@ -79,10 +81,10 @@ def clauses(goal: str) -> list[str]:
     joined: list[str] = []
     for part in [part for part in parts if part.strip("?!. ")]:
         # "and by how much?" has no subject of its own: it belongs to what stands before it.
-        if not joined or content(part) - WEAK:
-            joined.append(part)
-        elif len(part.split()) > 1:
+        if joined and not content(part) - WEAK and (_TAG.match(part) or len(part.split()) < 3):
             joined[-1] = f"{joined[-1].rstrip('?')}, {part}"
+        else:
+            joined.append(part)
     asking = [part for part in joined if re.match(rf"(?:{_ASKING}|{_DOING})\b", part, re.IGNORECASE) or "?" in part]
     kept = [part for part in joined if part in asking or not _ABOUT_THE_PERSON.search(part)]
     return (kept if asking else joined) or [goal.strip()]
@@ -183,7 +185,7 @@ class _Draft:
     def _needs(self, clause: str, before: tuple[str, ...]) -> tuple[str, ...]:
         """The steps that a file or an e-mail rests on: those before it, and a look-up of what it is to hold."""
         inside = _INSIDE.search(clause)
-        inner = _TAIL.sub("", inside["inner"].strip(" .")) if inside else ""
+        inner = _TAIL.sub("", (inside["inner"] if inside else _VERB.sub("", clause)).strip(" ."))
         strong = content(inner) - WEAK - _LOOSE
         if not strong or any(strong <= content(step.goal) for step in self.steps):
             return before

@@ -41,6 +41,10 @@ _PREPOSITIONS: Final = v.words(
     "of for on in at to from with by about under per before after during without is are do does did can may must"
 )
 _DEGREES: Final = frozenset({*v.EXTREMES, *v.COMPARATIVES} - {"maximum", "minimum"})
+# In `which of the three houses uses the most water` the noun only names the kind of what is asked for.
+_KIND_OF: Final = re.compile(
+    rf"^\W*(?:which|what)(?: of)?(?: (?:the|our|all))*(?: (?:{'|'.join(v.NUMBERS)}))? ([\w-]+)", re.I
+)
 _COUNTED: Final = re.compile(r"\bhow many (?:percent of )?((?:[\w-]+ ?)+)")
 
 
@@ -138,7 +142,7 @@ def _terms(text: str) -> tuple[Term, ...]:
     ]
     words = text.split()
     titled = sum(word[:1].isupper() for word in words) > 0.6 * len(words) > 2
-    focus = _focus(text)
+    focus, kind = _focus(text), _kind_of(text)
     found: dict[str, Term] = {}
     for token in tokens:
         word = token.group()
@@ -146,8 +150,15 @@ def _terms(text: str) -> tuple[Term, ...]:
             name = key in quoted or (not titled and _is_name(word, text[: token.start()]))
             if key in found:
                 continue
-            found[key] = Term(word, key, not name and (key in WEAK or word.lower() in _DEGREES), name, key in focus)
+            weak = not name and (key in WEAK or word.lower() in _DEGREES or word.lower() in kind)
+            found[key] = Term(word, key, weak, name, key in focus and word.lower() not in kind)
     return tuple(found.values())
+
+
+def _kind_of(text: str) -> frozenset[str]:
+    kind = _KIND_OF.match(text.lower())
+    ranked = any(word in v.EXTREMES for word in TOKEN.findall(text.lower()))
+    return frozenset({kind[1], *v.NUMBERS}) if kind and ranked else frozenset()
 
 
 def _is_name(word: str, before: str) -> bool:

@@ -117,6 +117,8 @@ def _score(question: Question, unit: Unit, scale: Scale) -> float | None:
 def covers(term: Term, question: Question, unit: Unit) -> float:
     if share := term.within(unit.own):
         return share
+    if any(quantity.dimension == v.DEGREES.get(term.word.lower()) for quantity in quantities(unit.value)):
+        return 1.0
     if _initials(term, question, unit):
         return 0.9
     if share := term.within(stems(unit.around)):

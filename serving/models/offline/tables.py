@@ -158,17 +158,26 @@ def _counted(reader: Reader, asked: TableQuestion) -> TableQuestion:
         return asked
     numbers = [column for column in reader.of_kind("number") if not column.money]
     column = named(words[:1] if entity else free[:2], numbers, 0.6)
-    if column is None and not free and (apposed := reader.apposed & set(words)):
-        column = next((c for c in numbers if not c.keys.isdisjoint(_QUANTITY)), None)
-        reader.used -= set() if column else apposed
+    if column is None and words and not entity and all(key in _ROWS for word in free for key in keys(word)):
+        # `how many X200 pumps`: the pieces of them, where the rows say how many each holds.
+        column = _quantity(numbers)
+        reader.used -= set() if column else reader.apposed & set(words)
     if column:
         reader.use(column, words)
         return replace(asked, aggregate="sum", measure=column.amount, measured=column.title, unit=column.unit)
     distinct = named(free[:2], reader.of_kind("text"), 0.6)
+    if distinct is None and free and _are_rows(reader, asked, free[0]):
+        reader.used.add(free[0])
     if distinct is None or distinct.sql == asked.group or (entity and distinct.keys & reader.sheet.keys):
         return asked
     reader.use(distinct, words)
     return replace(asked, measure=f"DISTINCT {distinct.sql}", measured=f"different {distinct.title}")
+
+
+def _are_rows(reader: Reader, asked: TableQuestion, noun: str) -> bool:
+    """`how many plants in the Desert House are alive`: with two conditions, or a column `planted`, rows are meant."""
+    told = any(not column.keys.isdisjoint(keys(noun)) for column in reader.sheet.columns)
+    return len(asked.filters) > (0 if told else 1)
 
 
 def _measured(reader: Reader, asked: TableQuestion) -> TableQuestion:
@@ -190,7 +199,7 @@ def _measured(reader: Reader, asked: TableQuestion) -> TableQuestion:
         )
     listed = asked.aggregate == "rows" and not asked.direction and not asked.group
     named_ = column is not None
-    column = None if listed else column or _default(asked, numbers)
+    column = None if listed else column or _default(reader, asked, numbers)
     if column is None:
         return _listed(reader, asked) if asked.aggregate == "rows" else asked
     if asked.group and asked.aggregate == "rows" and not named_:
@@ -230,7 +239,7 @@ def _product(reader: Reader, column: Column | None) -> tuple[str, str] | None:
     """(SQL, unit) of quantity times unit price, where a value is wanted and the table has no column for it."""
     numbers = reader.of_kind("number")
     price = next((c for c in numbers if "pric" in c.keys), None)
-    quantity = next((c for c in numbers if not c.keys.isdisjoint(_QUANTITY) and c != price), None)
+    quantity = _quantity([column for column in numbers if column != price])
     wanted = any(not _VALUE.isdisjoint(keys(word)) for word in reader.words)
     other = [c for c in numbers if c.money and c is not price]
     if not (price and quantity and wanted) or other or {"price", "prices"} & set(reader.words):
@@ -241,8 +250,14 @@ def _product(reader: Reader, column: Column | None) -> tuple[str, str] | None:
     return f"{quantity.sql} * {price.amount}", price.unit
 
 
-def _default(asked: TableQuestion, numbers: Sequence[Column]) -> Column | None:
-    """The column that a bare `total` or `most` speaks of: the money, or the only number."""
+def _quantity(numbers: Sequence[Column]) -> Column | None:
+    return next((column for column in numbers if not column.keys.isdisjoint(_QUANTITY)), None)
+
+
+def _default(reader: Reader, asked: TableQuestion, numbers: Sequence[Column]) -> Column | None:
+    """The column that a bare `total` or `most` speaks of: pieces that were sold, the money, or the only number."""
+    if asked.group and re.search(r"\b(?:sold|bought|ordered)\b", reader.lower) and (pieces := _quantity(numbers)):
+        return pieces
     money = [column for column in numbers if column.money]
     return next(iter(money or numbers), None) if asked.cued and (money or len(numbers) == 1) else None
 
@@ -261,7 +276,9 @@ def _listed(reader: Reader, asked: TableQuestion) -> TableQuestion:
         if column := named([word], reader.sheet.columns, 0.5):
             wanted.append(column)
             reader.use(column, [word])
-    shown = tuple(dict.fromkeys([*_identity(reader), *wanted]))
+    filtered = {f.column for f in asked.filters}
+    besides = [] if wanted else [column for column in reader.of_kind("text") if column not in filtered][:3]
+    shown = tuple(dict.fromkeys([*_identity(reader), *besides, *wanted]))
     return replace(asked, aggregate="rows", shown=shown, cued=bool(wanted) or asked.direction != 0)
 
 

@@ -10,7 +10,7 @@ from serving.models.offline import vocabulary as v
 from serving.models.offline.language import TOKEN, Quantity, quantities, stem
 from serving.models.offline.passages import Unit
 from serving.models.offline.question import Question, ask
-from serving.models.offline.ranking import ENOUGH, Scale, rank
+from serving.models.offline.ranking import ENOUGH, Scale, covers, rank
 
 _SUM: Final = re.compile(
     r"\b(?:sum|totals?|add|altogether|together|in all|combined|overall)\b|\b(?:spen[dt]|how much)\b.* and\b",
@@ -51,7 +51,7 @@ def furthest(question: Question, seen: Sequence[Unit]) -> Unit | None:
         for s in rank(question, seen)
         if s.unit.kind in ("cell", "item", "sentence") and (q := amount(s.unit))
     ]
-    if not re.search(r"\w+est$|most$", word) or len(found) < 2 or any(stem(word) in unit.own for unit, _ in found):
+    if not re.search(r"est$|most$|least$", word) or len(found) < 2 or any(stem(word) in unit.own for unit, _ in found):
         return None
     same = [pair for pair in found if pair[1].dimension == found[0][1].dimension]
     return max(same, key=lambda pair: v.EXTREMES[word] * pair[1].size)[0]
@@ -72,10 +72,17 @@ def _items(names: Sequence[str], question: Question, lists: Sequence[Priced]) ->
     found = [[(u, q) for u, q in lists if terms and all(t.within(u.own) for t in terms)] for terms in wanted]
     together = Counter(section for pairs in found for section in {unit.section for unit, _ in pairs})
 
+    own = {term.key for terms in wanted for term in terms} | _COSTS
+    besides = [term for term in question.terms if not term.weak and term.key not in own]
+
     def fit(pair: Priced) -> tuple[int, float, bool]:
         unit, quantity = pair
         return together[unit.section], round(scale.coverage(question, unit), 1), quantity.dimension == "money"
 
+    def meant(pair: Priced) -> bool:
+        return sum(1 for term in besides if covers(term, question, pair[0])) * 2 >= len(besides)
+
+    found = [[pair for pair in pairs if meant(pair)] for pairs in found]
     return [max(pairs, key=fit) for pairs in found] if all(found) else []
 
 

@@ -16,7 +16,7 @@ def either(text: str) -> str:
 STOP: Final = words(
     """a about above according again all also am an and any are as ask at be been before being below between both but
     by can check compare could currently describe did do does doing done down each early either else ever every
-    exactly exceed exceeding explain far fast find for from get give given had has have he her here him his how i
+    exactly exceed exceeding explain far fast find for from get give given got had has have he her here him his how i
     if in into is it its just kindly know let like list long look lot many may me might mine more most much must
     my name need no not of off often old on once one only or other our out over own per please provide quickly say
     says see shall she should show since so some soon state stated still such tell than that the their them then
@@ -143,18 +143,25 @@ MEASURED: Final = {
     "time": "time duration", "energy": "energy electricity power", "power": "power", "mass": "weight",
     "length": "distance length", "volume": "volume", "data": "storage", "money": "money", "temperature": "temperature",
 }  # fmt: skip
+# `how heavy` asks for a weight: a figure of that dimension says the word.
+DEGREES: Final = {
+    "warm": "temperature", "hot": "temperature", "cold": "temperature", "heavy": "mass", "far": "length",
+    "tall": "length",
+    "high": "length", "wide": "length", "deep": "length", "old": "time", "expensive": "money", "dear": "money",
+}  # fmt: skip
 # Comparatives and superlatives: +1 asks for the larger, -1 for the smaller; the noun is what a bare one speaks of.
 EXTREMES: Final = {
     "highest": 1, "most": 1, "largest": 1, "biggest": 1, "longest": 1, "maximum": 1, "max": 1, "top": 1, "greatest": 1,
     "heaviest": 1, "oldest": 1, "latest": 1, "best": 1, "lowest": -1, "least": -1, "smallest": -1, "fewest": -1,
     "shortest": -1, "minimum": -1, "min": -1, "cheapest": -1, "earliest": -1, "lightest": -1, "fastest": -1,
     "newest": 1,
-    "quickest": -1, "slowest": 1, "worst": -1, "priciest": 1, "bottom": -1,
+    "dearest": 1, "quickest": -1, "slowest": 1, "worst": -1, "priciest": 1, "bottom": -1,
 }  # fmt: skip
 COMPARATIVES: Final = {
     "higher": (1, ""), "more": (1, ""), "larger": (1, ""), "bigger": (1, ""), "greater": (1, ""), "longer": (1, ""),
     "heavier": (1, "weight"), "later": (1, ""), "older": (1, "age"), "slower": (1, "time"), "expensive": (1, "price"),
-    "pricier": (1, "price"), "lower": (-1, ""), "less": (-1, ""), "smaller": (-1, ""), "fewer": (-1, ""),
+    "pricier": (1, "price"), "dearer": (1, "price"), "lower": (-1, ""), "less": (-1, ""), "smaller": (-1, ""),
+    "fewer": (-1, ""),
     "shorter": (-1, ""), "cheaper": (-1, "price"), "earlier": (-1, ""), "lighter": (-1, "weight"),
     "faster": (-1, "time"),
     "quicker": (-1, "time"), "sooner": (-1, ""), "newer": (1, ""), "better": (1, ""), "further": (1, ""),

@@ -95,7 +95,7 @@ def _mail(task: StepTask) -> Working:
     to = next((match.group() for place in places if (match := _RECIPIENT.search(place))), "")
     if not to:
         return _failed("No e-mail was written: nothing names an address to write to.", "the recipient's e-mail address")
-    if task.known and all(outcome.status != "done" for outcome in task.known):
+    if all(outcome.status != "done" for outcome in task.known):
         return _failed(f"No e-mail to {to} was written: there is nothing to put into it.", "a finding to send")
     hinted = [tool for tool in task.step.tools if tool in ("draft_email", "send_email")]
     tool = next(iter(hinted), "") or mail_tool(task.step.goal)
@@ -110,7 +110,7 @@ def _mail(task: StepTask) -> Working:
 def _body(task: StepTask) -> str:
     paths = dict.fromkeys(source.path for outcome in task.known for source in outcome.sources)
     sources = [f"Sources: {', '.join(paths)}"] if paths else []
-    return "\n\n".join([*(outcome.finding for outcome in task.known), *sources] or [task.step.goal])
+    return "\n\n".join([*(outcome.finding for outcome in task.known), *sources])
 
 
 def _known(task: StepTask) -> Quantity | None:

@@ -1,0 +1,288 @@
+"""The log: append-only, gapless in commit order, fenced; a reader sees each line exactly once, notices or not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from graph.errors import FenceLost
+from graph.events import AnswerDelta, CancelRequested, EventBody, Noted, RunEvent, RunFinished, ToolStarted
+from serving.api.stream import Tails, frame
+from serving.runs.log import AttemptLog, append_unfenced, encoded, read
+from serving.runs.notices import LOG_CHANNEL, Notices, listen
+from serving.runs.queue import Claim, Queue
+from tests.integration.run_house import House, gapless, kinds
+
+END = RunFinished(status="success")
+
+
+def note(text: Any) -> Noted:
+    return Noted(code="n", message=str(text))
+
+
+async def claimed(house: House) -> tuple[str, Claim, AttemptLog]:
+    run_id = await house.create()
+    claim = await house.claim()
+    log = AttemptLog(house.pool, run_id, claim.fence, house.notices)
+    await log.load()
+    return run_id, claim, log
+
+
+async def write_outside(house: House, run_id: str, *bodies: EventBody) -> None:
+    async with house.pool.connection() as connection, connection.transaction():
+        await append_unfenced(connection, run_id, *bodies)
+
+
+async def followed(house: House, run_id: str, after: int = 0, tails: Tails | None = None) -> list[RunEvent]:
+    return [event async for event in (tails or Tails(house.pool)).follow(run_id, after) if event is not None]
+
+
+async def test_fifty_writers_at_once_leave_no_gap_and_a_reader_never_sees_one(house: House) -> None:
+    """Half of them are steps of the attempt, half the API; some write several lines at a time."""
+    run_id, _, log = await claimed(house)
+    pages: list[list[int]] = []
+
+    async def reader() -> None:
+        after = 0
+        while True:
+            page = [event.seq for event in await read(house.pool, run_id, after)]
+            pages.append(page)
+            after = page[-1] if page else after
+            await asyncio.sleep(0)
+
+    async def step(number: int) -> None:
+        for turn in range(4):
+            await log.append(*(note(f"{number} {turn} {line}") for line in range(1 + number % 3)))
+
+    async def api(number: int) -> None:
+        for _ in range(4):
+            await write_outside(house, run_id, CancelRequested(by=f"api {number}"))
+
+    reading = asyncio.create_task(reader())
+    await asyncio.gather(*(step(n) for n in range(25)), *(api(n) for n in range(25)))
+    reading.cancel()
+    events = await house.events(run_id)
+    assert gapless(events)
+    assert len(events) == 2 + 4 * sum(1 + n % 3 for n in range(25)) + 100
+    seen = [seq for page in pages for seq in page]
+    assert seen == list(range(1, len(seen) + 1)), "a line came to light behind a later one"
+    assert len([page for page in pages if page]) > 5, "the reader was not there while it happened"
+    written = [event for event in events if event.body.kind != "cancel_requested"]
+    assert list(log.history) == written, "the attempt holds its own lines in the order of the log"
+
+
+async def test_lines_written_together_stay_together(house: House) -> None:
+    run_id, _, log = await claimed(house)
+    await asyncio.gather(*(log.append(*(note(f"{n}") for _ in range(5))) for n in range(20)))
+    said = [event.body.message for event in log.history if isinstance(event.body, Noted)]
+    assert said == [text for text in said[::5] for _ in range(5)]
+    assert gapless(await house.events(run_id))
+
+
+async def test_an_attempt_holds_what_the_next_one_will_read(house: House) -> None:
+    """Byte for byte, or a resumed run's prompts would differ: key order, NUL, huge numbers, floats."""
+    run_id, claim, log = await claimed(house)
+    odd = {"zeta": 1, "a": [10**30, "\x00x", 1e22, 0.1], "longer": {"b": "\ud800", "aa": None}}
+    await log.append(ToolStarted(step_id="s1", attempt=1, call_id="c", tool="t", arguments=odd), note("a\x00b"))
+    await log.append(AnswerDelta(text="x"))
+    fresh = AttemptLog(house.pool, run_id, claim.fence, house.notices)
+    await fresh.load()
+    assert encoded([e.body for e in fresh.history]) == encoded([e.body for e in log.history])
+    assert [event.model_dump_json() for event in fresh.history] == [event.model_dump_json() for event in log.history]
+    assert fresh.history[-2].body == note("ab")
+
+
+async def test_a_long_log_is_loaded_whole(house: House) -> None:
+    run_id, claim, log = await claimed(house)
+    await log.append(*(note(n) for n in range(1_300)))
+    fresh = AttemptLog(house.pool, run_id, claim.fence, house.notices)
+    await fresh.load()
+    assert gapless(fresh.history)
+    assert len(fresh.history) == 1_302
+
+
+async def test_an_old_attempt_writes_nothing_once_a_newer_one_has_claimed(house: House) -> None:
+    run_id, old, log = await claimed(house)
+    await log.append(note("mine"))
+    await house.queue.release(old)
+    new = await house.claim()
+    assert (new.fence, new.attempts) == (old.fence + 1, 2)
+    before = await house.events(run_id)
+    for write in (log.append(note("late"), note("later")), house.queue.leave(old, "success", END)):
+        with pytest.raises(FenceLost):
+            await write
+    assert await house.events(run_id) == before
+    assert [event.body for event in log.history if isinstance(event.body, Noted)] == [note("mine")]
+    await house.queue.release(old)
+    assert await house.queue.claim() is None, "nor does it end the new attempt's lease"
+    assert (await house.store.get(run_id)).status == "running"
+    await AttemptLog(house.pool, run_id, new.fence, house.notices).append(note("new"))
+
+
+async def test_nothing_is_written_behind_the_end(house: House) -> None:
+    run_id, claim, log = await claimed(house)
+    await house.queue.leave(claim, "success", END)
+    with pytest.raises(FenceLost):
+        await log.append(note("late"))
+    with pytest.raises(FenceLost):
+        await house.queue.leave(claim, "error", RunFinished(status="error"))
+    assert kinds(await house.events(run_id))[-1] == "run_finished"
+
+
+async def test_a_hundred_appends_of_a_lost_attempt_and_of_its_successor_do_not_mix(house: House) -> None:
+    """The claim falls into a storm of appends: all that came in before it stands, all after it is refused."""
+    run_id, old, log = await claimed(house)
+    results = asyncio.gather(*(log.append(note(f"old {n}")) for n in range(100)), return_exceptions=True)
+    await asyncio.sleep(0.005)
+    await house.queue.release(old)
+    while (new := await house.queue.claim()) is None:
+        await asyncio.sleep(0)  # the row is being written to: a claim doesn't wait for it
+    after = AttemptLog(house.pool, run_id, new.fence, house.notices)
+    await asyncio.gather(*(after.append(note(f"new {n}")) for n in range(20)))
+    refused = sum(isinstance(result, FenceLost) for result in await results)
+    events = await house.events(run_id)
+    assert gapless(events)
+    said = [event.body.message.split()[0] for event in events if isinstance(event.body, Noted)]
+    assert said == ["old"] * (100 - refused) + ["new"] * 20
+
+
+async def test_the_log_can_be_neither_changed_nor_shortened(house: House) -> None:
+    run_id, _, log = await claimed(house)
+    await log.append(note("x"))
+    for statement in (
+        "update run_events set seq = seq + 100 where run_id = %s",
+        "delete from run_events where run_id = %s",
+    ):
+        with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+            house.execute(statement, run_id)
+    assert gapless(await house.events(run_id))
+
+
+async def test_a_reader_gets_every_line_once_although_every_notice_is_lost(house: House) -> None:
+    """Nobody sends and nobody listens: the poll alone carries it."""
+    run_id, claim, log = await claimed(house)
+    reading = asyncio.create_task(followed(house, run_id))
+    for n in range(3):
+        await asyncio.sleep(0.01)
+        await log.append(note(n))
+    await asyncio.sleep(0.2)
+    await house.queue.leave(claim, "success", END)
+    async with asyncio.timeout(5):
+        events = await reading
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5, 6]
+    assert kinds(events)[-1] == "run_finished"
+
+
+@pytest.fixture
+async def tails(house: House) -> AsyncIterator[Tails]:
+    """Readers whose notices come over Postgres, as in the API process."""
+    tails = Tails(house.pool)
+    parts = [house.notices.serve(), listen(house.dsn, {LOG_CHANNEL: tails.heard})]
+    tasks = [asyncio.create_task(part) for part in parts]
+    await asyncio.sleep(0.1)
+    yield tails
+    for task in tasks:
+        task.cancel()
+
+
+async def test_many_readers_of_many_runs_each_see_their_own_lines_in_order(house: House, tails: Tails) -> None:
+    runs = [await claimed(house) for _ in range(4)]
+    readings = [asyncio.create_task(followed(house, run_id, 0, tails)) for run_id, _, _ in runs for _ in range(5)]
+
+    async def write(run_id: str, claim: Claim, log: AttemptLog) -> None:
+        for n in range(30):
+            await log.append(note(f"{run_id} {n}"))
+        await house.queue.leave(claim, "success", END)
+        house.notices.touched(run_id)
+
+    await asyncio.gather(*(write(*run) for run in runs))
+    async with asyncio.timeout(10):
+        all_read = await asyncio.gather(*readings)
+    for at, events in enumerate(all_read):
+        run_id = runs[at // 5][0]
+        assert gapless(events)
+        assert [e.body.message for e in events if isinstance(e.body, Noted)] == [f"{run_id} {n}" for n in range(30)]
+
+
+async def test_a_notice_wakes_a_reader_well_before_the_poll(house: House, tails: Tails) -> None:
+    run_id, _, log = await claimed(house)
+    following = tails.follow(run_id, 2)
+    waiting = asyncio.ensure_future(anext(following))
+    await asyncio.sleep(0.3)
+    begun = asyncio.get_running_loop().time()
+    await log.append(note("now"))
+    event = await waiting
+    assert asyncio.get_running_loop().time() - begun < 0.5
+    assert event is not None
+    assert event.body == note("now")
+    await following.aclose()
+    assert tails._waiting == {}, "a reader that left is forgotten"
+
+
+async def test_a_reader_goes_on_behind_the_last_line_it_had(house: House) -> None:
+    run_id, claim, log = await claimed(house)
+    await log.append(*(note(n) for n in range(5)))
+    await house.queue.leave(claim, "success", END)
+    everything = await followed(house, run_id)
+    assert len(everything) == 8
+    for had in range(8):
+        assert await followed(house, run_id, had) == everything[had:]
+
+
+async def test_a_reader_that_has_the_last_line_is_told_at_once_that_it_was_the_last(house: House) -> None:
+    """A client that reconnects with the final id must not hang on a run that is over."""
+    run_id, claim, _ = await claimed(house)
+    await house.queue.leave(claim, "success", END)
+    async with asyncio.timeout(0.5):
+        assert await followed(house, run_id, 3) == []
+
+
+async def test_a_run_that_failed_and_was_resumed_is_followed_to_its_second_end(house: House) -> None:
+    run_id, claim, _ = await claimed(house)
+    await house.queue.leave(claim, "error", RunFinished(status="error", code="model_unavailable"))
+    await house.store.resume(run_id, by="ops")
+    again = await house.claim()
+    reading = asyncio.create_task(followed(house, run_id, 2))
+    await asyncio.sleep(0.05)
+    assert not reading.done()
+    await house.queue.leave(again, "success", END)
+    async with asyncio.timeout(5):
+        events = await reading
+    assert kinds(events) == ["run_finished", "run_resumed", "run_claimed", "run_finished"]
+
+
+async def test_a_frame_is_one_server_sent_event(house: House) -> None:
+    _, _, log = await claimed(house)
+    await log.append(note("two\nlines, ünd [EMAIL_1]"))
+    event = log.history[-1]
+    lines = frame(event).decode().split("\n")
+    assert lines[:2] == [f"id: {event.seq}", "event: noted"]
+    assert lines[2].startswith('data: {"seq":3,')
+    assert lines[3:] == ["", ""]
+    assert "[EMAIL_1]" in lines[2]
+    assert frame(None).startswith(b":")
+
+
+async def test_notices_of_many_runs_are_sent_together(house: House) -> None:
+    heard: list[str] = []
+    sent = Notices(house.pool)
+    tasks = [asyncio.create_task(listen(house.dsn, {LOG_CHANNEL: heard.append})), asyncio.create_task(sent.serve())]
+    await asyncio.sleep(0.15)
+    assert heard == [""], "whoever listens again may have missed something"
+    for n in range(250):
+        sent.touched(f"{n:036}")
+    await asyncio.sleep(0.3)
+    for task in tasks:
+        task.cancel()
+    payloads = heard[1:]
+    assert sorted(id_ for payload in payloads for id_ in payload.split(",")) == [f"{n:036}" for n in range(250)]
+    assert len(payloads) == 3
+
+
+async def test_a_lease_that_another_worker_holds_is_not_renewed(house: House) -> None:
+    run_id, claim, _ = await claimed(house)
+    assert await house.queue.beat([run_id]) == {run_id: (claim.fence, False)}
+    other = Queue(house.pool, "another", 10.0)
+    assert await other.beat([run_id]) == {}

@@ -1,0 +1,251 @@
+"""The run row is the queue entry: who is next, one at a time per thread, and what becomes of a dead worker's runs."""
+
+import asyncio
+import random
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from graph.errors import FenceLost
+from graph.events import Noted, RunFinished, RunInterrupted
+from serving.database import new_id
+from serving.runs.queue import Claim, Queue
+from tests.integration.run_house import House, gapless
+from tests.integration.scripted_models import ScriptedModels
+
+END = RunFinished(status="success")
+
+
+async def end(house: House, claim: Claim) -> None:
+    await house.queue.leave(claim, "success", END)
+
+
+async def ids_in_claim_order(house: House) -> list[str]:
+    found = []
+    while claim := await house.queue.claim():
+        found.append(claim.run_id)
+    return found
+
+
+async def test_a_higher_priority_goes_first_then_the_longer_wait(house: House) -> None:
+    names = {name: await house.create() for name in ("low", "first", "second", "urgent", "later")}
+    house.execute("update runs set priority = 5 where run_id = %s", names["urgent"])
+    house.execute("update runs set priority = -5 where run_id = %s", names["low"])
+    house.execute("update runs set run_at = now() + interval '1 hour' where run_id = %s", names["later"])
+    house.execute("update runs set run_at = now() - interval '1 hour' where run_id = %s", names["second"])
+    claimed = await ids_in_claim_order(house)
+    assert [name for id_ in claimed for name in names if names[name] == id_] == ["urgent", "second", "first", "low"]
+
+
+async def test_a_claim_says_whose_it_is_and_writes_its_line(house: House) -> None:
+    run_id = await house.create()
+    claim = await house.claim()
+    assert (claim.run_id, claim.fence, claim.attempts, claim.cancel_requested) == (run_id, 1, 1, False)
+    line = (await house.bodies(run_id, "run_claimed"))[0]
+    assert (line.fence, line.attempt) == (1, 1)
+    assert await house.queue.claim() is None
+
+
+async def test_twenty_workers_never_run_two_of_a_thread_and_keep_its_order(house: House) -> None:
+    threads = [new_id() for _ in range(10)]
+    created: dict[str, list[str]] = defaultdict(list)
+    for at in range(30):
+        thread = threads[at % 10]
+        created[thread].append(await house.create(thread_id=thread))
+    running: set[str] = set()
+    begun: dict[str, list[str]] = defaultdict(list)
+    most = 0
+
+    async def worker(name: int) -> None:
+        nonlocal most
+        queue, chance = Queue(house.pool, f"worker-{name}", 10.0), random.Random(name)
+        while sum(map(len, begun.values())) < 30:
+            claim = await queue.claim()
+            if claim is None:
+                await asyncio.sleep(0.001)
+                continue
+            assert claim.thread_id not in running
+            running.add(claim.thread_id)
+            most = max(most, len(running))
+            begun[claim.thread_id].append(claim.run_id)
+            await asyncio.sleep(chance.random() * 0.01)
+            running.discard(claim.thread_id)
+            await queue.leave(claim, "success", END)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(worker(n) for n in range(20)))
+    assert dict(begun) == dict(created)
+    assert most >= 5, "threads ran beside each other"
+    assert house.execute("select count(*) from runs where status = 'success'") == [(30,)]
+
+
+async def test_ids_made_one_after_the_other_sort_by_their_making() -> None:
+    """FIFO within a thread hangs on it."""
+    ids = [new_id() for _ in range(2_000)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 2_000
+
+
+async def test_the_database_itself_refuses_two_running_runs_of_a_thread(house: House) -> None:
+    thread = new_id()
+    for _ in range(2):
+        await house.create(thread_id=thread)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        house.execute("update runs set status = 'running'")
+
+
+async def test_a_lapsed_lease_is_taken_over_and_the_log_says_so(house: House) -> None:
+    run_id = await house.create()
+    short = Queue(house.pool, "dies", 0.1)
+    first = await short.claim()
+    assert first is not None
+    assert await house.queue.claim() is None, "its lease still runs"
+    await asyncio.sleep(0.15)
+    second = await house.claim()
+    assert (second.run_id, second.fence, second.attempts) == (run_id, 2, 2)
+    assert [(line.fence, line.attempt) for line in await house.bodies(run_id, "run_claimed")] == [(1, 1), (2, 2)]
+    with pytest.raises(FenceLost):
+        await short.leave(first, "success", END)
+
+
+async def test_a_heartbeat_keeps_the_lease(house: House) -> None:
+    run_id = await house.create()
+    short = Queue(house.pool, "alive", 0.25)
+    await short.claim()
+    for _ in range(4):
+        await asyncio.sleep(0.1)
+        assert run_id in await short.beat([run_id])
+    assert await house.queue.claim() is None
+
+
+async def test_a_parked_run_is_claimed_only_when_its_question_has_expired(house: House) -> None:
+    await house.create()
+    soon, claim = datetime.now(UTC) + timedelta(seconds=0.3), await house.claim()
+    await house.queue.leave(claim, "interrupted", RunInterrupted(approvals=("a",)), due=soon.isoformat())
+    assert await house.queue.claim() is None
+    await asyncio.sleep(0.35)
+    assert (await house.claim()).run_id == claim.run_id
+
+
+async def test_a_run_that_has_nothing_to_wait_for_is_not_parked_for_ever(house: House) -> None:
+    """Its only question expired in the moment in which it parked."""
+    await house.create()
+    claim = await house.claim()
+    await house.queue.leave(claim, "interrupted", RunInterrupted(approvals=()), due=None)
+    assert (await house.claim()).run_id == claim.run_id
+
+
+async def test_a_threads_next_run_waits_for_the_parked_one(house: House) -> None:
+    """Its checkpoint holds the pause; a newer run would wipe it."""
+    thread = new_id()
+    first, second = await house.create(thread_id=thread), await house.create(thread_id=thread)
+    claim = await house.claim()
+    await house.queue.leave(
+        claim, "interrupted", RunInterrupted(approvals=("a",)), due=datetime(2999, 1, 1, tzinfo=UTC).isoformat()
+    )
+    assert await house.queue.claim() is None
+    await house.store.cancel(first, by="ops")
+    assert (await house.claim()).run_id == second
+
+
+async def test_a_resumed_older_run_and_a_lapsed_newer_one_do_not_wait_for_each_other(house: House) -> None:
+    thread = new_id()
+    older, newer = await house.create(thread_id=thread), await house.create(thread_id=thread)
+    await house.queue.leave(await house.claim(), "error", RunFinished(status="error"))
+    lapsing = await house.claim()
+    assert lapsing.run_id == newer
+    await house.store.resume(older, by="ops")
+    assert await house.queue.claim() is None, "one at a time"
+    await house.queue.release(lapsing)
+    taken_over = await house.claim()
+    assert (taken_over.run_id, taken_over.attempts) == (newer, 2)
+    await end(house, taken_over)
+    assert (await house.claim()).run_id == older
+
+
+async def test_a_run_that_never_ends_is_given_up(house: House) -> None:
+    run_id = await house.create()
+    house.execute("update runs set attempts = 10 where run_id = %s", run_id)
+    models = ScriptedModels()
+    await house.executor(models).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert view.status == "error"
+    assert view.error is not None
+    assert (view.error.code, view.error.message) == ("gave_up", "the run was taken up 10 times and never ended")
+    assert models.calls == []
+    assert await house.queue.claim() is None
+    await house.store.resume(run_id, by="ops")
+    await house.executor(models).attempt(await house.claim())
+    assert (await house.store.get(run_id)).status == "success", "a person may still try again"
+
+
+async def test_a_run_whose_log_cannot_be_read_ends_instead_of_going_round_for_ever(house: House) -> None:
+    run_id = await house.create()
+    house.execute(
+        "insert into run_events (run_id, seq, kind, body) values (%s, 2, 'from_the_future', '{\"kind\": \"x\"}')",
+        run_id,
+    )
+    house.execute("update runs set last_seq = 2 where run_id = %s", run_id)
+    await house.executor(ScriptedModels()).attempt(await house.claim())
+    assert house.execute("select status from runs") == [("error",)]
+    assert await house.queue.claim() is None
+
+
+async def test_a_request_that_this_version_does_not_know_ends_with_an_error(house: House) -> None:
+    run_id = await house.create()
+    house.execute("update runs set request = request || '{\"hologram\": true}' where run_id = %s", run_id)
+    await house.executor(ScriptedModels()).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert (view.status, view.error and view.error.code) == ("error", "internal_error")
+
+
+async def test_a_run_that_was_cancelled_while_its_worker_was_dead_does_nothing_more(house: House) -> None:
+    run_id = await house.create()
+    dead = await house.claim()
+    await house.store.cancel(run_id, by="ops")
+    assert (await house.store.get(run_id)).status == "running"
+    await house.queue.release(dead)
+    models = ScriptedModels()
+    await house.executor(models).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert view.status == "cancelled"
+    assert models.calls == []
+    events = await house.events(run_id)
+    assert gapless(events)
+    assert [e.body.kind for e in events] == [
+        "run_created",
+        "run_claimed",
+        "cancel_requested",
+        "run_claimed",
+        "run_finished",
+    ]
+
+
+async def test_a_cancel_that_comes_while_a_run_parks_is_not_lost(house: House) -> None:
+    run_id = await house.create()
+    claim = await house.claim()
+    await house.store.cancel(run_id, by="ops")
+    due = datetime(2999, 1, 1, tzinfo=UTC).isoformat()
+    await house.queue.leave(claim, "interrupted", RunInterrupted(approvals=("a",)), due=due)
+    await house.executor(ScriptedModels()).attempt(await house.claim())
+    assert (await house.store.get(run_id)).status == "cancelled"
+
+
+async def test_a_database_error_leaves_the_run_to_the_next_attempt(house: House) -> None:
+    run_id = await house.create()
+    claim = await house.claim()
+    models = ScriptedModels()
+
+    async def breaks(*_: object) -> None:
+        raise psycopg.OperationalError("the server closed the connection")
+
+    executor = house.executor(models)
+    executor._make_deps = breaks  # type: ignore[assignment]
+    await executor.attempt(claim)
+    assert (await house.store.get(run_id)).status == "running"
+    assert isinstance((await house.events(run_id))[-1].body, Noted) is False
+    await house.queue.release(claim)
+    await house.executor(models).attempt(await house.claim())
+    assert (await house.store.get(run_id)).status == "success"

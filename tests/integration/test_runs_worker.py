@@ -1,0 +1,255 @@
+"""A real worker beside the test: it claims, keeps its leases, stops what it must, and hands back what it can't finish."""
+
+import asyncio
+import time
+
+from graph.ports import ApprovalDecision, ModelCall, ModelReply, StepTask
+from graph.state import Plan
+from serving.runs.queue import Queue
+from serving.runs.view import RunView
+from serving.runs.worker import Worker
+from tests.integration.run_house import House, Lookup, gapless, kinds
+from tests.integration.scripted_models import (
+    ACCEPT,
+    REPLAN,
+    ScriptedModels,
+    Turn,
+    after,
+    finds_and_reports,
+    plans,
+    revise,
+    rules,
+)
+
+
+def waits(view: RunView) -> bool:
+    return view.status == "interrupted"
+
+
+def working(view: RunView) -> bool:
+    return view.plan is not None and view.status == "running"
+
+
+class Gate:
+    """A worker's turn that stands still until the test opens it."""
+
+    def __init__(self, then: Turn = finds_and_reports) -> None:
+        self._open, self._then = asyncio.Event(), then
+        self.reached = asyncio.Event()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def __call__(self, call: ModelCall) -> ModelReply:
+        self.reached.set()
+        await self._open.wait()
+        return await self._then(call)
+
+
+async def test_a_run_is_done_by_a_worker_that_was_idle(house: House) -> None:
+    async with house.worker(ScriptedModels()):
+        await asyncio.sleep(0.2)
+        run_id = await house.create()
+        begun = time.monotonic()
+        view = await house.ended(run_id)
+        assert time.monotonic() - begun < 0.9, "a notice woke it, not the poll"
+    assert (view.status, view.answer) == ("success", "It is 42 [1].")
+
+
+async def test_a_running_run_is_cancelled_within_a_second(house: House) -> None:
+    gate = Gate()
+    async with house.worker(ScriptedModels(worker=gate)):
+        run_id = await house.create()
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        begun = time.monotonic()
+        assert (await house.store.cancel(run_id, by="ops")).status == "running"
+        view = await house.ended(run_id)
+        assert time.monotonic() - begun < 1.0
+        assert view.status == "cancelled"
+        other = await house.create()
+        gate.open()
+        assert (await house.ended(other)).status == "success", "the worker lives on"
+    events = await house.events(run_id)
+    assert gapless(events)
+    assert kinds(events)[-2:] == ["cancel_requested", "run_finished"]
+
+
+async def test_a_cancel_without_a_notice_comes_through_with_the_next_heartbeat(house: House) -> None:
+    gate = Gate()
+    async with house.worker(ScriptedModels(worker=gate)):
+        run_id = await house.create()
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        house.execute("update runs set cancel_requested = true where run_id = %s", run_id)
+        assert (await house.ended(run_id, seconds=3)).status == "cancelled"
+
+
+async def test_a_plan_is_carried_out_when_a_person_approves_it(house: House) -> None:
+    async with house.worker(ScriptedModels(planner=plans("s1", "s2"))):
+        run_id = await house.create(review_plan=True)
+        view = await house.until(run_id, waits)
+        assert (view.phase, view.usage.model_calls, view.steps) == ("waiting_for_human", 1, ())
+        asked = view.approvals[0]
+        assert (asked.approval_id, asked.approval_kind) == ("plan-1", "plan")
+        assert view.plan is not None
+        assert asked.arguments == view.plan.model_dump(mode="json")
+        await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
+        view = await house.ended(run_id)
+    assert (view.status, len(view.steps)) == ("success", 2)
+    decided = (await house.bodies(run_id, "approval_decided"))[0]
+    assert (decided.decision, decided.by) == ("approve", "ops")
+
+
+async def test_an_edited_plan_is_the_one_that_is_carried_out(house: House) -> None:
+    edited = Plan.model_validate(
+        {"steps": [{"id": "s7", "goal": "Only this", "depends_on": [], "done_when": "it is done"}]}
+    ).model_dump(mode="json")
+    models = ScriptedModels(planner=plans("s1", "s2"))
+    async with house.worker(models):
+        run_id = await house.create(review_plan=True)
+        await house.until(run_id, waits)
+        await house.store.decide(run_id, "plan-1", ApprovalDecision(type="edit", arguments=edited, by="ops"))
+        view = await house.ended(run_id)
+    assert [step.step_id for step in view.steps] == ["s7"]
+    assert view.plan is not None
+    assert view.plan.model_dump(mode="json") == edited
+    assert [body.by for body in await house.bodies(run_id, "plan_edited")] == ["ops"]
+    assert len(models.by("planner")) == 1
+    assert "Only this" in str(models.by("critic")[0].messages)
+
+
+async def test_a_rejected_plan_is_made_again_with_the_reason_and_costs_no_critic_round(house: House) -> None:
+    """Three times over, with three critic rounds allowed: a person's no is not the critic's."""
+    models = ScriptedModels(critic=rules(*[revise("s1")] * 4, ACCEPT))
+    async with house.worker(models):
+        run_id = await house.create(review_plan=True)
+        for round_ in range(1, 4):
+            view = await house.until(run_id, lambda v, r=round_: waits(v) and v.approvals[0].approval_id == f"plan-{r}")  # type: ignore[misc]
+            assert len(view.approvals) == 1
+            decision = ApprovalDecision(type="reject", reason=f"too thin, {round_}", by="ops")
+            await house.store.decide(run_id, f"plan-{round_}", decision)
+        await house.until(run_id, lambda v: waits(v) and v.approvals[0].approval_id == "plan-4")
+        await house.store.decide(run_id, "plan-4", ApprovalDecision(type="approve", by="ops"))
+        view = await house.ended(run_id)
+    assert view.status == "success"
+    instructions = [str(call.messages[-1].content) for call in models.by("planner")]
+    assert [f"too thin, {n}" in instructions[n] for n in range(1, 4)] == [True] * 3
+    assert len(models.by("critic")) == 2, "revised once, then accepted"
+    assert not view.partial
+
+
+async def test_a_second_plan_of_a_reviewed_run_is_asked_for_as_well(house: House) -> None:
+    async with house.worker(ScriptedModels(critic=rules(REPLAN, ACCEPT))):
+        run_id = await house.create(review_plan=True)
+        await house.until(run_id, waits)
+        await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
+        view = await house.until(run_id, lambda v: waits(v) and v.approvals[0].approval_id == "plan-2")
+        await house.store.decide(run_id, "plan-2", ApprovalDecision(type="approve", by="ops"))
+        assert (await house.ended(run_id)).status == "success"
+    assert len(view.steps) == 1
+
+
+async def test_a_worker_that_vanished_is_followed_by_another(house: House) -> None:
+    """The first one is dead in the middle of two steps: no heartbeat, no farewell. Its lease is a quarter of a second."""
+    gate, lookup = Gate(), Lookup()
+    run_id = await house.create()
+    dying = Queue(house.pool, "dying", 0.25)
+    claim = await dying.claim()
+    assert claim is not None
+    first = ScriptedModels(planner=plans("s1", "s2"), worker=gate)
+    dead = asyncio.create_task(house.executor(first, lookup).attempt(claim))
+    await asyncio.wait_for(gate.reached.wait(), 5)
+    second = ScriptedModels()
+    async with house.worker(second, lookup):
+        view = await house.ended(run_id)
+    assert (view.status, second.by("planner")) == ("success", [])
+    gate.open()
+    await asyncio.wait_for(dead, 5)
+    events = await house.events(run_id)
+    assert gapless(events)
+    assert [(e.body.fence, e.body.attempt) for e in events if e.body.kind == "run_claimed"] == [(1, 1), (2, 2)]
+    assert kinds(events)[-1] == "run_finished", "the one that came back from the dead wrote nothing"
+
+
+async def test_a_worker_that_loses_its_lease_stops_the_attempt(house: House) -> None:
+    gate = Gate()
+    models = ScriptedModels(worker=gate)
+    async with house.worker(models) as worker:
+        run_id = await house.create()
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        house.execute("update runs set fence = fence + 1, worker = 'another' where run_id = %s", run_id)
+        async with asyncio.timeout(3):
+            while worker._attempts:
+                await asyncio.sleep(0.01)
+    assert kinds(await house.events(run_id))[-1] != "run_finished"
+
+
+async def test_a_worker_that_claims_its_own_lapsed_run_goes_on_with_the_new_claim_alone(house: House) -> None:
+    """Heartbeats did not get through for a while; the old attempt must end, and the new one must keep its lease."""
+    gate = Gate()
+    async with house.worker(ScriptedModels(worker=gate)) as worker:
+        run_id = await house.create()
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        house.execute("update runs set lease_until = now() - interval '1 second' where run_id = %s", run_id)
+        worker._heard_queue("")
+        async with asyncio.timeout(3):
+            while (await house.store.get(run_id)).last_seq < 1 or len(await house.bodies(run_id, "run_claimed")) < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert worker._attempts[run_id].claim.fence == 2
+        before = house.execute("select lease_until from runs")[0][0]
+        await asyncio.sleep(0.7)
+        assert house.execute("select lease_until from runs")[0][0] > before, "its heart beats"
+        gate.open()
+        assert (await house.ended(run_id)).status == "success"
+        assert worker._attempts == {}
+    events = await house.events(run_id)
+    assert gapless(events)
+    assert kinds(events).count("run_claimed") == 2
+    assert kinds(events).count("run_finished") == 1
+
+
+async def test_a_worker_that_is_told_to_go_hands_its_runs_back_at_once(house: House) -> None:
+    gate, lookup = Gate(), Lookup()
+    async with house.worker(ScriptedModels(planner=plans("s1", "s2"), worker=gate), lookup):
+        run_id = await house.create()
+        await asyncio.wait_for(gate.reached.wait(), 5)
+    assert (await house.store.get(run_id)).status == "running"
+    claim = await house.queue.claim()
+    assert claim is not None, "nobody has to wait for the lease to lapse"
+    await house.executor(ScriptedModels(), lookup).attempt(claim)
+    assert (await house.store.get(run_id)).status == "success"
+
+
+async def test_a_worker_takes_no_more_than_it_may(house: House) -> None:
+    running, most = 0, 0
+
+    async def counted(call: ModelCall) -> ModelReply:
+        nonlocal running, most
+        assert isinstance(call.task, StepTask)
+        running += 1
+        most = max(most, running)
+        reply = await after(0.02, finds_and_reports)(call)
+        running -= 1
+        return reply
+
+    async with house.worker(ScriptedModels(worker=counted), concurrency=3):
+        runs = [await house.create() for _ in range(9)]
+        for run_id in runs:
+            assert (await house.ended(run_id)).status == "success"
+    assert most == 3
+
+
+async def test_two_workers_share_a_queue(house: House) -> None:
+    models = ScriptedModels(worker=after(0.01, finds_and_reports))
+    executor = house.executor(models)
+    other = Worker(house.dsn, Queue(house.pool, "other", 10.0), house.notices, executor, 0.5, 2)
+    serving = asyncio.create_task(other.serve())
+    async with house.worker(models, concurrency=2):
+        runs = [await house.create() for _ in range(12)]
+        views = [await house.ended(run_id) for run_id in runs]
+    other.drain()
+    await serving
+    assert {view.status for view in views} == {"success"}
+    claimed = [await house.bodies(run_id, "run_claimed") for run_id in runs]
+    assert [len(each) for each in claimed] == [1] * 12
+    assert len({each[0].worker for each in claimed}) == 2

@@ -1,0 +1,232 @@
+"""The offline model behind the port: replies, reviews, answers, and the same bytes every time."""
+
+import json
+from typing import Any
+
+import pytest
+
+from graph.ports import (
+    AnswerTask,
+    DocumentInfo,
+    Message,
+    ModelCall,
+    ModelReply,
+    Overview,
+    PlanTask,
+    ReviewTask,
+    StepTask,
+    Task,
+    ToolCall,
+    ToolSchema,
+)
+from graph.state import Channel, Plan, Source, Step, StepOutcome, Verdict
+from privacy.redact import Redacted, from_record
+from serving.models.offline import OfflineModel
+
+TEXT = "Goods can be returned within 30 days of delivery."
+HIT = {"ref": "refunds.md#1", "path": "refunds.md", "heading": "Returns", "page": None, "text": TEXT, "score": 0.8}
+OVERVIEW = Overview(documents=(DocumentInfo(path="refunds.md", media_type="text/markdown", characters=60),))
+
+
+def call(
+    task: Task, *results: dict[str, Any], tools: tuple[str, ...] = ("search_documents", "read_document")
+) -> ModelCall:
+    transcript = tuple(
+        Message("tool", from_record(json.dumps(result)), tool_call_id=str(n)) for n, result in enumerate(results)
+    )
+    schemas = tuple(ToolSchema(name=name, description=name, parameters={}) for name in tools)
+    prompt = Message("user", from_record(task.model_dump_json() * 20))
+    return ModelCall("run-1", "thread-1", task, (prompt, *transcript), schemas, transcript, allow_tools=True)
+
+
+def step_task(
+    goal: str, feedback: str = "", known: tuple[StepOutcome, ...] = (), tools: tuple[str, ...] = ()
+) -> StepTask:
+    step = Step(id="s1", goal=goal, done_when="it is quoted", tools=tools)
+    return StepTask(goal=goal, step=step, overview=OVERVIEW, known=known, feedback=feedback)
+
+
+def outcome(id_: str, finding: str, *sources: Source, status: str = "done", attempt: int = 1) -> StepOutcome:
+    values = {"step_id": id_, "status": status, "finding": finding, "sources": sources, "attempt": attempt}
+    return StepOutcome.model_validate(values)
+
+
+async def tool_call(task: StepTask, *results: dict[str, Any], **named: Any) -> ToolCall:
+    return (await OfflineModel().complete(call(task, *results, **named))).tool_calls[0]
+
+
+async def test_a_step_searches_then_reports_what_it_found_with_its_ref() -> None:
+    task = step_task("Within how many days can goods be returned?")
+    first = await tool_call(task)
+    assert (first.name, first.arguments["query"]) == ("search_documents", "days goods returned")
+    report = await tool_call(task, {"hits": [HIT]})
+    assert report.name == "report"
+    assert report.arguments == {"status": "done", "finding": TEXT, "sources": ["refunds.md#1"], "missing": ""}
+
+
+async def test_a_step_looks_again_with_other_words_and_then_says_no() -> None:
+    task = step_task("Who pays for expedited delivery?")
+    second = await tool_call(task, {"hits": [HIT]})
+    assert second.name == "search_documents"
+    assert "shipping" in second.arguments["query"]
+    report = await tool_call(task, {"hits": [HIT]}, {"hits": []})
+    assert report.arguments["status"] == "failed"
+    assert report.arguments["finding"] == "The documents do not say: “Who pays for expedited delivery”."
+    assert "refunds.md" in report.arguments["missing"]
+
+
+async def test_a_second_attempt_reads_the_likeliest_document_whole() -> None:
+    task = step_task("Who handles refunds?", feedback="look again")
+    read = await tool_call(task, {"hits": []})
+    assert (read.name, read.arguments) == ("read_document", {"path": "refunds.md"})
+    report = await tool_call(task, {"hits": []}, {"path": "refunds.md", "text": "Refunds are handled by Ota Benes."})
+    assert report.arguments["finding"] == "Refunds are handled by Ota Benes."
+
+
+async def test_a_tool_that_fails_is_no_finding() -> None:
+    error = {"error": {"code": "timeout", "message": "the search took too long", "hint": ""}}
+    report = await tool_call(step_task("Who handles refunds?"), error, error)
+    assert report.arguments["status"] == "failed"
+
+
+async def test_an_e_mail_carries_the_finding_to_the_placeholder_as_it_stands() -> None:
+    known = (outcome("s0", TEXT, Source(ref="refunds.md#1", path="refunds.md")),)
+    task = step_task("draft an e-mail to [EMAIL_1] with it", known=known, tools=("draft_email",))
+    drafted = await tool_call(task, tools=("draft_email",))
+    assert drafted.name == "draft_email"
+    assert drafted.arguments["to"] == "[EMAIL_1]"
+    assert TEXT in drafted.arguments["body"]
+    refused = await tool_call(task, {"error": {"code": "rejected", "message": "not now"}}, tools=("draft_email",))
+    assert refused.arguments["finding"] == "The e-mail to [EMAIL_1] was not drafted: not now"
+
+
+async def test_an_e_mail_without_an_address_or_a_finding_is_not_written() -> None:
+    nobody = await tool_call(step_task("draft an e-mail with the total", known=(outcome("s0", "Total: 5."),)))
+    nothing = await tool_call(step_task("draft an e-mail to [EMAIL_1] with the total"))
+    assert [report.arguments["status"] for report in (nobody, nothing)] == ["failed", "failed"]
+
+
+async def test_a_foreign_tool_is_chosen_by_its_description_and_filled_from_its_schema() -> None:
+    parameters = {
+        "properties": {
+            "city": {"type": "string"},
+            "days": {"type": "integer"},
+            "unit": {"enum": ["celsius", "kelvin"]},
+        },
+        "required": ["city", "days", "unit"],
+    }
+    tool = ToolSchema(
+        name="weather_forecast", description="Weather forecast for the next days of a city", parameters=parameters
+    )
+    task = step_task('What is the weather forecast for the city "Ghent" in the next 3 days in kelvin?')
+    request = call(task)
+    wanted = ModelCall("run-1", "thread-1", task, request.messages, (*request.tools, tool))
+    chosen = (await OfflineModel().complete(wanted)).tool_calls[0]
+    assert (chosen.name, chosen.arguments) == ("weather_forecast", {"city": "Ghent", "days": 3, "unit": "kelvin"})
+
+
+def review_of(*outcomes: StepOutcome, round_: int = 0) -> ReviewTask:
+    steps = tuple(
+        Step(id=o.step_id, goal=f"goal {o.step_id}", done_when="d", tools=("search_documents",)) for o in outcomes
+    )
+    return ReviewTask(goal="g", plan=Plan(steps=steps), outcomes=outcomes, round=round_)
+
+
+async def verdict_on(task: ReviewTask) -> Verdict:
+    reply = await OfflineModel().complete(call(task))
+    assert isinstance(reply.parsed, Verdict)
+    assert Verdict.model_validate_json(reply.text) == reply.parsed
+    return reply.parsed
+
+
+async def test_a_failed_step_gets_one_more_try_and_then_the_gap_is_accepted() -> None:
+    source = Source(ref="a.md#0", path="a.md")
+    missing = "The documents do not say: “x”."
+    first = await verdict_on(review_of(outcome("s1", TEXT, source), outcome("s2", missing, status="failed")))
+    assert (first.decision, list(first.revise)) == ("revise", ["s2"])
+    again = outcome("s2", missing, status="failed", attempt=2)
+    second = await verdict_on(review_of(outcome("s1", TEXT, source), again, round_=1))
+    assert second.decision == "accept"
+    assert missing in second.reasons[0]
+
+
+async def test_a_look_up_without_a_source_is_sent_back() -> None:
+    assert (await verdict_on(review_of(outcome("s1", "It is 30 days.")))).decision == "revise"
+
+
+async def test_an_action_that_was_not_carried_out_is_given_up() -> None:
+    failed = outcome("s1", "The e-mail was not sent: rejected", status="failed", attempt=2)
+    assert (await verdict_on(review_of(failed, round_=1))).decision == "give_up"
+
+
+def answer_of(
+    *outcomes: StepOutcome, channel: Channel = "cli", memory: tuple[str, ...] = (), goal: str = "g"
+) -> AnswerTask:
+    sources = tuple({source.ref: source for o in outcomes for source in o.sources}.values())
+    return AnswerTask(goal=goal, outcomes=outcomes, sources=sources, channel=channel, memory=memory)
+
+
+A, B = Source(ref="a.md#0", path="a.md"), Source(ref="b.md#0", path="b.md")
+
+
+async def written(task: AnswerTask) -> str:
+    return (await OfflineModel().complete(call(task))).text
+
+
+async def test_the_answer_cites_each_finding_by_number_and_states_the_gap() -> None:
+    text = await written(
+        answer_of(outcome("s1", "It is 30 days.", A), outcome("s2", "The documents do not say: “x”.", status="failed"))
+    )
+    assert text == "It is 30 days. [1]\n\nThe documents do not say: “x”."
+
+
+async def test_a_comparison_stands_for_its_two_look_ups() -> None:
+    compared = outcome("s3", "Pro has the longer notice period: three months, against one month for Basic.")
+    text = await written(
+        answer_of(outcome("s1", "Basic: one month.", A), outcome("s2", "Pro: three months.", B), compared)
+    )
+    assert text == "Pro has the longer notice period: three months, against one month for Basic. [1][2]"
+
+
+async def test_a_voice_gets_plain_sentences() -> None:
+    grouped = outcome("s1", "Total by country:\n- Spain: 5 EUR\n- Italy: 7 EUR", A)
+    assert await written(answer_of(grouped, channel="voice")) == "Total by country: Spain: 5 EUR; Italy: 7 EUR"
+
+
+async def test_memory_shapes_the_answer() -> None:
+    two = (outcome("s1", "It is 5 USD.", A), outcome("s2", "It is blue.", B))
+    assert "\n" not in await written(answer_of(*two, memory=("Answer in one sentence",)))
+    assert "not converted to EUR" in await written(answer_of(*two, memory=("I always want amounts in EUR",)))
+    assert "converted" not in await written(answer_of(*two, memory=("I always want amounts in USD",)))
+
+
+async def test_the_answer_streams_in_pieces_that_join_to_the_text() -> None:
+    pieces: list[str] = []
+
+    async def on_text(piece: str) -> None:
+        pieces.append(piece)
+
+    reply = await OfflineModel().complete(call(answer_of(outcome("s1", "One two three.\nFour five.", A))), on_text)
+    assert "".join(pieces) == reply.text
+    assert len(pieces) > 4
+
+
+@pytest.mark.parametrize(
+    "goal", ["How long is the warranty, and who approves it?", "?!", "x" * 5_000, "1+", "\n- a\n- b"]
+)
+async def test_any_goal_makes_a_valid_plan_and_the_same_bytes_each_time(goal: str) -> None:
+    async def reply() -> ModelReply:
+        return await OfflineModel().complete(call(PlanTask(goal=goal, overview=OVERVIEW)))
+
+    first, second = await reply(), await reply()
+    assert first == second
+    assert isinstance(first.text, Redacted)
+    assert Plan.model_validate_json(first.text) == first.parsed
+
+
+async def test_a_run_s_second_call_reads_its_prefix_from_the_cache_and_costs_nothing() -> None:
+    model, request = OfflineModel(), call(PlanTask(goal="What is the fee?", overview=OVERVIEW))
+    first, second = await model.complete(request), await model.complete(request)
+    assert (first.usage.cached_tokens, first.usage.cost_usd, model.estimate(request)) == (0, 0, 0)
+    assert 0 < second.usage.cached_tokens < second.usage.input_tokens
+    assert second.usage.output_tokens == len(second.text) // 4
