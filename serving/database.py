@@ -14,6 +14,9 @@ Row: TypeAlias = DictRow
 Connection: TypeAlias = AsyncConnection[DictRow]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 
+# A pool tries again after 1, 2, 4, ... s, up to this long; then afresh, so that it is back soon after a long outage.
+_PATIENCE_S = 10.0
+
 
 def open_pool(dsn: str, largest: int = 10) -> Pool:
     """A pool to be opened with `await pool.open()`. Connections are in autocommit: one statement, one round trip."""
@@ -24,14 +27,24 @@ def open_pool(dsn: str, largest: int = 10) -> Pool:
         min_size=1,
         max_size=largest,
         open=False,
-        timeout=10,
+        timeout=_PATIENCE_S,
+        reconnect_timeout=_PATIENCE_S,
         check=AsyncConnectionPool.check_connection,
     )
 
 
 def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnection]:
     """For the document store: rows as tuples, and a connection's block is one transaction."""
-    return AsyncConnectionPool(dsn, kwargs={"connect_timeout": 5}, min_size=1, max_size=largest, open=False, timeout=10)
+    return AsyncConnectionPool(
+        dsn,
+        kwargs={"connect_timeout": 5},
+        min_size=1,
+        max_size=largest,
+        open=False,
+        timeout=_PATIENCE_S,
+        reconnect_timeout=_PATIENCE_S,
+        check=AsyncConnectionPool.check_connection,
+    )
 
 
 def new_id() -> str:

@@ -83,7 +83,15 @@ class PostgresVault:
     realm = REALM
 
     def __init__(self, dsn: str, key: bytes, tenant: str = "default") -> None:
-        self._pool = ConnectionPool(dsn, kwargs={"autocommit": True}, min_size=0, max_size=2, open=True, timeout=10)
+        self._pool = ConnectionPool(
+            dsn,
+            kwargs={"autocommit": True},
+            min_size=0,
+            max_size=2,
+            open=True,
+            timeout=10,
+            check=ConnectionPool.check_connection,
+        )
         self._sealer, self._tenant = Sealer(key), tenant
 
     def placeholder_for(self, kind: str, value: str) -> str:

@@ -16,6 +16,7 @@ from serving.api.stream import Tails
 from serving.database import Pool, open_pool, open_row_pool, worker_name
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
+from serving.known_names import read_known_names
 from serving.migrate import migrate
 from serving.models.select import Credentials, models_for, select_routes
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
@@ -56,7 +57,7 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
         stack.callback(vault.close)
         memory = memory_store(dsn, settings.home)
         stack.push_async_callback(memory.close)
-        redactor = Redactor(Detector(), vault)
+        redactor = Redactor(Detector(read_known_names(settings.known_names)), vault)
         yield _Parts(pool, Notices(pool), vault, redactor, DocumentStore(rows, HashingEmbedder()), memory)
 
 

@@ -12,7 +12,7 @@ from privacy.redact import Redactor
 from privacy.stream import StreamRestorer
 from privacy.vault import FileVault
 from serving.documents.document import ParsedDocument
-from serving.errors import SettingsError
+from serving.known_names import read_known_names
 from serving.settings import Settings
 
 _PARSER_VERSION = "1"
@@ -71,7 +71,7 @@ class Private:
 @contextmanager
 def open_private(settings: Settings) -> Iterator[Private]:
     """Raises VaultError when the vault can't be read or written: then nothing is sent."""
-    known = _known_names(settings.known_names)
+    known = read_known_names(settings.known_names)
     vault = FileVault(settings.home / "vault.db")
     try:
         names = "\n".join(sorted(known))
@@ -79,12 +79,3 @@ def open_private(settings: Settings) -> Iterator[Private]:
         yield Private(Redactor(Detector(known), vault), salt)
     finally:
         vault.close()
-
-
-def _known_names(file: Path | None) -> tuple[str, ...]:
-    if file is None:
-        return ()
-    try:
-        return tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"TRIREME_KNOWN_NAMES: {file} can't be read", "one name a line, UTF-8") from error

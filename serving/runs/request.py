@@ -9,7 +9,7 @@ from graph.bounds import Bounds
 from graph.state import Channel
 from serving.runs.limits import check_goal
 
-_NAME = re.compile(r"^[a-zA-Z0-9._-]{1,100}$")
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,100}")
 
 
 class RunRequest(BaseModel):
@@ -30,7 +30,7 @@ class RunRequest(BaseModel):
     @field_validator("collection")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if name and not _NAME.match(name):
+        if name and not _NAME.fullmatch(name):
             raise ValueError("1 to 100 letters, digits, '.', '_' and '-'")
         return name
 

@@ -24,7 +24,7 @@ from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Not
 from serving.runs.request import RunRequest
 from serving.runs.view import TERMINAL, RunView, view_of
 
-_IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 _CREATE: LiteralString = """
 with thread as (
@@ -51,7 +51,7 @@ class RunStore:
 
         The same key with the same request gives the same run; with another request it raises Conflict.
         """
-        if key is not None and not _IDEMPOTENCY_KEY.match(key):
+        if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
             raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "use a UUID")
         if key is not None and (earlier := await self._earlier(key, request)):
             return earlier, False

@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 
-from graph.bounds import Bounds
 from graph.build import build
 from graph.events import EventBody, RunEvent
 from graph.ports import Deps, Models
@@ -187,6 +186,3 @@ class CutLog(AttemptLog):
             self._attempt.cancel()
         if self.appends >= self._cut:
             await asyncio.sleep(60)
-
-
-TIGHT = Bounds(model_calls=50, tool_calls=50)

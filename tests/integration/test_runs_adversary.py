@@ -66,8 +66,9 @@ async def test_a_cyclic_plan_ends_the_run_with_an_error_that_names_it(house: Hou
 
 
 async def test_words_instead_of_a_plan_or_a_verdict_are_an_error_that_can_be_resumed(house: House) -> None:
-    for broken in ({"planner": says("I would start by looking.")}, {"critic": says("Looks good to me!")}):
-        view = await house.finish(ScriptedModels(**broken))
+    planner, critic = says("I would start by looking."), says("Looks good to me!")
+    for broken in (ScriptedModels(planner=planner), ScriptedModels(critic=critic)):
+        view = await house.finish(broken)
         assert view.error is not None
         assert view.error.code == "bad_reply"
         await house.store.resume(view.run_id, by="ops")

@@ -11,10 +11,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG, JsonPlusSerializer
 
+from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from serving.database import new_id
 from serving.runs.checkpoints import saver
 from tests.integration.run_house import House
-from tests.integration.scripted_models import ScriptedModels
+from tests.integration.scripted_models import ScriptedModels, spoken, tool_call, tool_results
 
 
 def command(witness: Path) -> str:
@@ -52,7 +53,7 @@ ENCODINGS = {"msgpack": as_msgpack, "json": as_json, "pickle": as_pickle}
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_crafted_bytes_do_run_where_nothing_forbids_it(tmp_path: Path) -> None:
-    """The control: without strict mode the msgpack row below is a command. If this fails, the test below proves nothing."""
+    """The control: without strict mode the row below is a command. If this fails, the tests below prove nothing."""
     witness = tmp_path / "ran"
     JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(("msgpack", as_msgpack(witness)))
     assert witness.exists()
@@ -115,8 +116,6 @@ async def test_a_poisoned_checkpoint_ends_one_run_and_calls_nothing(house: House
         thread_id,
     )
     assert changed
-    from graph.ports import ApprovalDecision
-
     await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
     await house.executor(ScriptedModels()).attempt(await house.claim())
     assert (await house.store.get(run_id)).status in ("success", "error")
@@ -144,8 +143,6 @@ async def test_what_a_run_keeps_comes_back_as_it_was(house: House) -> None:
 
 async def test_a_checkpoint_stays_small_however_long_the_run_was(house: House) -> None:
     """The transcript rests in the log: forty turns more add not a byte to the state of a step."""
-    from graph.ports import ModelCall, ModelReply
-    from tests.integration.scripted_models import spoken, tool_call, tool_results
 
     def turns(number: int) -> ScriptedModels:
         async def worker(call: ModelCall) -> ModelReply:

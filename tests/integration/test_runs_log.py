@@ -1,8 +1,8 @@
 """The log: append-only, gapless in commit order, fenced; a reader sees each line exactly once, notices or not."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -208,7 +208,7 @@ async def test_many_readers_of_many_runs_each_see_their_own_lines_in_order(house
 
 async def test_a_notice_wakes_a_reader_well_before_the_poll(house: House, tails: Tails) -> None:
     run_id, _, log = await claimed(house)
-    following = tails.follow(run_id, 2)
+    following = cast(AsyncGenerator[RunEvent | None, None], tails.follow(run_id, 2))
     waiting = asyncio.ensure_future(anext(following))
     await asyncio.sleep(0.3)
     begun = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""A real worker beside the test: it claims, keeps its leases, stops what it must, and hands back what it can't finish."""
+"""A real worker beside the test: it claims, keeps its leases, stops what it must, hands back what it can't finish."""
 
 import asyncio
 import time
@@ -149,7 +149,7 @@ async def test_a_second_plan_of_a_reviewed_run_is_asked_for_as_well(house: House
 
 
 async def test_a_worker_that_vanished_is_followed_by_another(house: House) -> None:
-    """The first one is dead in the middle of two steps: no heartbeat, no farewell. Its lease is a quarter of a second."""
+    """The first one is dead in the middle of two steps: no heartbeat, no farewell. Its lease is a quarter second."""
     gate, lookup = Gate(), Lookup()
     run_id = await house.create()
     dying = Queue(house.pool, "dying", 0.25)

@@ -8,7 +8,7 @@ from typing import Final
 from serving.models.offline import vocabulary as v
 from serving.models.offline.columns import Column, Sheet, named
 from serving.models.offline.dates import Period, period
-from serving.models.offline.language import TOKEN, actor, keys, number_of, plain, stem, synonyms
+from serving.models.offline.language import TOKEN, actor, keys, number_of, plain, synonyms
 
 _OPERATORS: Final = (
     (r"(?:above|over|more than|greater than|exceed(?:s|ing)?|higher than|longer than|heavier than|larger than)", ">"),

@@ -19,7 +19,10 @@ _PRONOUN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A quotable piece. `value` is the part that may hold the answer; `label` is the heading that it stands under."""
+    """A quotable piece. `value` is the part that may hold the answer; `label` is the heading above it.
+
+    `column` and `rows` are what a table calls a cell's column and its rows.
+    """
 
     ref: str
     text: str
@@ -29,10 +32,11 @@ class Unit:
     around: str
     before: str = ""
     column: str = ""
+    rows: str = ""
 
     @property
     def own(self) -> frozenset[str]:
-        return stems(self.text)
+        return stems(f"{self.text} {self.rows}")
 
     @property
     def path(self) -> str:
@@ -129,14 +133,12 @@ class _Reader:
         for name, cell in zip(names[1:], cells[1:], strict=False):
             if cell and cells[0]:
                 shown = f"{cells[0]} – {name}: {cell}" if name else f"{cells[0]}: {cell}"
-                yield self._unit(shown, "cell", value=cell, around=names[0], column=name)
+                yield self._unit(shown, "cell", value=cell, column=name, rows=names[0])
 
-    def _unit(
-        self, text: str, kind: str, value: str = "", around: str = "", before: str = "", column: str = ""
-    ) -> Unit:
-        above = (self.title, self.heading, self.part, self.question, self.lead, around)
+    def _unit(self, text: str, kind: str, value: str = "", before: str = "", column: str = "", rows: str = "") -> Unit:
+        around = " · ".join(filter(None, (self.title, self.heading, self.part, self.question, self.lead)))
         label = self.part or self.heading.rpartition(" > ")[2]
-        return Unit(self.ref, text, value or text, kind, label, " · ".join(filter(None, above)), before, column)
+        return Unit(self.ref, text, value or text, kind, label, around, before, column, rows)
 
 
 def _pieces(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:

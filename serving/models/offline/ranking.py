@@ -13,6 +13,8 @@ from serving.models.offline.question import Question, Term
 
 ENOUGH: Final = 0.62
 _OTHER_NAME: Final = re.compile(r"(?<=[\w,;:] )[A-Z][a-z]\w+(?: [A-Z]?\d\w*)?|\b[A-Za-z]+\d\w*\b")
+# "Members: 640", "the number of members is about 640"
+_TOLD: Final = re.compile(r"(.{1,30})(?::|–|\b(?:is|are|was|were|of))\s*(?:about|over|nearly|around)?\s*$")
 _DAYS: Final = "|".join(v.WEEKDAYS)
 _OFTEN: Final = v.either(
     "every each per once twice times daily weekly monthly quarterly annually yearly hourly nightly regularly"
@@ -172,16 +174,15 @@ def _fits(question: Question, unit: Unit, coverage: float) -> float | None:
 
 def _counts(question: Question, unit: Unit, numbers: Sequence[Quantity]) -> float | None:
     """`how many beds` wants a number of beds; a number of something else only when all other words are there."""
-    near = [stems(unit.text[max(0, n.start - 25) : n.end + 30]) for n in numbers]
     wanted = question.counted
-    if unit.kind == "cell" and numbers and not wanted.isdisjoint(unit.own):
+    if any(n.unit in wanted for n in numbers) or (unit.kind == "cell" and numbers and not wanted.isdisjoint(unit.own)):
         return 1.0
-    if any(n.unit in wanted for n in numbers):
-        return 1.0
-    if any(not wanted.isdisjoint(found) for found in near):
+    behind = [stems(unit.text[number.start : number.end + 20]) for number in numbers]
+    told = [stems(before[1]) for n in numbers if (before := _TOLD.search(unit.text[: n.start]))]
+    if any(not wanted.isdisjoint(near) for near in (*behind, *told)):
         return 0.8
-    others = [t for t in question.terms if t.key not in wanted and not t.weak]
-    whole = len(others) > 1 and all(t.within(unit.own) for t in others)
+    others = [term for term in question.terms if term.key not in wanted and not term.weak]
+    whole = len(others) > 1 and all(term.within(unit.own) for term in others)
     return 0.0 if numbers and whole else None
 
 

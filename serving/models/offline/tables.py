@@ -158,7 +158,8 @@ def _counted(reader: Reader, asked: TableQuestion) -> TableQuestion:
         return asked
     numbers = [column for column in reader.of_kind("number") if not column.money]
     column = named(words[:1] if entity else free[:2], numbers, 0.6)
-    if column is None and words and not entity and all(key in _ROWS for word in free for key in keys(word)):
+    valued = reader.apposed & set(words) or reader.used & set(words[:1])
+    if column is None and valued and not entity and all(key in _ROWS for word in free for key in keys(word)):
         # `how many X200 pumps`: the pieces of them, where the rows say how many each holds.
         column = _quantity(numbers)
         reader.used -= set() if column else reader.apposed & set(words)

@@ -15,10 +15,9 @@ _SHORT: Final = re.compile(r"\b(?:one|a single) sentence\b", re.IGNORECASE)
 
 
 def write(task: AnswerTask) -> str:
-    outcomes = [outcome for outcome in task.outcomes if not _subsumed(outcome, task.outcomes)]
-    parts = [_part(outcome, task) for outcome in outcomes] or [
-        "The documents were not consulted, so there is no answer."
-    ]
+    ordered = sorted(task.outcomes, key=lambda outcome: (len(outcome.step_id), outcome.step_id))
+    said = [_part(outcome, task) for at, outcome in enumerate(ordered) if not _said_again(outcome, ordered[at + 1 :])]
+    parts = list(dict.fromkeys(said)) or ["Nothing was looked up, so there is no answer."]
     if task.stopped:
         parts.append(f"The run stopped early: {task.stopped}.")
     if note := _currency(" ".join(parts), task.memory):
@@ -30,21 +29,16 @@ def write(task: AnswerTask) -> str:
     return "\n\n".join(parts)
 
 
-def _subsumed(outcome: StepOutcome, others: Sequence[StepOutcome]) -> bool:
-    """Whether a later finding says it all again: the values of a comparison stand in its result."""
-    later = others[others.index(outcome) + 1 :] if outcome in others else ()
-    said = [q.text for q in quantities(outcome.finding)]
-    return any(
-        other.finding.startswith(("The comparison",)) and outcome.finding in other.finding for other in later
-    ) or (
-        outcome.status == "done"
-        and bool(said)
-        and any(_compares(other) and any(t in other.finding for t in said) for other in later)
-    )
-
-
-def _compares(outcome: StepOutcome) -> bool:
-    return ", against " in outcome.finding or " are equal: " in outcome.finding
+def _said_again(outcome: StepOutcome, later: Sequence[StepOutcome]) -> bool:
+    """Whether a comparison follows that repeats the finding: its two look-ups stand right before it."""
+    said = [quantity.text for quantity in quantities(outcome.finding)]
+    for other in later[:2]:
+        compares = ", against " in other.finding or " are equal: " in other.finding
+        if compares and outcome.status == "done" and any(text in other.finding for text in said):
+            return True
+        if other.finding.startswith("The comparison can't") and outcome.finding in other.finding:
+            return True
+    return False
 
 
 def _part(outcome: StepOutcome, task: AnswerTask) -> str:

@@ -1,0 +1,121 @@
+"""What a caller sees of a run is folded from its row and its log alone: usage, cost, cached share, phase."""
+
+import asyncio
+
+import pytest
+
+from graph.errors import BadReply
+from graph.events import Noted
+from graph.ports import ModelCall, ModelReply
+from serving.runs.log import AttemptLog
+from serving.runs.view import RunView
+from tests.integration.run_house import House, Lookup
+from tests.integration.scripted_models import (
+    ACCEPT,
+    TOKENS,
+    ScriptedModels,
+    after,
+    finds_and_reports,
+    plans,
+    revise,
+    rules,
+    says,
+)
+
+
+async def test_usage_cost_and_cached_share_are_the_sums_of_the_log(house: House) -> None:
+    view = await house.finish(ScriptedModels(planner=plans("s1", "s2"), price=0.001))
+    calls = 1 + 2 * 2 + 1 + 1
+    assert view.usage.model_calls == calls
+    assert view.usage.tool_calls == 2
+    assert view.usage.input_tokens + view.usage.output_tokens == calls * TOKENS
+    assert view.usage.cached_tokens == calls * 30
+    assert view.cached_share == pytest.approx(30 / 90, abs=1e-4)
+    assert view.cost_usd == pytest.approx(calls * 0.001)
+    assert view.model == "scripted"
+    assert view.last_seq == len(await house.events(view.run_id))
+    assert view.finished_at is not None
+    assert view.duration_s == pytest.approx((view.finished_at - view.created_at).total_seconds(), abs=0.001)
+
+
+async def test_a_run_that_has_done_nothing_yet_shows_zeros(house: House) -> None:
+    view = await house.store.get(await house.create())
+    assert (view.cost_usd, view.cached_share, view.model, view.plan, view.answer) == (0, 0, "", None, None)
+    assert (view.partial, view.steps, view.sources, view.approvals, view.error) == (False, (), (), (), None)
+    assert view.usage.model_dump() == dict.fromkeys(view.usage.model_dump(), 0)
+
+
+async def test_the_answer_cites_only_the_sources_it_names(house: House) -> None:
+    view = await house.finish(ScriptedModels(planner=plans("s1", "s2"), writer=says("Only the second: 42 [2].")))
+    assert view.answer == "Only the second: 42 [2]."
+    assert [(source.number, source.path) for source in view.sources] == [(2, "notes/s2.md")]
+
+
+async def test_every_attempt_at_a_step_is_shown_and_the_last_verdict(house: House) -> None:
+    view = await house.finish(ScriptedModels(critic=rules(revise("s1"), ACCEPT)))
+    assert [(step.step_id, step.attempt) for step in view.steps] == [("s1", 1), ("s1", 2)]
+    assert view.verdict is not None
+    assert view.verdict.decision == "accept"
+
+
+async def test_an_error_is_shown_until_the_run_is_resumed_and_a_useless_reply_counts(house: House) -> None:
+    useless = BadReply("no JSON object for Plan")
+    useless.usage = {"input_tokens": 70, "output_tokens": 5, "cost_usd": 0.02}
+
+    async def planner(call: ModelCall) -> ModelReply:
+        raise useless
+
+    view = await house.finish(ScriptedModels(planner=planner))
+    assert view.error is not None
+    assert (view.status, view.phase, view.error.code) == ("error", "error", "bad_reply")
+    assert (view.usage.model_calls, view.usage.input_tokens, view.cost_usd) == (1, 70, 0.02)
+    assert (await house.store.resume(view.run_id, by="ops")).error is None
+
+
+async def phases(house: House, run_id: str, ended: "asyncio.Task[None]") -> list[str]:
+    """The distinct phases a run went through, as someone sees them who looks often."""
+    seen: list[str] = []
+    while not ended.done():
+        phase = (await house.store.get(run_id)).phase
+        if not seen or seen[-1] != phase:
+            seen.append(phase)
+        await asyncio.sleep(0.002)
+    return [*seen, (await house.store.get(run_id)).phase]
+
+
+async def test_the_phase_follows_the_log(house: House) -> None:
+    models = ScriptedModels(
+        planner=after(0.06, plans("s1")),
+        worker=after(0.06, finds_and_reports),
+        critic=after(0.06, rules(ACCEPT)),
+        writer=after(0.06, says("It is 42 [1].")),
+    )
+    run_id = await house.create()
+    assert (await house.store.get(run_id)).phase == "pending"
+    executor = house.executor(models, Lookup(takes_s=0.06))
+    attempt = asyncio.create_task(executor.attempt(await house.claim()))
+    seen = await phases(house, run_id, attempt)
+    assert seen[0] == "planning"
+    assert seen[-1] == "success"
+    order = [seen.index(phase) for phase in ("planning", "waiting_for_model", "waiting_for_tool")]
+    assert order == sorted(order)
+    assert set(seen) <= {"planning", "working", "waiting_for_model", "waiting_for_tool", "success"}
+
+
+async def test_questions_are_shown_only_while_they_can_be_answered(house: House) -> None:
+    run_id = await house.create(review_plan=True)
+    await house.executor(ScriptedModels()).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert (view.phase, [approval.approval_id for approval in view.approvals]) == ("waiting_for_human", ["plan-1"])
+    assert (await house.store.cancel(run_id, by="ops")).approvals == ()
+
+
+async def test_a_log_of_many_pages_is_folded_whole(house: House) -> None:
+    run_id = await house.create()
+    claim = await house.claim()
+    log = AttemptLog(house.pool, run_id, claim.fence, house.notices)
+    await log.append(*(Noted(code="n", message=str(n)) for n in range(1_200)))
+    await house.queue.release(claim)
+    await house.executor(ScriptedModels()).attempt(await house.claim())
+    view: RunView = await house.store.get(run_id)
+    assert (view.status, view.usage.model_calls) == ("success", 5)
