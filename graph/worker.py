@@ -56,7 +56,7 @@ async def _loop(deps: Deps, task: StepTask, attempt: int) -> StepOutcome:
             done = StepTranscript(deps.events.history, task.step.id, attempt)
             call = done.waiting()
             if call and call.name == REPORT:
-                return _reported(task.step, attempt, call, done)
+                return _reported(task, attempt, call, done)
             if call:
                 await _use_tool(deps, task.step, attempt, call, done)
             elif (words := done.last_words()) is not None:
@@ -105,15 +105,17 @@ def _finished(deps: Deps, step: Step, attempt: int) -> StepOutcome | None:
     return next((o for o in outcomes if o.step_id == step.id and o.attempt == attempt), None)
 
 
-def _reported(step: Step, attempt: int, call: ToolCall, done: StepTranscript) -> StepOutcome:
-    """Sources are those of the cited refs that a tool really returned; a made-up ref is dropped."""
+def _reported(task: StepTask, attempt: int, call: ToolCall, done: StepTranscript) -> StepOutcome:
+    """Sources are those of the cited refs that a tool or an earlier step really gave; a made-up ref is dropped."""
     listed = call.arguments.get("sources")
     cited = [ref for ref in (listed if isinstance(listed, list) else [listed]) if isinstance(ref, str)]
     finding = str(call.arguments.get("finding") or "")
     status = "done" if finding.strip() and call.arguments.get("status") == "done" else "failed"
     if missing := call.arguments.get("missing"):
         finding = f"{finding} (missing: {missing})".strip()
-    return _outcome(step, attempt, status, finding, tuple(s for s in _sources(done) if s.ref in cited))
+    given = {source.ref: source for outcome in task.known for source in outcome.sources}
+    given |= {source.ref: source for source in _sources(done)}
+    return _outcome(task.step, attempt, status, finding, tuple(given[ref] for ref in dict.fromkeys(cited) if ref in given))
 
 
 def _spoken(step: Step, attempt: int, text: str, done: StepTranscript) -> StepOutcome:

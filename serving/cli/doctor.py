@@ -5,11 +5,11 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 
 from serving.errors import ServingError
+from serving.known_names import read_known_names
 from serving.migrate import reported
 from serving.settings import Settings, load_settings
 from serving.stack import Stack
@@ -93,10 +93,11 @@ def _server(settings: Settings) -> Finding:
 
 def _privacy(settings: Settings) -> Finding:
     known = settings.known_names
-    if known and not Path(known).is_file():
-        return Finding("privacy", False, f"TRIREME_KNOWN_NAMES: {known} is no file: one name a line")
-    names = f"names from {known}" if known else "people's names need TRIREME_KNOWN_NAMES (a file, one name a line)"
-    return Finding("privacy", None if not known else True, f"patterns and secrets are redacted; {names}")
+    count = len(read_known_names(known))
+    names = (
+        f"{count} names of {known}" if known else "people's names need TRIREME_KNOWN_NAMES (a file, one name a line)"
+    )
+    return Finding("privacy", True if known else None, f"patterns and secrets are redacted; {names}")
 
 
 def _traces(settings: Settings) -> Finding:
