@@ -1,8 +1,9 @@
 """`RunState`: what LangGraph checkpoints at each superstep. Small plain JSON; transcripts rest in the run log."""
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # langgraph makes JSON Schema of it, which 3.11's own can't
 
 from graph.state import Channel
 
@@ -25,6 +26,5 @@ class RunState(TypedDict, total=False):
     verdict: dict[str, Any] | None
     feedback: dict[str, str]
     round: int
-    stopped: str
     answer: dict[str, Any] | None
     messages: Annotated[list[Any], add_messages]

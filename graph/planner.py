@@ -1,5 +1,6 @@
 """The planner: reads what is remembered once, then turns the goal into a plan of steps."""
 
+import asyncio
 from itertools import pairwise
 
 from graph.channels import RunState
@@ -9,17 +10,17 @@ from graph.ports import Deps, ModelReply, PlanTask
 from graph.state import Plan, Verdict
 from graph.transcript import bodies, last_of_round, memory_of
 from graph.turn import log_bound, take_turn
+from privacy.redact import Redacted
 
 _TURNS_KEPT = 6
 
 
 async def recall(state: RunState, deps: Deps) -> RunState:
     """Fixes the prompt's memory and conversation for the whole run, and forgets the thread's last plan."""
-    history = deps.events.history
-    if not bodies(history, MemoryRecalled):
+    goal = await asyncio.to_thread(deps.redactor.redact, _goal(state))
+    if not bodies(deps.events.history, MemoryRecalled):
         turns = _turns(state)[-_TURNS_KEPT:]
-        await deps.events.append(MemoryRecalled(items=await _memories(state, deps)), ConversationRecalled(turns=turns))
-    goal = deps.redactor.redact(_goal(state))
+        await deps.events.append(MemoryRecalled(items=await _memories(goal, deps)), ConversationRecalled(turns=turns))
     return {"goal": goal, "plan": None, "outcomes": None, "verdict": None, "feedback": {}, "round": 0, "answer": None}  # type: ignore[typeddict-item]
 
 
@@ -64,9 +65,9 @@ def _feedback(state: RunState) -> tuple[str, ...]:
     return Verdict.model_validate(verdict).reasons if verdict else ()
 
 
-async def _memories(state: RunState, deps: Deps) -> tuple[str, ...]:
+async def _memories(goal: Redacted, deps: Deps) -> tuple[str, ...]:
     try:
-        return tuple(item.text for item in await deps.memory.recall(deps.redactor.redact(_goal(state))))
+        return tuple(item.text for item in await deps.memory.recall(goal))
     except MemoryUnavailable as error:
         await deps.events.append(Noted(code=error.code, message=str(error)))
         return ()

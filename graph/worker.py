@@ -115,7 +115,8 @@ def _reported(task: StepTask, attempt: int, call: ToolCall, done: StepTranscript
         finding = f"{finding} (missing: {missing})".strip()
     given = {source.ref: source for outcome in task.known for source in outcome.sources}
     given |= {source.ref: source for source in _sources(done)}
-    return _outcome(task.step, attempt, status, finding, tuple(given[ref] for ref in dict.fromkeys(cited) if ref in given))
+    sources = tuple(given[ref] for ref in dict.fromkeys(cited) if ref in given)
+    return _outcome(task.step, attempt, status, finding, sources)
 
 
 def _spoken(step: Step, attempt: int, text: str, done: StepTranscript) -> StepOutcome:

@@ -13,8 +13,9 @@ from graph.ports import ApprovalDecision
 from privacy.stream import StreamRestorer
 from serving.api.stream import frame
 from serving.errors import BadRequest, NotFound
+from serving.runs.limits import parse_id
 from serving.runs.request import RunRequest
-from serving.runs.store import edited_plan, parse_id
+from serving.runs.store import edited_plan
 from serving.runs.view import RunView
 from serving.services import ApiServices
 

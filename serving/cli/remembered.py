@@ -5,6 +5,7 @@ import orjson
 from serving.cli.private import open_private
 from serving.cli.session import connected
 from serving.errors import BadRequest
+from serving.runs.limits import parse_id
 from serving.settings import load_settings
 
 
@@ -26,7 +27,8 @@ async def list_memory(json: bool) -> int:
 async def delete_memory(memory_id: str | None, everything: bool) -> int:
     if (memory_id is None) != everything:
         raise BadRequest("say which memory to delete", "trireme memory delete ID, or --all")
+    route = f"/memory/{parse_id(memory_id, 'memory')}" if memory_id is not None else "/memory"
     async with connected(load_settings(), worker=False) as client:
-        await client.delete("/memory" if everything else f"/memory/{memory_id}")
+        await client.delete(route)
     print("deleted")
     return 0

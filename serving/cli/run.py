@@ -15,7 +15,7 @@ from serving.cli.follow import Follower, ask_person
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
 from serving.documents.document import ParsedDocument, Skipped
-from serving.runs.limits import check_goal
+from serving.runs.limits import check_goal, parse_id
 from serving.settings import Settings, load_settings
 
 _BATCH_CHARACTERS = 400_000
@@ -45,6 +45,8 @@ class Folder:
 async def run_goal(command: RunCommand) -> int:
     """Exit code 0: answered; 1: the run failed; 2: bad input; 3: it waits for a person."""
     check_goal(command.goal)
+    if command.thread is not None:
+        parse_id(command.thread, "thread")
     settings = load_settings()
     with open_private(settings) as private:
         folder = read_docs(command.docs, private)

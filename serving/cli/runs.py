@@ -20,11 +20,14 @@ from serving.cli.lines import line_of
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
 from serving.errors import BadRequest, Conflict
+from serving.runs.limits import parse_id
 from serving.settings import load_settings
 
 
 @asynccontextmanager
-async def _open(*, worker: bool = False) -> AsyncIterator[tuple[Client, Private]]:
+async def _open(run_id: str | None, *, worker: bool = False) -> AsyncIterator[tuple[Client, Private]]:
+    if run_id is not None:
+        parse_id(run_id, "run")
     settings = load_settings()
     with open_private(settings) as private:
         async with connected(settings, worker=worker) as client:
@@ -32,7 +35,7 @@ async def _open(*, worker: bool = False) -> AsyncIterator[tuple[Client, Private]
 
 
 async def show_status(run_id: str | None, json: bool) -> int:
-    async with _open() as (client, private):
+    async with _open(run_id) as (client, private):
         if run_id is None:
             return _list(private.restore_json(await client.get("/runs")), json)
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
@@ -53,7 +56,7 @@ async def show_status(run_id: str | None, json: bool) -> int:
 
 
 async def show_logs(run_id: str, follow: bool, json: bool) -> int:
-    async with _open(worker=follow) as (client, private):
+    async with _open(run_id, worker=follow) as (client, private):
         last = (await client.get(f"/runs/{run_id}"))["last_seq"]
         async for event in client.events(run_id):
             shown = private.restore_json(event)
@@ -67,7 +70,7 @@ async def show_logs(run_id: str, follow: bool, json: bool) -> int:
 
 
 async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
-    async with _open(worker=edit) as (client, private):
+    async with _open(run_id, worker=edit) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
         if view["plan"] is None:
             raise Conflict(f"run {run_id} has no plan yet: it is {view['status']}", "wait, or see trireme logs")
@@ -84,7 +87,7 @@ async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
 
 
 async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str) -> int:
-    async with _open(worker=True) as (client, private):
+    async with _open(run_id, worker=True) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
         approval = _chosen(view, approval_id)
         await send_decision(client, private, run_id, approval, "reject" if reject else "approve", reason=reason)
@@ -92,14 +95,14 @@ async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str
 
 
 async def resume_run(run_id: str) -> int:
-    async with _open(worker=True) as (client, private):
+    async with _open(run_id, worker=True) as (client, private):
         if (await client.get(f"/runs/{run_id}"))["status"] not in ("pending", "running"):
             await client.post(f"/runs/{run_id}/resume")
         return await _watch(client, private, run_id)
 
 
 async def cancel_run(run_id: str) -> int:
-    async with _open() as (client, _):
+    async with _open(run_id) as (client, _):
         view = await client.post(f"/runs/{run_id}/cancel")
     print("cancelled" if view["status"] == "cancelled" else "asked to stop")
     return 0

@@ -17,7 +17,7 @@ from graph.ports import ApprovalRequest, Deps
 from serving.database import Pool
 from serving.errors import ServingError
 from serving.runs import approvals
-from serving.runs.checkpoints import saver
+from serving.runs.checkpoints import FencedSaver
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
@@ -74,7 +74,8 @@ class Executor:
         return await self._drive(claim, request, await self._make_deps(claim, request, events))
 
     async def _drive(self, claim: Claim, request: RunRequest, deps: Deps) -> tuple[EventBody, ...]:
-        graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver(self._pool))
+        saver = FencedSaver(self._pool, claim.run_id, claim.fence)
+        graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver)
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
         start = await self._where_to_start(graph, config, claim, request)
         async for _ in graph.astream(start, config, context=deps, durability="sync", stream_mode="updates"):

@@ -1,6 +1,10 @@
-"""What a goal may be; checked by the client before it starts anything, and by the server."""
+"""What a goal and an id may be; checked by the client before it starts anything, and by the server."""
 
-from serving.errors import BadRequest, TooLarge
+import uuid
+
+import orjson
+
+from serving.errors import BadRequest, NotFound, TooLarge
 
 LONGEST_GOAL = 32_000
 
@@ -15,3 +19,12 @@ def check_goal(goal: str) -> None:
             "put long material into a document folder and refer to it",
             "goal_too_long",
         )
+
+
+def parse_id(text: str, noun: str) -> str:
+    """A UUID in its plain form; `noun` says whose. Raises NotFound for any other text, since nothing has it as its id."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        shown = text[:40] + ("..." if len(text) > 40 else "")
+        raise NotFound(f"no {noun} {orjson.dumps(shown).decode()}: an id is a UUID", "", f"{noun}_not_found") from None

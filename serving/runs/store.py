@@ -1,7 +1,6 @@
 """The run service: what every surface calls. It writes rows and log lines; it never runs anything."""
 
 import re
-import uuid
 from typing import Any, LiteralString
 
 import orjson
@@ -19,6 +18,7 @@ from graph.state import Plan
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs import approvals
+from serving.runs.limits import parse_id
 from serving.runs.log import append_unfenced, encoded, read
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
 from serving.runs.request import RunRequest
@@ -211,14 +211,6 @@ class RunStore:
         if row is None:
             raise NotFound(f"no run {run_id}", "trireme status lists the latest runs", "run_not_found")
         return row
-
-
-def parse_id(text: str, noun: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except (ValueError, AttributeError):
-        shown = text[:40] + ("..." if len(text) > 40 else "")
-        raise NotFound(f"no {noun} {orjson.dumps(shown).decode()}: an id is a UUID", "", f"{noun}_not_found") from None
 
 
 def edited_plan(arguments: Any) -> Plan:

@@ -171,6 +171,22 @@ def kinds(events: Sequence[RunEvent]) -> list[str]:
     return [event.body.kind for event in events]
 
 
+class PausedLog(AttemptLog):
+    """The attempt's own log, which stands still right behind its `pause`th append, as a stopped process would."""
+
+    def __init__(self, log: AttemptLog, pause: int) -> None:
+        self.__dict__.update(log.__dict__)
+        self._pause, self._appends = pause, 0
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def append(self, *bodies: EventBody) -> None:
+        await super().append(*bodies)
+        self._appends += 1
+        if self._appends == self._pause:
+            self.reached.set()
+            await self.go_on.wait()
+
+
 class CutLog(AttemptLog):
     """The attempt's own log, which cancels the attempt right behind its `cut`th append, as a kill would end it."""
 

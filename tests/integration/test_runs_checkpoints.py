@@ -11,9 +11,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG, JsonPlusSerializer
 
+from graph.errors import FenceLost
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from serving.database import new_id
-from serving.runs.checkpoints import saver
+from serving.runs.checkpoints import FencedSaver
 from tests.integration.run_house import House
 from tests.integration.scripted_models import ScriptedModels, spoken, tool_call, tool_results
 
@@ -48,6 +49,13 @@ def as_pickle(witness: Path) -> bytes:
     return pickle.dumps(_Pickled(witness))
 
 
+async def saver(house: House) -> FencedSaver:
+    """That of an attempt which owns a run."""
+    await house.create()
+    claim = await house.claim()
+    return FencedSaver(house.pool, claim.run_id, claim.fence)
+
+
 ENCODINGS = {"msgpack": as_msgpack, "json": as_json, "pickle": as_pickle}
 
 
@@ -66,7 +74,7 @@ async def test_a_callable_in_a_channel_is_not_called(house: House, tmp_path: Pat
     checkpoint = empty_checkpoint()
     checkpoint["channel_values"] = {"plan": {"steps": []}}
     checkpoint["channel_versions"] = {"plan": "1"}
-    written = saver(house.pool)
+    written = await saver(house)
     await written.aput(config, checkpoint, {"source": "loop", "step": 1}, {"plan": "1"})
     house.execute(
         "update checkpoint_blobs set type = %s, blob = %s where thread_id = %s",
@@ -75,7 +83,7 @@ async def test_a_callable_in_a_channel_is_not_called(house: House, tmp_path: Pat
         thread_id,
     )
     try:
-        read = await saver(house.pool).aget_tuple(config)
+        read = await (await saver(house)).aget_tuple(config)
     except NotImplementedError:
         assert encoding == "pickle", "the encoding itself is not known"
     else:
@@ -88,7 +96,7 @@ async def test_a_callable_in_a_channel_is_not_called(house: House, tmp_path: Pat
 async def test_a_callable_in_a_pending_write_is_not_called(house: House, tmp_path: Path, encoding: str) -> None:
     witness, thread_id = tmp_path / "ran", new_id()
     config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    written = saver(house.pool)
+    written = await saver(house)
     where: Any = await written.aput(config, empty_checkpoint(), {"source": "loop", "step": 1}, {})
     await written.aput_writes(where, [("outcomes", {"s1": {}})], "task-1")
     house.execute(
@@ -98,7 +106,7 @@ async def test_a_callable_in_a_pending_write_is_not_called(house: House, tmp_pat
         thread_id,
     )
     try:
-        await saver(house.pool).aget_tuple(config)
+        await (await saver(house)).aget_tuple(config)
     except NotImplementedError:
         assert encoding == "pickle"
     assert not witness.exists()
@@ -122,6 +130,25 @@ async def test_a_poisoned_checkpoint_ends_one_run_and_calls_nothing(house: House
     assert not witness.exists()
 
 
+async def test_an_attempt_that_lost_its_run_writes_no_checkpoint(house: House) -> None:
+    config: Any = {"configurable": {"thread_id": new_id(), "checkpoint_ns": ""}}
+    await house.create()
+    old = await house.claim()
+    await house.queue.release(old)
+    new = await house.claim()
+    late = FencedSaver(house.pool, old.run_id, old.fence)
+    with pytest.raises(FenceLost):
+        await late.aput(config, empty_checkpoint(), {"source": "loop", "step": 1}, {})
+    where = await FencedSaver(house.pool, new.run_id, new.fence).aput(
+        config, empty_checkpoint(), {"source": "loop", "step": 1}, {}
+    )
+    with pytest.raises(FenceLost):
+        await late.aput_writes(where, [("outcomes", {"s1": {}})], "task-1")
+    read = await late.aget_tuple(config)
+    assert read is not None
+    assert read.pending_writes == []
+
+
 async def test_what_a_run_keeps_comes_back_as_it_was(house: House) -> None:
     """Messages are the only classes in a checkpoint; all else is plain JSON, whatever characters it holds."""
     thread_id = new_id()
@@ -135,8 +162,8 @@ async def test_what_a_run_keeps_comes_back_as_it_was(house: House) -> None:
     checkpoint = empty_checkpoint()
     checkpoint["channel_values"] = dict(values)
     checkpoint["channel_versions"] = dict.fromkeys(values, "1")
-    await saver(house.pool).aput(config, checkpoint, {"source": "loop", "step": 1}, dict.fromkeys(values, "1"))
-    read = await saver(house.pool).aget_tuple(config)
+    await (await saver(house)).aput(config, checkpoint, {"source": "loop", "step": 1}, dict.fromkeys(values, "1"))
+    read = await (await saver(house)).aget_tuple(config)
     assert read is not None
     assert read.checkpoint["channel_values"] == values
 

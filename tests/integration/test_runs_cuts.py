@@ -10,7 +10,7 @@ import pytest
 from graph.events import RunEvent
 from graph.ports import ModelCall, ModelReply, StepTask
 from serving.runs.log import AttemptLog
-from tests.integration.run_house import CutLog, House, Lookup, gapless, kinds
+from tests.integration.run_house import CutLog, House, Lookup, PausedLog, gapless, kinds
 from tests.integration.scripted_models import (
     ACCEPT,
     ScriptedModels,
@@ -177,3 +177,31 @@ async def test_an_attempt_that_died_behind_the_last_step_of_the_graph_is_closed_
     view = await house.store.get(run_id)
     assert (view.status, view.answer) == ("success", "It is 42 [1].")
     assert len(scripted.calls) == calls
+
+
+async def test_a_process_that_was_stopped_and_wakes_behind_another_changes_nothing(house: House) -> None:
+    """Behind each of its lines: neither log nor checkpoint, which the thread's next run would take up, may move."""
+    for at in range(1, 12):
+        logs: list[PausedLog] = []
+
+        def pausing(log: AttemptLog, at: int = at, logs: list[PausedLog] = logs) -> AttemptLog:
+            logs.append(PausedLog(log, at))
+            return logs[0]
+
+        run_id = await house.create(goal="How much is it?")
+        stopped = await house.claim()
+        zombie = asyncio.create_task(house.executor(ScriptedModels(), None, pausing).attempt(stopped))
+        while not logs:
+            await asyncio.sleep(0)
+        await asyncio.wait_for(logs[0].reached.wait(), 5)
+        await house.queue.release(stopped)
+        await house.executor(ScriptedModels()).attempt(await house.claim())
+        before = await house.events(run_id)
+        logs[0].go_on.set()
+        await asyncio.wait_for(zombie, 5)
+        assert await house.events(run_id) == before
+        models = ScriptedModels()
+        thread_id = (await house.store.get(run_id)).thread_id
+        await house.finish(models, goal="And in EUR?", thread_id=thread_id)
+        said = str(models.calls[0].messages[1].content)
+        assert "- How much is it?\n  It is 42 [1]." in said, f"woken behind append {at}"

@@ -185,22 +185,26 @@ async def test_a_worker_that_loses_its_lease_stops_the_attempt(house: House) -> 
 
 async def test_a_worker_that_claims_its_own_lapsed_run_goes_on_with_the_new_claim_alone(house: House) -> None:
     """Heartbeats did not get through for a while; the old attempt must end, and the new one must keep its lease."""
-    gate = Gate()
-    async with house.worker(ScriptedModels(worker=gate)) as worker:
+    old, new = Gate(), Gate()
+
+    async def one_after_the_other(call: ModelCall) -> ModelReply:
+        return await (new if old.reached.is_set() else old)(call)
+
+    async with house.worker(ScriptedModels(worker=one_after_the_other)) as worker:
         run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(old.reached.wait(), 5)
         house.execute("update runs set lease_until = now() - interval '1 second' where run_id = %s", run_id)
         worker._heard_queue("")
-        async with asyncio.timeout(3):
-            while (await house.store.get(run_id)).last_seq < 1 or len(await house.bodies(run_id, "run_claimed")) < 2:
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(new.reached.wait(), 5)
+        old.open()
         await asyncio.sleep(0.1)
         assert worker._attempts[run_id].claim.fence == 2
         before = house.execute("select lease_until from runs")[0][0]
         await asyncio.sleep(0.7)
         assert house.execute("select lease_until from runs")[0][0] > before, "its heart beats"
-        gate.open()
+        new.open()
         assert (await house.ended(run_id)).status == "success"
+        await asyncio.sleep(0.05)
         assert worker._attempts == {}
     events = await house.events(run_id)
     assert gapless(events)
