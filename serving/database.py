@@ -30,7 +30,13 @@ def open_pool(dsn: str, largest: int = 10) -> Pool:
         timeout=_PATIENCE_S,
         reconnect_timeout=_PATIENCE_S,
         check=AsyncConnectionPool.check_connection,
+        configure=_configured,
     )
+
+
+async def _configured(connection: Connection) -> None:
+    """A process that stands still in the middle of a transaction must not keep a run's row from being taken over."""
+    await connection.execute("set idle_in_transaction_session_timeout = '5s'")
 
 
 def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnection]:

@@ -15,6 +15,7 @@ from privacy.errors import PrivacyError
 from serving.errors import ServingError
 
 log = logging.getLogger(__name__)
+_HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
 def failure(request: Request, status: int, code: str, message: str, hint: str = "") -> JSONResponse:
@@ -37,14 +38,14 @@ def install_failures(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        return failure(
-            request, 422, "invalid_request", f"{where}: {first['msg']}", "see /docs for what the route takes"
-        )
+        parts = () if first["type"] == "json_invalid" else first["loc"]
+        where = ".".join(str(part) for part in parts if part != "body")[:100]
+        hint = "see /docs for what the route takes" if where else "send JSON, with Content-Type: application/json"
+        return failure(request, 422, "invalid_request", f"{where or 'body'}: {first['msg']}", hint)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        code = _HTTP_CODES.get(error.status_code, "http_error")
         return failure(request, error.status_code, code, str(error.detail), "see /docs for the routes")
 
     @app.exception_handler(psycopg.Error)

@@ -3,17 +3,15 @@
 import secrets
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api.failures import failure
 
 LARGEST_BODY: Final = 32 * 1024 * 1024
+_TOO_LARGE: Final = f"a request body has at most {LARGEST_BODY // 1024 // 1024} MiB"
 _OPEN_PATHS: Final = frozenset({"/ok"})
-
-
-class _BodyTooLarge(Exception):
-    """The body grew over the limit while it came in."""
 
 
 class Guard:
@@ -33,23 +31,16 @@ class Guard:
             await refusal(scope, receive, send)
             return
         if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
-            await self._too_large(request, receive, send)
+            answer = failure(request, 413, "body_too_large", _TOO_LARGE, "send it in parts")
+            await answer(scope, receive, send)
             return
-        try:
-            await self._app(scope, _counted(receive), _signed(send, scope["request_id"]))
-        except _BodyTooLarge:
-            await self._too_large(request, receive, send)
+        await self._app(scope, _counted(receive), _signed(send, scope["request_id"]))
 
     def _allowed(self, request: Request) -> bool:
         if self._api_key is None or request.url.path in _OPEN_PATHS:
             return True
         given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
         return secrets.compare_digest(given.encode(), self._api_key.encode())
-
-    async def _too_large(self, request: Request, receive: Receive, send: Send) -> None:
-        limit = LARGEST_BODY // 1024 // 1024
-        answer = failure(request, 413, "body_too_large", f"a request body has at most {limit} MiB", "send it in parts")
-        await answer(request.scope, receive, send)
 
 
 def _counted(receive: Receive) -> Receive:
@@ -60,7 +51,7 @@ def _counted(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > LARGEST_BODY:
-            raise _BodyTooLarge
+            raise HTTPException(413, _TOO_LARGE)
         return message
 
     return counted

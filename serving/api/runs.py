@@ -16,7 +16,7 @@ from serving.errors import BadRequest, NotFound
 from serving.runs.limits import parse_id
 from serving.runs.request import RunRequest
 from serving.runs.store import edited_plan
-from serving.runs.view import RunView
+from serving.runs.view import TERMINAL, RunView
 from serving.services import ApiServices
 
 router = APIRouter(tags=["runs"])
@@ -82,8 +82,11 @@ async def run_events(
     services: Services,
     last_event_id: Annotated[str, Header()] = "",
     after: Annotated[int, Query(ge=0)] = 0,
-) -> StreamingResponse:
-    """The run's log as server-sent events: first what was, then what comes, until the run ends."""
+) -> Response:
+    """The run's log as server-sent events: first what was, then what comes, until the run ends.
+
+    204 when nothing is left to come, which tells an EventSource not to connect again.
+    """
     if last_event_id and not last_event_id.isdecimal():
         raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
     run = await services.runs.get(run_id)
@@ -94,6 +97,8 @@ async def run_events(
             "leave Last-Event-ID out",
             "bad_last_event_id",
         )
+    if start == run.last_seq and run.status in TERMINAL:
+        return Response(status_code=204)
     return _stream(services, run.run_id, start)
 
 

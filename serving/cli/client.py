@@ -50,18 +50,22 @@ class Client:
         await self._send("DELETE", path)
 
     async def events(self, run_id: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
-        """The run's log, live. A cut connection is taken up behind the last event; gives up after 30 s without one."""
+        """The run's log, live, to its end: a run that was resumed has an end in the middle too.
+
+        A cut connection is taken up behind the last event; gives up after 30 s without one.
+        """
         import asyncio
         import time
 
-        last_seen = time.monotonic()
+        last_seen, ended = time.monotonic(), False
         while True:
             try:
                 async for event in self._stream(run_id, after):
                     after, last_seen = event["seq"], time.monotonic()
+                    ended = event["kind"] == "run_finished"
                     yield event
-                    if event["kind"] == "run_finished":
-                        return
+                if ended:
+                    return
             except (httpx.TransportError, Unreachable) as error:
                 if time.monotonic() - last_seen > _PATIENCE_S:
                     raise Unreachable(f"the server at {self.url} went away", f"trireme logs {run_id}") from error

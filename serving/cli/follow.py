@@ -17,15 +17,16 @@ _PAUSED = "interrupted"
 
 
 class Follower:
-    """Prints to stdout; with `quiet` it only follows."""
+    """Prints to stdout what comes behind line `after` of the log; with `quiet` it only follows."""
 
-    def __init__(self, private: Private, *, quiet: bool = False) -> None:
+    def __init__(self, private: Private, after: int = 0, *, quiet: bool = False) -> None:
         self._private, self._quiet = private, quiet
         self._console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-        self._seen = 0
+        self._seen = after
 
     async def until_pause(self, client: Client, run_id: str) -> str:
         """Follows until the run has ended or waits for a person; returns its status."""
+        ending = "unknown"
         async for event in client.events(run_id, self._seen):
             self._seen = event["seq"]
             self._show(event)
@@ -34,8 +35,8 @@ class Follower:
                 if status == _PAUSED:
                     return _PAUSED
             if event["kind"] == "run_finished":
-                return str(event["status"])
-        return "unknown"
+                ending = str(event["status"])
+        return ending
 
     def finish(self, view: dict[str, Any], result: dict[str, Any]) -> None:
         """The answer with its sources, or what went wrong, and the line that sums the run up."""

@@ -83,7 +83,7 @@ async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
             raise Conflict(f"the plan of run {run_id} waits for no approval", "start the run with --review-plan")
         edited = await asyncio.to_thread(_edited, text, file)
         await send_decision(client, private, run_id, approval, "edit", arguments=private.redact_json(edited))
-        return await _watch(client, private, run_id)
+        return await _watch(client, private, run_id, view["last_seq"])
 
 
 async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str) -> int:
@@ -91,14 +91,15 @@ async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
         approval = _chosen(view, approval_id)
         await send_decision(client, private, run_id, approval, "reject" if reject else "approve", reason=reason)
-        return await _watch(client, private, run_id)
+        return await _watch(client, private, run_id, view["last_seq"])
 
 
 async def resume_run(run_id: str) -> int:
     async with _open(run_id, worker=True) as (client, private):
-        if (await client.get(f"/runs/{run_id}"))["status"] not in ("pending", "running"):
+        view = await client.get(f"/runs/{run_id}")
+        if view["status"] not in ("pending", "running"):
             await client.post(f"/runs/{run_id}/resume")
-        return await _watch(client, private, run_id)
+        return await _watch(client, private, run_id, view["last_seq"])
 
 
 async def cancel_run(run_id: str) -> int:
@@ -108,8 +109,8 @@ async def cancel_run(run_id: str) -> int:
     return 0
 
 
-async def _watch(client: Client, private: Private, run_id: str) -> int:
-    follower = Follower(private)
+async def _watch(client: Client, private: Private, run_id: str, after: int) -> int:
+    follower = Follower(private, after)
     status = await follower.until_pause(client, run_id)
     view = private.restore_json(await client.get(f"/runs/{run_id}"))
     follower.finish(view, {**view, "redactions": private.counts})

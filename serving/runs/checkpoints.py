@@ -1,4 +1,4 @@
-"""LangGraph's checkpoints: its own saver on our pool, strict and fenced, one an attempt (a shared one serialises all)."""
+"""LangGraph's checkpoints: its own saver on our pool, strict and fenced, one an attempt (a shared one blocks all)."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

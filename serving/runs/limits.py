@@ -22,7 +22,7 @@ def check_goal(goal: str) -> None:
 
 
 def parse_id(text: str, noun: str) -> str:
-    """A UUID in its plain form; `noun` says whose. Raises NotFound for any other text, since nothing has it as its id."""
+    """A UUID in its plain form; `noun` says whose. Raises NotFound for any other text: nothing has it as its id."""
     try:
         return str(uuid.UUID(text))
     except ValueError:

@@ -3,8 +3,6 @@
 import re
 from typing import Any, LiteralString
 
-import orjson
-
 from graph.events import (
     ApprovalDecided,
     CancelRequested,

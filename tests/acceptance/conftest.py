@@ -5,11 +5,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
+import psycopg
 import pytest
+
+from serving.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from tests.acceptance.hosted import Hosted
 
 DEMO = Path(__file__).parents[2] / "infra" / "demo"
 
@@ -26,6 +34,10 @@ class Home:
         keys = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "SMTP_URL")
         clean = {name: value for name, value in os.environ.items() if name not in keys and "TRIREME" not in name}
         return clean | {"TRIREME_HOME": str(self.path), "PYTHONUNBUFFERED": "1"} | self.settings
+
+    @property
+    def dsn(self) -> str:
+        return EmbeddedPostgres(self.path).dsn
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "serving", *arguments]
@@ -89,18 +101,45 @@ class Up:
     process: "subprocess.Popen[str]"
 
 
+@contextmanager
+def running(path: Path, **settings: str) -> Iterator[Up]:
+    """`trireme up` in a home of its own; short leases, so that take-overs are quick."""
+    home = Home(path, {"TRIREME_PORT": "0", "TRIREME_LEASE_S": "3", "TRIREME_HEARTBEAT_S": "0.5", **settings})
+    process = home.start("up")
+    try:
+        url = wait_for_line(process, "API").split()[1]
+        wait_for_line(process, "Ctrl-C stops")
+        yield Up(home, url, process)
+    finally:
+        end(process)
+
+
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One stack for all tests that only use it; short leases, so that take-overs are quick."""
-    settings = {"TRIREME_PORT": "0", "TRIREME_LEASE_S": "3", "TRIREME_HEARTBEAT_S": "0.5"}
-    home = Home(tmp_path_factory.mktemp("up"), settings)
-    process = home.start("up")
-    url = wait_for_line(process, "API").split()[1]
-    yield Up(home, url, process)
-    end(process)
+    """One stack for all tests that only use it."""
+    with running(tmp_path_factory.mktemp("up")) as stack:
+        yield stack
+
+
+def collection_of(up: Up, run_id: str) -> str:
+    """The collection that the command line made for a run's --docs."""
+    with psycopg.connect(up.home.dsn) as connection:
+        row = connection.execute("select request ->> 'collection' from runs where run_id = %s", (run_id,)).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 @pytest.fixture
 def api(up: Up) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=up.url, timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Hosted"]:
+    """One stack with a language model behind a real socket, for all tests that say what it answers."""
+    from tests.acceptance.hosted import hosting
+
+    names = ("Despina Seedling", "Aris Saplingson", "Eleni Sproutwell")
+    with hosting(tmp_path_factory.mktemp("hosted"), *names) as stack:
+        yield stack

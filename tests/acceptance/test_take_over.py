@@ -10,7 +10,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.acceptance.conftest import DEMO, Home, Up, end
+from tests.acceptance.conftest import DEMO, Home, Up, collection_of, end
 
 GOAL = "; ".join(
     f"how many vacation days can be carried over, question {word}?"
@@ -37,19 +37,7 @@ def collection(up: Up) -> str:
     """The demo's documents, ingested by the command line; returns the collection's name."""
     done = up.home.run("run", "How many vacation days?", "--docs", str(DEMO / "documents"), "--json")
     assert done.returncode == 0, done.stderr
-    with httpx.Client(base_url=up.url) as client:
-        runs = client.get("/runs").json()
-    assert runs
-    return _collection_of(up)
-
-
-def _collection_of(up: Up) -> str:
-    import psycopg
-
-    with psycopg.connect(f"postgresql:///trireme?host={up.home.path}/socket&user=trireme") as connection:
-        row = connection.execute("select name from collections").fetchone()
-    assert row is not None
-    return str(row[0])
+    return collection_of(up, orjson.loads(done.stdout)["run_id"])
 
 
 def test_another_worker_finishes_what_a_killed_one_began(up: Up, api: httpx.Client, collection: str) -> None:

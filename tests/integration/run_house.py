@@ -75,8 +75,10 @@ class House:
         return (await self.store.create(RunRequest(goal=goal, **options)))[0].run_id
 
     async def claim(self) -> Claim:
-        claim = await self.queue.claim()
-        assert claim is not None, "nothing to claim"
+        """What a worker that polls gets: a row that is being written to at this moment is skipped, and comes next."""
+        async with asyncio.timeout(2):
+            while (claim := await self.queue.claim()) is None:
+                await asyncio.sleep(0.01)
         return claim
 
     def executor(

@@ -181,7 +181,7 @@ async def test_an_attempt_that_died_behind_the_last_step_of_the_graph_is_closed_
 
 async def test_a_process_that_was_stopped_and_wakes_behind_another_changes_nothing(house: House) -> None:
     """Behind each of its lines: neither log nor checkpoint, which the thread's next run would take up, may move."""
-    for at in range(1, 12):
+    for at in range(1, 11):
         logs: list[PausedLog] = []
 
         def pausing(log: AttemptLog, at: int = at, logs: list[PausedLog] = logs) -> AttemptLog:

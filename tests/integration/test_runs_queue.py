@@ -233,6 +233,13 @@ async def test_a_cancel_that_comes_while_a_run_parks_is_not_lost(house: House) -
     assert (await house.store.get(run_id)).status == "cancelled"
 
 
+async def test_a_process_that_stands_still_in_a_transaction_holds_no_run_for_long(house: House) -> None:
+    """Its row lock would make every claim skip the run."""
+    async with house.pool.connection() as connection:
+        row = await (await connection.execute("show idle_in_transaction_session_timeout")).fetchone()
+    assert row == {"idle_in_transaction_session_timeout": "5s"}
+
+
 async def test_a_database_error_leaves_the_run_to_the_next_attempt(house: House) -> None:
     run_id = await house.create()
     claim = await house.claim()

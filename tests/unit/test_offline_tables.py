@@ -72,8 +72,9 @@ def ask(question: str, overview: Overview, database: duckdb.DuckDBPyConnection) 
         ("How many orders were refunded?", ": 1"),
         ("How many orders were not paid?", ": 2"),
         ("How many X200 were sold in total?", ": 5"),
-        ("average amount by country", "- Italy: 250.5 EUR"),
-        ("Which customer has the highest total amount?", "Bluebell: 250.5"),
+        ("average amount by status", "- open: 250.5 EUR"),
+        ("Which customer has the highest total amount?", "2: 250.5"),
+        ("How many orders were placed since March 2026?", ": 2"),
         ("Which product was ordered most?", "X100: 6"),
         ("How many different customers ordered in 2026?", ": 2"),
         ("What is the status of order A-2?", "status open"),
@@ -81,7 +82,6 @@ def ask(question: str, overview: Overview, database: duckdb.DuckDBPyConnection) 
         ("What percentage of orders were express?", ": 50 %"),
         ("List the top 2 orders by amount.", "A-2, amount 250.5 EUR\n- order no A-1"),
         ("total amount per quarter", "- 2025 Q4: 10 EUR"),
-        ("What was the total amount between 1 January 2026 and 5 March 2026?", ": 350.5"),
         ("Compare the total amount of 2025 and 2026", "- 2025: 10 EUR\n- 2026: 430.75 EUR"),
     ],
 )
@@ -98,6 +98,9 @@ def test_a_question_is_answered_exactly(
         "What is the total amount of orders from Norway?",
         "How many orders were delivered by drone?",
         "How long is the warranty on the X200?",
+        "What was the total amount between 1 January 2026 and 5 March 2026?",
+        "What is the total amount on 2026-03-05?",
+        "average amount by country",
     ],
 )
 def test_a_word_that_no_table_explains_is_never_left_out(
@@ -121,4 +124,4 @@ def test_amounts_in_two_currencies_are_not_added_up() -> None:
     asked = table_question("What is the total amount of the bills?", Overview(tables=(table,)))
     assert asked is not None
     assert "GROUP BY 1" in select(asked)
-    assert 't."currency"' in select(asked)
+    assert 't."currency" AS grouped' in select(asked)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from graph.ports import Overview, StepTask
-from serving.models.offline.columns import sheets
 from serving.models.offline.language import plain, stem, stems
 from serving.models.offline.passages import Unit, unique, units
 from serving.models.offline.question import Question, ask
@@ -21,7 +20,8 @@ from serving.models.offline.totals import furthest, summands, wants_only_sum, wa
 SEARCH_LIMIT: Final = 8
 MOST_HITS: Final = 20
 _NAMED: Final = 8
-_LISTING: Final = re.compile(r"^\W*(?:which|list|show|name|give)\b", re.IGNORECASE)
+_LISTING: Final = re.compile(r"^\W*(?:list|show|name|give)\b", re.IGNORECASE)
+_WHICH: Final = re.compile(r"^\W*which\b", re.IGNORECASE)
 _SUMMARY: Final = re.compile(
     r"^\W*(?:summari[sz]e|describe|explain|outline|give (?:me )?(?:a |an )?(?:short |brief )?(?:summary|overview))\b",
     re.IGNORECASE,
@@ -39,41 +39,38 @@ Looking = Generator[Call, Mapping[str, Any], Found | None]
 
 
 def table_question(
-    text: str, overview: Overview, values: dict[str, tuple[str, ...]] | None = None
+    text: str, overview: Overview, values: Mapping[str, Sequence[str]] | None = None
 ) -> TableQuestion | None:
     """The question as a query over the table that explains most of its words; None when none explains enough."""
     main = text.partition(" (about: ")[0]
-    asked = [read(main, sheet, values) for sheet in sheets(overview)]
-    fitting = [
-        a for a in asked if a.explained and (a.cued or a.filters or a.shown) and len(a.unexplained) <= a.explained
-    ]
-    fitting = [a for a in fitting if a.measure or a.aggregate in ("rows", "count", "share")]
-    fitting = [
-        a
-        for a in fitting
-        if a.aggregate != "rows" or a.direction or _LISTING.search(main) or (a.cued and (a.filters or a.unexplained))
-    ]
-    return min(
-        fitting, key=lambda a: (len(a.unexplained), a.by_id, -a.exact, bool(a.sheet.joined), -a.explained), default=None
-    )
+    asked = [read(main, table, values) for table in overview.tables]
+    fitting = [a for a in asked if a.explained and len(a.unexplained) <= a.explained and _answers(a, main)]
+    return min(fitting, key=lambda a: (len(a.unexplained), a.by_id, -a.exact, -a.explained), default=None)
+
+
+def _answers(asked: TableQuestion, text: str) -> bool:
+    """Whether a query calculates something, or lists rows that the words really single out."""
+    if asked.aggregate != "rows":
+        return bool(asked.measure) or asked.aggregate in ("count", "share")
+    if asked.direction:
+        return bool(asked.measure)
+    told = asked.filters or asked.unexplained
+    return bool(_LISTING.match(text) or (told and asked.cued) or (asked.filters and _WHICH.match(text)))
 
 
 def ask_tables(text: str, overview: Overview) -> Looking:
     """Looks up the words that the samples don't explain, then asks; gives up rather than leave a word out."""
     asked = table_question(text, overview)
-    if asked is None:
-        return None
-    if asked.unexplained:
-        result = yield "query_table", {"sql": probe(asked.sheet, asked.unexplained)}
-        values: dict[str, tuple[str, ...]] = {}
+    if asked and asked.unexplained:
+        result = yield "query_table", {"sql": probe(asked.table, asked.unexplained)}
+        values: dict[str, list[str]] = {}
         for column, value in result.get("rows", []):
-            values[str(column)] = (*values.get(str(column), ()), str(value))
+            values.setdefault(str(column), []).append(str(value))
         asked = table_question(text, overview, values)
     if asked is None or asked.unexplained:
         return None
-    result = yield "query_table", {"sql": select(asked)}
-    said = sentence(asked, result)
-    return Found(said, asked.sheet.paths) if said else None
+    said = sentence(asked, (yield "query_table", {"sql": select(asked)}))
+    return Found(said, (asked.table.path,)) if said else None
 
 
 def ask_documents(text: str, task: StepTask) -> Looking:

@@ -150,7 +150,7 @@ class _Draft:
         if is_statement(goal):
             return self._add(goal, "The statement is noted", ())
         if table:
-            done_when = f"A query over {', '.join(table.sheet.paths)} returned what is asked"
+            done_when = f"A query over {table.table.path} returned what is asked"
             return self._add(goal, done_when, ("query_table", "search_documents"))
         sums = ("calculate",) if _SUM.search(goal) else ()
         tools = ("search_documents", "read_document", *sums)

@@ -1,0 +1,247 @@
+"""The command line as scripts and people without a terminal use it, against one running stack."""
+
+from collections.abc import Iterator
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import yaml
+
+from tests.acceptance.conftest import DEMO, Home, Up
+
+DOCUMENTS = str(DEMO / "documents")
+VACATION = "How many unused vacation days can be carried over?"
+KEYS = {
+    "run_id", "thread_id", "status", "answer", "sources", "plan", "usage", "cost_usd", "cached_share", "redactions",
+    "model", "duration_s",
+}  # fmt: skip
+Event = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def answered(up: Up) -> dict[str, Any]:
+    """A finished run over the demo's documents."""
+    return run_json(up.home, VACATION, "--docs", DOCUMENTS)
+
+
+@pytest.fixture
+def reviewed(up: Up, answered: dict[str, Any]) -> str:
+    """A run that waits for its plan to be approved; returns its id."""
+    done = up.home.run("run", VACATION, "--docs", DOCUMENTS, "--review-plan", "--json")
+    assert done.returncode == 3, done.stderr
+    return str(orjson.loads(done.stdout)["run_id"])
+
+
+def run_json(home: Home, *arguments: str) -> dict[str, Any]:
+    done = home.run("run", *arguments, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = orjson.loads(done.stdout)
+    return result
+
+
+def events_of(home: Home, run_id: str) -> list[Event]:
+    return [orjson.loads(line) for line in home.run("logs", run_id, "--json").stdout.splitlines()]
+
+
+def kinds_of(home: Home, run_id: str) -> list[str]:
+    return [event["kind"] for event in events_of(home, run_id)]
+
+
+def refusal(home: Home, *arguments: str, code: int = 2, stdin: str = "") -> str:
+    """The one line that a refused command says."""
+    done = home.run(*arguments, stdin=stdin)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("trireme: ")
+    return line
+
+
+def test_json_prints_one_object_with_the_values_restored_and_the_redactions_counted(up: Up, tmp_path: Path) -> None:
+    (tmp_path / "contacts.md").write_text(
+        "# Contacts\n\n## Workshop\nThe workshop's address is nikos@example.com. Its phone is +30 21 0555 0143.\n"
+    )
+    result = run_json(up.home, "What is the workshop's address? I am eleni@example.com.", "--docs", str(tmp_path))
+    assert set(result) == KEYS
+    assert result["status"] == "success"
+    assert "nikos@example.com" in result["answer"]
+    assert [source["path"] for source in result["sources"]] == ["contacts.md"]
+    assert result["redactions"] == {"EMAIL": 2, "PHONE": 1}
+    assert result["model"] == "offline"
+    assert result["cost_usd"] == 0.0
+    assert 0 <= result["cached_share"] <= 1
+    assert result["usage"]["model_calls"] >= 4
+    assert result["plan"]["steps"][0]["id"] == "s1"
+
+
+def test_a_thread_continues_a_conversation(up: Up, answered: dict[str, Any]) -> None:
+    thread = answered["thread_id"]
+    again = run_json(up.home, "Until when must they be used?", "--docs", DOCUMENTS, "--thread", thread)
+    assert again["thread_id"] == thread
+    (recalled,) = [event for event in events_of(up.home, again["run_id"]) if event["kind"] == "conversation_recalled"]
+    assert recalled["turns"] == [[VACATION, answered["answer"]]]
+
+
+def test_a_finished_run_is_listed_shown_and_told_line_by_line(up: Up, answered: dict[str, Any]) -> None:
+    run_id = answered["run_id"]
+    assert f"{run_id}  success" in up.home.run("status").stdout
+    shown = up.home.run("status", run_id).stdout
+    assert answered["answer"] in shown
+    assert "policies/vacation.md" in shown
+    told = up.home.run("logs", run_id, "--follow").stdout
+    for word in ("plan", "search_documents", "critic    accept", "run       success"):
+        assert word in told
+    events = events_of(up.home, run_id)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert yaml.safe_load(up.home.run("plan", run_id).stdout) == answered["plan"]
+
+
+def test_what_has_ended_can_be_neither_approved_nor_resumed_nor_cancelled(up: Up, answered: dict[str, Any]) -> None:
+    run_id = answered["run_id"]
+    assert "waits for no decision: it is success" in refusal(up.home, "approve", run_id)
+    assert "nothing to resume" in refusal(up.home, "resume", run_id)
+    assert "has ended already" in refusal(up.home, "cancel", run_id)
+    assert "waits for no approval" in refusal(up.home, "plan", run_id, "--edit", "--file", "-")
+
+
+def test_without_a_terminal_a_plan_that_waits_says_how_to_go_on(up: Up, answered: dict[str, Any]) -> None:
+    done = up.home.run("run", VACATION, "--docs", DOCUMENTS, "--review-plan")
+    assert done.returncode == 3
+    run_id = done.stdout.rsplit(maxsplit=1)[-1]
+    assert f"trireme plan {run_id}" in done.stdout
+    assert f"trireme approve {run_id} (or --reject)" in done.stdout
+    approved = up.home.run("approve", run_id)
+    assert approved.returncode == 0, approved.stderr
+    assert "6 unused vacation days" in approved.stdout
+
+
+def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(up: Up, reviewed: str, tmp_path: Path) -> None:
+    plan = yaml.safe_load(up.home.run("plan", reviewed).stdout)
+    cyclic = [
+        {**plan["steps"][0], "id": "s1", "depends_on": ["s2"]},
+        {**plan["steps"][0], "id": "s2", "depends_on": ["s1"]},
+    ]
+    for bad, word in (
+        (yaml.safe_dump({"steps": cyclic}), "depend on each other"),
+        ("steps: [", "no YAML"),
+        ("- 1\n", "must be a mapping"),
+        ("steps: []\n", "steps"),
+        ("steps: [{id: s1, goal: look, done_when: found, typo: 1}]", "typo"),
+    ):
+        assert word in refusal(up.home, "plan", reviewed, "--edit", "--file", "-", stdin=bad)
+    assert "can't be read" in refusal(up.home, "plan", reviewed, "--edit", "--file", str(tmp_path / "none.yaml"))
+    edited = tmp_path / "plan.yaml"
+    question = "How many vacation days does a full-time employee have a year?"
+    edited.write_text(yaml.safe_dump({"steps": [{**plan["steps"][0], "goal": question}]}))
+    done = up.home.run("plan", reviewed, "--edit", "--file", str(edited))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "28 vacation days" in done.stdout
+    assert "plan_edited" in kinds_of(up.home, reviewed)
+
+
+def test_a_rejected_plan_is_made_again_for_the_reason_given(up: Up, reviewed: str) -> None:
+    rejected = up.home.run("approve", reviewed, "--reject", "--reason", "ask about 2027, says eleni@example.com")
+    assert rejected.returncode == 3, rejected.stdout
+    events = events_of(up.home, reviewed)
+    assert [event["round"] for event in events if event["kind"] == "plan_proposed"] == [0, 1]
+    (decided,) = [event for event in events if event["kind"] == "approval_decided"]
+    assert decided["reason"] == "ask about 2027, says eleni@example.com"
+    assert up.home.run("approve", reviewed).returncode == 0
+
+
+def test_a_cancelled_run_can_be_resumed_where_it_waited(up: Up, reviewed: str) -> None:
+    done = up.home.run("cancel", reviewed)
+    assert (done.returncode, done.stdout) == (0, "cancelled\n")
+    assert "has ended already: cancelled" in refusal(up.home, "cancel", reviewed)
+    resumed = up.home.run("resume", reviewed)
+    assert resumed.returncode == 3, resumed.stdout + resumed.stderr
+    assert up.home.run("approve", reviewed).returncode == 0
+    assert kinds_of(up.home, reviewed).count("plan_proposed") == 1
+
+
+def outbox(up: Up) -> dict[str, bytes]:
+    folder = up.home.path / "outbox"
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def test_an_email_goes_out_once_and_only_after_approval_to_the_real_address(up: Up, api: httpx.Client) -> None:
+    before = outbox(up)
+    asked = up.home.run(
+        "run", "Send an e-mail to kostas@example.com with the carry-over of vacation days.", "--docs", DOCUMENTS
+    )
+    assert asked.returncode == 3, asked.stdout + asked.stderr
+    run_id = asked.stdout.rsplit(maxsplit=1)[-1]
+    assert outbox(up) == before
+    (approval,) = api.get(f"/runs/{run_id}").json()["approvals"]
+    assert approval["name"] == "send_email"
+    assert "kostas@example.com" not in orjson.dumps(approval).decode()
+    approved = up.home.run("approve", run_id)
+    assert approved.returncode == 0, approved.stdout + approved.stderr
+    assert "waits for no decision" in refusal(up.home, "approve", run_id)
+    ((_, letter),) = outbox(up).items() - before.items()
+    message = message_from_bytes(letter)
+    assert message["To"] == "kostas@example.com"
+    assert "6 unused vacation days" in str(message.get_payload())
+
+
+def test_a_rejected_email_never_goes_out(up: Up) -> None:
+    before = outbox(up)
+    asked = up.home.run(
+        "run", "Send an e-mail to kostas@example.com with the carry-over of vacation days.", "--docs", DOCUMENTS
+    )
+    run_id = asked.stdout.rsplit(maxsplit=1)[-1]
+    rejected = up.home.run("approve", run_id, "--reject", "--reason", "not now")
+    assert rejected.returncode in (0, 1), rejected.stdout + rejected.stderr
+    assert outbox(up) == before
+
+
+def test_a_draft_needs_no_approval_and_stays_with_the_run(up: Up) -> None:
+    before = outbox(up)
+    goal = "Draft an e-mail to kostas@example.com with the carry-over of vacation days."
+    run_id = run_json(up.home, goal, "--docs", DOCUMENTS)["run_id"]
+    events = events_of(up.home, run_id)
+    assert not [event for event in events if event["kind"] == "approval_requested"]
+    (drafted,) = [event for event in events if event["kind"] == "tool_finished" and event["tool"] == "draft_email"]
+    assert drafted["ok"]
+    assert outbox(up) == before
+
+
+@pytest.fixture
+def forgetful(up: Up) -> Iterator[Home]:
+    """A home that remembers nothing before and after."""
+    assert up.home.run("memory", "delete", "--all").returncode == 0
+    yield up.home
+    up.home.run("memory", "delete", "--all")
+
+
+def recalled(home: Home, run_id: str) -> list[str]:
+    return [item for event in events_of(home, run_id) if event["kind"] == "memory_recalled" for item in event["items"]]
+
+
+def test_what_is_stated_once_is_recalled_in_the_next_run_until_it_is_deleted(forgetful: Home) -> None:
+    stated = run_json(forgetful, f"I always want amounts in EUR. {VACATION}", "--docs", DOCUMENTS)
+    assert recalled(forgetful, stated["run_id"]) == []
+    (item,) = orjson.loads(forgetful.run("memory", "list", "--json").stdout)
+    assert item["text"] == "I always want amounts in EUR."
+    assert item["source"] == f"run {stated['run_id']}"
+    next_run = run_json(forgetful, VACATION, "--docs", DOCUMENTS)
+    assert recalled(forgetful, next_run["run_id"]) == ["I always want amounts in EUR."]
+    assert forgetful.run("memory", "delete", item["id"]).stdout == "deleted\n"
+    assert forgetful.run("memory", "list").stdout == "nothing is remembered\n"
+    assert "no such memory" in refusal(forgetful, "memory", "delete", item["id"])
+    assert recalled(forgetful, run_json(forgetful, VACATION, "--docs", DOCUMENTS)["run_id"]) == []
+
+
+def test_memory_is_never_deleted_by_accident(up: Up) -> None:
+    for arguments in ((), ("",), ("?",), ("../runs",), ("--all", "00000000-0000-7000-8000-000000000000")):
+        refusal(up.home, "memory", "delete", *arguments)
+
+
+def test_doctor_finds_the_running_stack(up: Up) -> None:
+    done = up.home.run("doctor")
+    assert done.returncode == 0, done.stdout
+    assert f"runs at {up.url}" in done.stdout
+    assert "offline model" in done.stdout

@@ -1,0 +1,132 @@
+"""Starting and stopping: nothing is left behind, whatever ends it, and two at once don't get into each other's way."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.conftest import DEMO, Home, end, running, wait_for_line
+from tests.acceptance.processes import left_behind, processes_of
+
+DOCUMENTS = str(DEMO / "documents")
+VACATION = "How many unused vacation days can be carried over?"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for all these tests: its database is made once."""
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture
+def home(place: Path) -> Iterator[Home]:
+    """It must be as empty of processes after a test as before."""
+    assert processes_of(place) == {}
+    yield Home(place, {"TRIREME_PORT": "0"})
+    assert left_behind(place) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_says_where_everything_is_and_stops_it_all(home: Home, number: signal.Signals) -> None:
+    process = home.start("up")
+    address = wait_for_line(process, "API").split()[1]
+    assert "postgresql:///" in wait_for_line(process, "Postgres")
+    assert str(home.path / "logs") in wait_for_line(process, "Logs")
+    wait_for_line(process, "Ctrl-C stops")
+    assert httpx.get(f"{address}/ok").json() == {"ok": True}
+    assert len(processes_of(home.path)) >= 4
+    process.send_signal(number)
+    assert process.wait(15) == 0
+    assert left_behind(home.path, patience_s=0.5) == []
+    end(process)
+
+
+def test_a_second_up_is_refused_in_one_line_that_says_where_the_first_is(home: Home) -> None:
+    with running(home.path) as up:
+        refused = home.run("up")
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert line.startswith(f"trireme: trireme runs already at {up.url} (pid {up.process.pid}): ")
+        assert httpx.get(f"{up.url}/ok").json() == {"ok": True}
+
+
+def test_a_killed_up_takes_its_processes_along_and_the_next_one_starts(home: Home) -> None:
+    with running(home.path) as up:
+        run_id = httpx.post(f"{up.url}/runs", json={"goal": VACATION, "review_plan": True}).json()["run_id"]
+        os.kill(up.process.pid, signal.SIGKILL)
+        up.process.wait()
+        assert left_behind(home.path, besides="postgres") == []
+    with running(home.path) as up:
+        assert httpx.get(f"{up.url}/runs/{run_id}").json()["goal"] == VACATION
+
+
+def test_a_killed_worker_is_started_again(home: Home) -> None:
+    with running(home.path) as up:
+        (worker,) = [pid for pid, command in processes_of(home.path).items() if command.endswith("serving worker ")]
+        os.kill(worker, signal.SIGKILL)
+        answer = httpx.post(f"{up.url}/runs", params={"wait": True}, json={"goal": VACATION}, timeout=60).json()
+        assert answer["status"] == "success"
+
+
+def test_commands_that_start_at_once_share_one_stack(home: Home) -> None:
+    first = home.start("run", VACATION, "--docs", DOCUMENTS)
+    others = [home.start("status"), home.start("run", VACATION, "--docs", DOCUMENTS, "--json")]
+    for process in (first, *others):
+        assert process.stdout is not None
+        output = process.stdout.read()
+        assert process.wait(60) == 0, output
+        process.stdout.close()
+
+
+def test_a_run_does_not_join_a_stack_that_has_no_worker(home: Home) -> None:
+    looking = home.start("status")
+    while not (home.path / "up.json").exists() and looking.poll() is None:
+        time.sleep(0.01)
+    done = home.run("run", VACATION, "--docs", DOCUMENTS, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "6 unused vacation days" in done.stdout
+    end(looking)
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_ctrl_c_at_any_moment_stops_all_without_a_traceback(home: Home, part: int) -> None:
+    """Moments are drawn from five parts of a run: start, database, processes, documents, answer."""
+    moment = 0.3 + part * 0.9 + random.random() * 0.9
+    process = subprocess.Popen(
+        home.command("run", VACATION, "--docs", DOCUMENTS),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=home.environment,
+        cwd=home.path,
+        start_new_session=True,
+    )
+    time.sleep(moment)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.2)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)  # who presses it once, presses it twice
+    output, _ = process.communicate(timeout=40)
+    assert "Traceback" not in output, f"after {moment:.2f} s: {output}"
+    assert process.returncode in (130, 0), f"after {moment:.2f} s: {output}"
+    assert left_behind(home.path, patience_s=1.0) == [], f"after {moment:.2f} s: {output}"
+
+
+def test_ctrl_c_while_up_starts_for_the_first_time_leaves_a_home_that_works(tmp_path: Path) -> None:
+    home = Home(tmp_path, {"TRIREME_PORT": "0"})
+    process = home.start("up")
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) in (130, 0)
+    assert left_behind(tmp_path, patience_s=1.0) == []
+    end(process)
+    with running(tmp_path) as up:
+        assert httpx.get(f"{up.url}/ok").json() == {"ok": True}
+    assert left_behind(tmp_path) == []
