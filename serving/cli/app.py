@@ -99,6 +99,17 @@ def plan(
 
 
 @app.command()
+def artifact(
+    run: Run,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="print this file; without it, list them")] = None,
+) -> None:
+    """Print a file that a run wrote, or list its files."""
+    from serving.cli.artifacts import show_artifact
+
+    _perform(show_artifact, run, name)
+
+
+@app.command()
 def approve(
     run: Run,
     approval: Annotated[str | None, typer.Option("--id", help="which question, when several wait")] = None,

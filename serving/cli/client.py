@@ -18,6 +18,7 @@ _KINDS: dict[int, type[ServingError]] = {
     422: BadRequest,
     503: Unreachable,
 }
+_JSON = {"Content-Type": "application/json"}
 _PATIENCE_S = 30.0
 
 
@@ -36,15 +37,16 @@ class Client:
         await self._http.aclose()
 
     async def get(self, path: str, **query: Any) -> Any:
-        return await self._send("GET", path, params=query)
+        return _json(await self._send("GET", path, params=query))
+
+    async def text(self, path: str) -> str:
+        return (await self._send("GET", path)).text
 
     async def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        return await self._send(
-            "POST", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"} | (headers or {})
-        )
+        return _json(await self._send("POST", path, content=orjson.dumps(body), headers=_JSON | (headers or {})))
 
     async def put(self, path: str, body: Any) -> Any:
-        return await self._send("PUT", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"})
+        return _json(await self._send("PUT", path, content=orjson.dumps(body), headers=_JSON))
 
     async def delete(self, path: str) -> None:
         await self._send("DELETE", path)
@@ -82,14 +84,18 @@ class Client:
                 if line.startswith("data: "):
                     yield orjson.loads(line[6:])
 
-    async def _send(self, method: str, path: str, **request: Any) -> Any:
+    async def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = await self._http.request(method, path, **request)
         except httpx.TransportError:
             raise Unreachable(f"the server at {self.url} does not answer", "start it with trireme up") from None
         if answer.status_code >= 400:
             raise _error_of(answer)
-        return orjson.loads(answer.content) if answer.content else None
+        return answer
+
+
+def _json(answer: httpx.Response) -> Any:
+    return orjson.loads(answer.content) if answer.content else None
 
 
 def _error_of(answer: httpx.Response) -> ServingError:

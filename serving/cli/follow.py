@@ -48,6 +48,8 @@ class Follower:
             names = ", ".join(approval["name"] for approval in view["approvals"])
             hint = f"trireme approve {view['run_id']} (or --reject)"
             self._console.print(f"\nwaits for a person: {names}. Look: trireme plan {view['run_id']}; then {hint}")
+        for name in view["artifacts"]:
+            self._console.print(Text(f"  file {name}: trireme artifact {view['run_id']} {name}", style="cyan"))
         self._console.print(Text(last_line(result), style="dim"))
 
     def _show(self, event: dict[str, Any]) -> None:

@@ -37,7 +37,9 @@ insert into run_events (run_id, seq, kind, body)
 select run_id, 1, 'run_created', %(body)s::jsonb -> 0 from run
 returning run_id
 """
-_MINE: LiteralString = "select * from runs where run_id = %s and tenant = %s"
+_MINE: LiteralString = """
+select runs.*, array(select name from artifacts where artifacts.run_id = runs.run_id order by name) as artifacts
+from runs where run_id = %s and tenant = %s"""
 
 
 class RunStore:

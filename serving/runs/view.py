@@ -41,7 +41,8 @@ class ErrorView(BaseModel):
 
 
 class RunView(BaseModel):
-    """`phase` says what a run is doing now; `approvals` are the questions that wait for a person."""
+    """`phase` says what a run is doing now; `approvals` are the questions that wait for a person,
+    `artifacts` the names of the files it wrote."""
 
     run_id: str
     thread_id: str
@@ -56,6 +57,7 @@ class RunView(BaseModel):
     steps: tuple[StepOutcome, ...] = ()
     verdict: Verdict | None = None
     approvals: tuple[ApprovalRequested, ...] = ()
+    artifacts: tuple[str, ...] = ()
     usage: UsageView
     cost_usd: float = 0.0
     cached_share: float = 0.0
@@ -90,6 +92,7 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
         steps=tuple(body.outcome for body in bodies if isinstance(body, StepFinished)),
         verdict=verdicts[-1] if verdicts else None,
         approvals=_open(bodies) if row["status"] == "interrupted" else (),
+        artifacts=tuple(row["artifacts"]),
         usage=usage,
         cost_usd=round(sum(call.cost_usd for call in calls), 6),
         cached_share=round(usage.cached_tokens / usage.input_tokens, 4) if usage.input_tokens else 0.0,

@@ -1,4 +1,4 @@
-"""What is personal is seen by the person alone: no database, file, log, trace or model provider ever has it in clear."""
+"""What is personal is seen by the person alone: no database, file, log, trace or model provider has it in clear."""
 
 import json
 import re
@@ -22,7 +22,7 @@ IN_REQUEST = ("eleni.seed@example.net", "+44 20 7946 0958", "FR14 2004 1010 0505
 NAMES = ("Despina Seedling", "Aris Saplingson", "Eleni Sproutwell")
 ALL = (*IN_GOAL, *IN_DOCUMENTS, *IN_REQUEST, *NAMES)
 _KINDS = {"EMAIL", "PHONE", "IBAN", "CARD", "NAME"}
-_PLACEHOLDER = re.compile(r"\[[A-Z]+(?:_[A-Z]+)*_\d+\]")
+_PLACEHOLDER = re.compile(r"\[[A-Z]+(?:_[A-Z]+)*_S?\d+\]")
 _TABLES: LiteralString = """
     select format('%I.%I', table_schema, table_name) from information_schema.tables
     where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema')"""
@@ -55,7 +55,9 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(hosted: Hosted, papers: Path) -> tuple[str, list[Seen]]:
     """A run by the command line, twice: the model learns the placeholders, then says them. What it printed and saw."""
     email, phone, iban, card = IN_GOAL
-    goal = f"I am Despina Seedling, {email}, {phone}, IBAN {iban}, card number {card}. Where does the refund of Aris Saplingson go?"
+    goal = (
+        f"I am Despina Seedling, {email}, {phone}, IBAN {iban}, card {card}. Where goes the refund of Aris Saplingson?"
+    )
     arguments = ("run", goal, "--docs", str(papers))
     seen = hosted.says(
         PLAN, tool("search_documents", query="refund"), reported("see there"), ACCEPT, Answer(text="Done.")
@@ -74,7 +76,7 @@ def asked(hosted: Hosted, papers: Path) -> tuple[str, list[Seen]]:
 def answered(hosted: Hosted) -> tuple[str, str, list[Seen]]:
     """The same by a raw request, whose text the server redacts itself: the answer, the stream, what the model saw."""
     email, phone, iban, card = IN_REQUEST
-    goal = f"I am Eleni Sproutwell, {email}, {phone}, IBAN {iban}, card number {card}. Repeat what you know of me."
+    goal = f"I am Eleni Sproutwell, {email}, {phone}, IBAN {iban}, card {card}. Repeat what you know of me."
     with httpx.Client(base_url=hosted.up.url, timeout=60) as client:
         seen = hosted.says(*story("Done."))
         client.post("/runs", params={"wait": True}, json={"goal": goal})

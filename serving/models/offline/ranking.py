@@ -111,9 +111,11 @@ def _score(question: Question, unit: Unit, scale: Scale) -> float | None:
     if fits is None or bound is None:
         return None
     said = sum(1 for term in question.terms if term.key in unit.own)
+    literal = sum(1 for term in question.terms if re.search(rf"\b{re.escape(term.word)}\b", unit.text, re.IGNORECASE))
     shape = {"row": 0.03, "pair": 0.08}.get(unit.kind, 0.0)
     worth = 0.4 if question.counted else 0.15
-    return coverage + worth * fits + bound + 0.04 * said / max(len(unit.own), 1) - shape
+    exact = 0.05 * literal / max(len(question.terms), 1)
+    return coverage + worth * fits + bound + exact + 0.04 * said / max(len(unit.own), 1) - shape
 
 
 def covers(term: Term, question: Question, unit: Unit) -> float:
