@@ -6,6 +6,7 @@ import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg.errors import DiskFull
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -52,7 +53,8 @@ def install_failures(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeout)
     async def database(request: Request, error: Exception) -> JSONResponse:
         log.warning("action=request error=%s", type(error).__name__)
-        return failure(request, 503, "database_unavailable", "Postgres does not answer", "try again; nothing was lost")
+        reason = "Postgres has no disk space left" if isinstance(error, DiskFull) else "Postgres does not answer"
+        return failure(request, 503, "database_unavailable", reason, "try again; nothing was lost")
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

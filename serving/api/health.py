@@ -8,12 +8,13 @@ from serving.api.runs import Services
 from serving.telemetry.metrics import render
 
 router = APIRouter(tags=["health"])
+_PATIENCE_S = 2.0
 
 
 @router.get("/ok")
 async def ok(services: Services) -> dict[str, bool]:
-    """200 when the server and its database answer."""
-    async with services.pool.connection() as connection:
+    """200 when the server and its database answer; 503 within seconds when it doesn't, as probes want it."""
+    async with services.pool.connection(timeout=_PATIENCE_S) as connection:
         await connection.execute("select 1")
     return {"ok": True}
 

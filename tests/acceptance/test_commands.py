@@ -10,7 +10,7 @@ import orjson
 import pytest
 import yaml
 
-from tests.acceptance.conftest import DEMO, Home, Up
+from tests.acceptance.conftest import DEMO, Home, Up, collection_of
 
 DOCUMENTS = str(DEMO / "documents")
 VACATION = "How many unused vacation days can be carried over?"
@@ -27,12 +27,18 @@ def answered(up: Up) -> dict[str, Any]:
     return run_json(up.home, VACATION, "--docs", DOCUMENTS)
 
 
+@pytest.fixture(scope="module")
+def collection(up: Up, answered: dict[str, Any]) -> str:
+    return collection_of(up, answered["run_id"])
+
+
 @pytest.fixture
-def reviewed(up: Up, answered: dict[str, Any]) -> str:
+def reviewed(api: httpx.Client, collection: str) -> str:
     """A run that waits for its plan to be approved; returns its id."""
-    done = up.home.run("run", VACATION, "--docs", DOCUMENTS, "--review-plan", "--json")
-    assert done.returncode == 3, done.stderr
-    return str(orjson.loads(done.stdout)["run_id"])
+    body = {"goal": VACATION, "collection": collection, "review_plan": True}
+    run = api.post("/runs", params={"wait": True}, json=body).json()
+    assert run["status"] == "interrupted"
+    return str(run["run_id"])
 
 
 def run_json(home: Home, *arguments: str) -> dict[str, Any]:
@@ -42,12 +48,16 @@ def run_json(home: Home, *arguments: str) -> dict[str, Any]:
     return result
 
 
-def events_of(home: Home, run_id: str) -> list[Event]:
-    return [orjson.loads(line) for line in home.run("logs", run_id, "--json").stdout.splitlines()]
-
-
-def kinds_of(home: Home, run_id: str) -> list[str]:
-    return [event["kind"] for event in events_of(home, run_id)]
+def events_of(api: httpx.Client, run_id: str) -> list[Event]:
+    """What the log holds now; of a run that waits the stream would go on."""
+    last, events = api.get(f"/runs/{run_id}").json()["last_seq"], list[Event]()
+    with api.stream("GET", f"/runs/{run_id}/events") as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: "):
+                events.append(orjson.loads(line.removeprefix("data: ")))
+            if events and events[-1]["seq"] == last:
+                return events
+    return events
 
 
 def refusal(home: Home, *arguments: str, code: int = 2, stdin: str = "") -> str:
@@ -77,11 +87,11 @@ def test_json_prints_one_object_with_the_values_restored_and_the_redactions_coun
     assert result["plan"]["steps"][0]["id"] == "s1"
 
 
-def test_a_thread_continues_a_conversation(up: Up, answered: dict[str, Any]) -> None:
+def test_a_thread_continues_a_conversation(up: Up, api: httpx.Client, answered: dict[str, Any]) -> None:
     thread = answered["thread_id"]
     again = run_json(up.home, "Until when must they be used?", "--docs", DOCUMENTS, "--thread", thread)
     assert again["thread_id"] == thread
-    (recalled,) = [event for event in events_of(up.home, again["run_id"]) if event["kind"] == "conversation_recalled"]
+    (recalled,) = [event for event in events_of(api, again["run_id"]) if event["kind"] == "conversation_recalled"]
     assert recalled["turns"] == [[VACATION, answered["answer"]]]
 
 
@@ -94,7 +104,7 @@ def test_a_finished_run_is_listed_shown_and_told_line_by_line(up: Up, answered: 
     told = up.home.run("logs", run_id, "--follow").stdout
     for word in ("plan", "search_documents", "critic    accept", "run       success"):
         assert word in told
-    events = events_of(up.home, run_id)
+    events = [orjson.loads(line) for line in up.home.run("logs", run_id, "--json").stdout.splitlines()]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert yaml.safe_load(up.home.run("plan", run_id).stdout) == answered["plan"]
 
@@ -118,7 +128,9 @@ def test_without_a_terminal_a_plan_that_waits_says_how_to_go_on(up: Up, answered
     assert "6 unused vacation days" in approved.stdout
 
 
-def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(up: Up, reviewed: str, tmp_path: Path) -> None:
+def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(
+    up: Up, api: httpx.Client, reviewed: str, tmp_path: Path
+) -> None:
     plan = yaml.safe_load(up.home.run("plan", reviewed).stdout)
     cyclic = [
         {**plan["steps"][0], "id": "s1", "depends_on": ["s2"]},
@@ -139,27 +151,27 @@ def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(up: Up, reviewed: str
     done = up.home.run("plan", reviewed, "--edit", "--file", str(edited))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "28 vacation days" in done.stdout
-    assert "plan_edited" in kinds_of(up.home, reviewed)
+    assert "plan_edited" in [event["kind"] for event in events_of(api, reviewed)]
 
 
-def test_a_rejected_plan_is_made_again_for_the_reason_given(up: Up, reviewed: str) -> None:
+def test_a_rejected_plan_is_made_again_for_the_reason_given(up: Up, api: httpx.Client, reviewed: str) -> None:
     rejected = up.home.run("approve", reviewed, "--reject", "--reason", "ask about 2027, says eleni@example.com")
     assert rejected.returncode == 3, rejected.stdout
-    events = events_of(up.home, reviewed)
+    events = events_of(api, reviewed)
     assert [event["round"] for event in events if event["kind"] == "plan_proposed"] == [0, 1]
     (decided,) = [event for event in events if event["kind"] == "approval_decided"]
-    assert decided["reason"] == "ask about 2027, says eleni@example.com"
+    assert decided["reason"].startswith("ask about 2027, says [EMAIL_")
     assert up.home.run("approve", reviewed).returncode == 0
 
 
-def test_a_cancelled_run_can_be_resumed_where_it_waited(up: Up, reviewed: str) -> None:
+def test_a_cancelled_run_can_be_resumed_where_it_waited(up: Up, api: httpx.Client, reviewed: str) -> None:
     done = up.home.run("cancel", reviewed)
     assert (done.returncode, done.stdout) == (0, "cancelled\n")
     assert "has ended already: cancelled" in refusal(up.home, "cancel", reviewed)
     resumed = up.home.run("resume", reviewed)
     assert resumed.returncode == 3, resumed.stdout + resumed.stderr
     assert up.home.run("approve", reviewed).returncode == 0
-    assert kinds_of(up.home, reviewed).count("plan_proposed") == 1
+    assert [event["kind"] for event in events_of(api, reviewed)].count("plan_proposed") == 1
 
 
 def outbox(up: Up) -> dict[str, bytes]:
@@ -198,11 +210,11 @@ def test_a_rejected_email_never_goes_out(up: Up) -> None:
     assert outbox(up) == before
 
 
-def test_a_draft_needs_no_approval_and_stays_with_the_run(up: Up) -> None:
+def test_a_draft_needs_no_approval_and_stays_with_the_run(up: Up, api: httpx.Client) -> None:
     before = outbox(up)
     goal = "Draft an e-mail to kostas@example.com with the carry-over of vacation days."
     run_id = run_json(up.home, goal, "--docs", DOCUMENTS)["run_id"]
-    events = events_of(up.home, run_id)
+    events = events_of(api, run_id)
     assert not [event for event in events if event["kind"] == "approval_requested"]
     (drafted,) = [event for event in events if event["kind"] == "tool_finished" and event["tool"] == "draft_email"]
     assert drafted["ok"]
@@ -217,22 +229,23 @@ def forgetful(up: Up) -> Iterator[Home]:
     up.home.run("memory", "delete", "--all")
 
 
-def recalled(home: Home, run_id: str) -> list[str]:
-    return [item for event in events_of(home, run_id) if event["kind"] == "memory_recalled" for item in event["items"]]
+def test_what_is_stated_once_is_recalled_in_the_next_run_until_it_is_deleted(
+    forgetful: Home, api: httpx.Client, collection: str
+) -> None:
+    def recalled() -> list[str]:
+        body = {"goal": VACATION, "collection": collection}
+        run = api.post("/runs", params={"wait": True}, json=body).json()
+        return [item for event in events_of(api, run["run_id"]) for item in event.get("items", ())]
 
-
-def test_what_is_stated_once_is_recalled_in_the_next_run_until_it_is_deleted(forgetful: Home) -> None:
     stated = run_json(forgetful, f"I always want amounts in EUR. {VACATION}", "--docs", DOCUMENTS)
-    assert recalled(forgetful, stated["run_id"]) == []
     (item,) = orjson.loads(forgetful.run("memory", "list", "--json").stdout)
     assert item["text"] == "I always want amounts in EUR."
     assert item["source"] == f"run {stated['run_id']}"
-    next_run = run_json(forgetful, VACATION, "--docs", DOCUMENTS)
-    assert recalled(forgetful, next_run["run_id"]) == ["I always want amounts in EUR."]
+    assert recalled() == ["I always want amounts in EUR."]
     assert forgetful.run("memory", "delete", item["id"]).stdout == "deleted\n"
     assert forgetful.run("memory", "list").stdout == "nothing is remembered\n"
     assert "no such memory" in refusal(forgetful, "memory", "delete", item["id"])
-    assert recalled(forgetful, run_json(forgetful, VACATION, "--docs", DOCUMENTS)["run_id"]) == []
+    assert recalled() == []
 
 
 def test_memory_is_never_deleted_by_accident(up: Up) -> None:

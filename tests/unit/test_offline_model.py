@@ -64,23 +64,17 @@ async def test_a_step_searches_then_reports_what_it_found_with_its_ref() -> None
     assert report.arguments == {"status": "done", "finding": TEXT, "sources": ["refunds.md#1"], "missing": ""}
 
 
-async def test_a_step_looks_again_with_other_words_and_then_says_no() -> None:
-    task = step_task("Who pays for expedited delivery?")
-    second = await tool_call(task, {"hits": [HIT]})
-    assert second.name == "search_documents"
-    assert "shipping" in second.arguments["query"]
-    report = await tool_call(task, {"hits": [HIT]}, {"hits": []})
+async def test_a_step_that_finds_nothing_says_so_and_where_it_looked() -> None:
+    report = await tool_call(step_task("Who pays for expedited delivery?"), {"hits": [HIT]})
     assert report.arguments["status"] == "failed"
     assert report.arguments["finding"] == "The documents do not say: “Who pays for expedited delivery”."
     assert "refunds.md" in report.arguments["missing"]
 
 
-async def test_a_second_attempt_reads_the_likeliest_document_whole() -> None:
-    task = step_task("Who handles refunds?", feedback="look again")
-    read = await tool_call(task, {"hits": []})
-    assert (read.name, read.arguments) == ("read_document", {"path": "refunds.md"})
-    report = await tool_call(task, {"hits": []}, {"path": "refunds.md", "text": "Refunds are handled by Ota Benes."})
-    assert report.arguments["finding"] == "Refunds are handled by Ota Benes."
+async def test_a_second_attempt_searches_with_other_words() -> None:
+    second = await tool_call(step_task("Who pays for expedited delivery?", feedback="look again"))
+    assert second.name == "search_documents"
+    assert "shipping" in second.arguments["query"]
 
 
 async def test_a_tool_that_fails_is_no_finding() -> None:
@@ -104,25 +98,6 @@ async def test_an_e_mail_without_an_address_or_a_finding_is_not_written() -> Non
     nobody = await tool_call(step_task("draft an e-mail with the total", known=(outcome("s0", "Total: 5."),)))
     nothing = await tool_call(step_task("draft an e-mail to [EMAIL_1] with the total"))
     assert [report.arguments["status"] for report in (nobody, nothing)] == ["failed", "failed"]
-
-
-async def test_a_foreign_tool_is_chosen_by_its_description_and_filled_from_its_schema() -> None:
-    parameters = {
-        "properties": {
-            "city": {"type": "string"},
-            "days": {"type": "integer"},
-            "unit": {"enum": ["celsius", "kelvin"]},
-        },
-        "required": ["city", "days", "unit"],
-    }
-    tool = ToolSchema(
-        name="weather_forecast", description="Weather forecast for the next days of a city", parameters=parameters
-    )
-    task = step_task('What is the weather forecast for the city "Ghent" in the next 3 days in kelvin?')
-    request = call(task)
-    wanted = ModelCall("run-1", "thread-1", task, request.messages, (*request.tools, tool))
-    chosen = (await OfflineModel().complete(wanted)).tool_calls[0]
-    assert (chosen.name, chosen.arguments) == ("weather_forecast", {"city": "Ghent", "days": 3, "unit": "kelvin"})
 
 
 def review_of(*outcomes: StepOutcome, round_: int = 0) -> ReviewTask:

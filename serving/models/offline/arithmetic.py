@@ -12,20 +12,27 @@ REFERENCE: Final = re.compile(
     r"\b(?:that|it|this|the (?:result|total|sum|figure|amount|answer|value|price|cost)|them|these|those)\b",
     re.IGNORECASE,
 )
-_WORDS: Final = (
-    (r"\b(\d+(?:\.\d+)?)\s?(?:%|percent|per cent) (?:vat|tax|discount|of it|of that)?\s*(?:of|on|from)\s+", r"\1/100*"),
-    (r"\bhalf of\s+", "1/2*"), (r"\b(?:a|one) third of\s+", "1/3*"), (r"\b(?:a|one) quarter of\s+", "1/4*"),
-    (r"\b(?:twice|double)\s+", "2*"), (r"\b(?:plus|added to|increased by)\b", "+"),
-    (r"\b(?:minus|less|reduced by)\b", "-"),
-    (r"\b(?:times|multiplied by)\b|×|(?<=\d) ?x ?(?=\d)", "*"), (r"\bdivided by\b|\bover\b|÷", "/"),
-    (r"\b(?:to the power of|raised to)\b|\^", "**"), (r"\bsquared\b", "**2"), (r"\bcubed\b", "**3"),
-    (r"([-+])\s*(\d+(?:\.\d+)?)\s?(?:%|percent)", r"*(1\1\2/100)"),
-)  # fmt: skip
+_WORDS: Final = tuple(
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        (r"\b(\d+(?:\.\d+)?)\s?(?:%|percent|per cent) (?:vat |tax |discount )?(?:of|on|from)\s+", r"\1/100*"),
+        (r"\bhalf of\s+", "1/2*"),
+        (r"\b(?:twice|double)\s+", "2*"),
+        (r"\b(?:plus|added to|increased by)\b", "+"),
+        (r"\b(?:minus|less|reduced by)\b", "-"),
+        (r"\b(?:times|multiplied by)\b|×|(?<=\d) ?x ?(?=\d)", "*"),
+        (r"\bdivided by\b|\bover\b|÷", "/"),
+        (r"\bto the power of\b|\^", "**"),
+        (r"([-+])\s*(\d+(?:\.\d+)?)\s?(?:%|percent)", r"*(1\1\2/100)"),
+    )
+)
 _FRAME: Final = v.either(
     """what is are s calculate compute how much the result of sum average total mean product difference between and tell
     me work out percent per cent euro euros eur usd vat tax on please can you by to increase decrease add it"""
 )
-_OVER_LIST: Final = re.compile(r"\b(sum|total|average|mean|product|difference)\b(?: of| between)?\s+(.*)")
+_OVER_LIST: Final = re.compile(
+    r"\b(sum|total|average|mean|product|difference)\b(?: of| between)?\s+([\d\s.,]+and [\d.]+)"
+)
 _BETWEEN: Final = {"sum": "+", "total": "+", "product": "*", "difference": "-"}
 
 
@@ -33,14 +40,14 @@ def expression(text: str, known: Decimal | None = None) -> str:
     """The expression that a text asks to calculate, or nothing. `known` stands in for `that`, `it`, `the total`."""
     if known is not None:
         text = REFERENCE.sub(plain(known), text, count=1)
-    text = re.sub(_NUMBER, lambda m: _digits(m.group()), text)
-    listed = _OVER_LIST.search(text.lower())
-    if listed and (found := _listed(listed[1], listed[2])):
-        return found
-    lower = text.lower()
+    lower = re.sub(_NUMBER, lambda match: _digits(match.group()), text).lower()
+    if listed := _OVER_LIST.search(lower):
+        numbers = re.findall(r"\d+(?:\.\d+)?", listed[2])
+        mean = listed[1] in ("average", "mean")
+        return f"avg({', '.join(numbers)})" if mean else _BETWEEN[listed[1]].join(numbers)
     for pattern, instead in _WORDS:
-        lower = re.sub(pattern, instead, lower)
-    return _only_sum(lower)
+        lower = pattern.sub(instead, lower)
+    return _longest_sum(lower)
 
 
 def _digits(text: str) -> str:
@@ -48,17 +55,10 @@ def _digits(text: str) -> str:
     return text if number is None else plain(number)
 
 
-def _listed(cue: str, rest: str) -> str:
-    numbers = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w%])", rest)
-    if len(numbers) < 2 or re.search(r"[a-z]{3,}", re.sub(r"\b(?:and|from)\b", "", rest)):
-        return ""
-    return f"avg({', '.join(numbers)})" if cue in ("average", "mean") else _BETWEEN[cue].join(numbers)
-
-
-def _only_sum(text: str) -> str:
-    """The longest run of digits, operators and parentheses, if it really calculates."""
+def _longest_sum(text: str) -> str:
+    """The longest run of digits, operators and parentheses that really calculates."""
     runs = [re.sub(r"\s+", "", run).rstrip("*/+-.,(") for run in re.findall(r"[\d(][\d\s.()+*/%-]*", text)]
-    sums = [run for run in runs if re.search(r"[\d)%](?:[-+*/]|\*\*)[\d(]", run) and run.count("(") == run.count(")")]
+    sums = [run for run in runs if re.search(r"[\d)%][-+*/]+[\d(]", run) and run.count("(") == run.count(")")]
     return max(sums, key=len, default="").replace("%", "/100")
 
 
@@ -67,8 +67,7 @@ def is_arithmetic(text: str) -> bool:
     found = expression(text)
     if found and re.search(rf"\d\s?(?:%|percent|per cent) (?:of|on|off) {_NUMBER}", text):
         return True
-    words = re.sub(r"\d", " ", text.lower())
+    words = text.lower()
     for pattern, _ in _WORDS:
-        words = re.sub(pattern.replace(r"(?<=\d) ?x ?(?=\d)", "x"), " ", words)
-    rest = re.sub(rf"\b(?:{_FRAME})\b", " ", words)
-    return bool(found) and not re.search(r"[^\W\d_]{2,}", rest)
+        words = pattern.sub(" ", words)
+    return bool(found) and not re.search(r"[^\W\d_]{2,}", re.sub(rf"\b(?:{_FRAME})\b", " ", words))

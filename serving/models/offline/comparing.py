@@ -6,28 +6,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from serving.models.offline import vocabulary as v
-from serving.models.offline.language import TOKEN, Quantity, keys, quantities, synonyms
+from serving.models.offline.language import Quantity, nearest, quantities, stems
 
 _OPTION: Final = r"(?:the |that of |that for )?((?:[\w.&'-]+ ?){1,4}?)"
 _WITH: Final = r"(?:with|to|and|against|versus|vs\.?)"
-_MORE: Final = r"(?:\w+er|more|less)"
-_END: Final = r"\s*(?:[?,.]|$)"
 _OPTIONS: Final = tuple(
-    re.compile(pattern + _END, re.IGNORECASE if flagged else 0)
-    for flagged, pattern in (
-        (False, rf"[,:]\s*{_OPTION}\s+or\s+{_OPTION}"),
-        (False, rf"\bbetween {_OPTION} and {_OPTION}"),
-        (False, rf"\b(?:of|for) {_OPTION}(?:,)? {_WITH} {_OPTION}"),
-        (True, rf"\bcompare {_OPTION} {_WITH} {_OPTION}"),
-        (False, rf"\b(?:is|are|does|do|has|have|was|did) {_OPTION} (?:\w+ )*?{_MORE} (?:\w+ ){{0,3}}?than {_OPTION}"),
-        (True, rf"\bhow much {_MORE}[\w ]*? (?:is|are|does|do|has) {_OPTION} (?:\w+ )*?than {_OPTION}"),
+    re.compile(rf"{pattern}\s*(?:[?,.]|$)", re.IGNORECASE)
+    for pattern in (
+        rf"[,:]\s*{_OPTION}\s+or\s+{_OPTION}",
+        rf"\bbetween {_OPTION} and {_OPTION}",
+        rf"\b(?:of|for) {_OPTION}(?:,)? {_WITH} {_OPTION}",
+        rf"\bcompare {_OPTION} {_WITH} {_OPTION}",
+        rf"\b(?:is|are|does|do|has|have) {_OPTION} (?:\w+ )*?(?:\w+er|more|less|cost) (?:\w+ )*?than {_OPTION}",
     )
 )
 _CUE: Final = re.compile(rf"\b(?:compare|difference|{'|'.join(v.COMPARATIVES)})\b", re.IGNORECASE)
 _DIFFERENCE: Final = re.compile(r"\bdifference|\bhow much (?:more|less|\w+er)|\bby how much", re.IGNORECASE)
 _EMPTY: Final = v.either(
-    """which what who compare difference between in_terms_of and or by how much has have is are does do the a an of for
-    with to than that one it offer offers give gives come comes there was did in more less get gets"""
+    """which what who how compare difference between in_terms_of and or by much has have is are does do the a an of for
+    with to than that one it offer offers give gives come comes there was did in more less get gets against versus vs"""
 )
 _FILLER: Final = re.compile(rf"['’]s\b|\b(?:{_EMPTY})\b|[?,.:]", re.IGNORECASE)
 # `which plan`: the kind of thing that is compared says nothing about the attribute.
@@ -35,7 +32,6 @@ _KIND: Final = re.compile(
     r"\b(?:which|what)(?: of)?(?: the)? (?!(?:is|are|has|have|does|do|was|costs?|of)\b)\w+", re.IGNORECASE
 )
 _HAVING: Final = v.words("longer shorter higher lower larger smaller bigger greater more fewer less")
-_AMOUNTS: Final = v.words("more fewer less")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,46 +54,29 @@ def comparison(text: str) -> Comparison | None:
     match = next((m for pattern in _OPTIONS if (m := pattern.search(text))), None)
     if match is None or not _CUE.search(text):
         return None
-    first, second = _bare(match[1]), _bare(match[2])
+    first, second = match[1].strip(), match[2].strip()
     word = next((w for w in re.findall(r"\w+", text.lower()) if w in v.COMPARATIVES), "")
     direction, noun = v.COMPARATIVES.get(word, (0, ""))
     if re.search(r"\bexpensive\b", text):
-        direction, noun, word = (-1 if "less" in text.lower() else 1), "price", "more expensive"
-    rest = _KIND.sub(" ", text.replace(match.group(), " "))
-    for said in (first, second, *word.split()):
-        rest = re.sub(rf"\b{re.escape(said)}\b", " ", rest, flags=re.IGNORECASE)
+        direction, noun, word = (-1 if word == "less" else 1), "price", "more expensive"
+    rest = _KIND.sub(" ", text)
+    for said in (match[1], match[2], *word.split()):
+        rest = re.sub(rf"\b{re.escape(said.strip())}(?!\w)", " ", rest, flags=re.IGNORECASE)
     attribute = " ".join(dict.fromkeys(f"{noun} {_FILLER.sub(' ', rest)}".split()))
     if not attribute or first.lower() == second.lower():
         return None
     return Comparison((first, second), attribute, word, direction, bool(_DIFFERENCE.search(text)))
 
 
-def _bare(option: str) -> str:
-    """`Pro plan` is called Pro: a common noun behind a name says only what kind of thing it is."""
-    words = option.split()
-    kind = len(words) > 1 and words[0][0].isupper() and words[-1].islower()
-    return " ".join(words[:-1] if kind else words)
-
-
 def value_for(option: str, other: str, attribute: str, text: str) -> Quantity | None:
     """What a passage gives for an option: behind its name, before the other's, nearest to the attribute."""
     lower = text.lower()
-    start = lower.find(option.lower())
-    stop = lower.find(other.lower(), start + 1) if start >= 0 else -1
+    start = max(lower.find(option.lower()), 0)
+    stop = lower.find(other.lower(), start + 1) if option.lower() in lower else -1
     numbers = [number for number in quantities(text) if number.unit] or list(quantities(text))
-    behind = [n for n in numbers if n.start >= max(start, 0) and (stop < 0 or n.start < stop)]
-    named = _places(attribute, lower, max(start, 0))
-    if behind and named:
-        return min(behind, key=lambda number: min(abs(number.start - at) for at in named))
-    return next(iter(behind), None) or (numbers[0] if len(numbers) == 1 else None)
-
-
-def _places(attribute: str, text: str, start: int) -> list[int]:
-    """Where a text names the attribute, or else a synonym of it."""
-    wanted = {key for word in attribute.split() for key in keys(word)}
-    alike = frozenset(other for key in wanted for other in synonyms(key))
-    tokens = [(token.start(), set(keys(token.group()))) for token in TOKEN.finditer(text, start)]
-    return [at for at, own in tokens if own & wanted] or [at for at, own in tokens if own & alike]
+    behind = [n for n in numbers if n.start >= start + len(option) and (stop < 0 or n.start < stop)]
+    masked = " " * start + text[start:]
+    return nearest(behind, masked, stems(attribute)) or (numbers[0] if len(numbers) == 1 else None)
 
 
 def verdict(compared: Comparison, values: Sequence[Quantity]) -> str:
@@ -107,10 +86,10 @@ def verdict(compared: Comparison, values: Sequence[Quantity]) -> str:
         return f"{first} and {second} are equal: {a.text} each."
     pairs = ((first, a), (second, b))
     ahead, behind = pairs if (a.size > b.size) == (compared.direction >= 0) else pairs[::-1]
+    said = f"The {compared.attribute} of {ahead[0]} is larger"
     if compared.word in _HAVING:
-        said = f"{ahead[0]} has {'' if compared.word in _AMOUNTS else 'the '}{compared.word} {compared.attribute}"
+        article = "" if compared.word in ("more", "fewer", "less") else "the "
+        said = f"{ahead[0]} has {article}{compared.word} {compared.attribute}"
     elif compared.direction:
         said = f"{ahead[0]} is {compared.word}"
-    else:
-        said = f"The {compared.attribute} of {ahead[0]} is larger"
     return f"{said}: {ahead[1].text}, against {behind[1].text} for {behind[0]}."

@@ -10,7 +10,9 @@ from serving.models.offline import vocabulary as v
 _MONTH: Final = "|".join(f"{month}|{month[:3]}" for month in v.MONTHS if month != "may") + (
     r"|(?<=\b(?:in|of|or|to) )may|(?<=\b(?:and|for) )may|may(?= \d{4})"
 )
-_SINGLE_DAY: Final = re.compile(rf"\b\d{{1,2}}(?:st|nd|rd|th|\.)? (?:{_MONTH})\b|\b(?:{_MONTH}) \d{{1,2}}\b|\d{{4}}-\d\d")
+_SINGLE_DAY: Final = re.compile(
+    rf"\b\d{{1,2}}(?:st|nd|rd|th|\.)? (?:{_MONTH})\b|\b(?:{_MONTH}) \d{{1,2}}\b|\d{{4}}-\d\d"
+)
 _EDGE: Final = re.compile(rf"\b(since|from|after|before|until) ({_MONTH})\b")
 _OPERATORS: Final = {"since": ">=", "from": ">=", "after": ">", "before": "<", "until": "<="}
 _PARTS: Final = (

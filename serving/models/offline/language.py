@@ -1,6 +1,7 @@
 """Text as the offline model compares it: stems with synonyms, and quantities with units and ranges."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -15,13 +16,9 @@ DATED: Final = re.compile(
     re.IGNORECASE,
 )
 _GLUED: Final = re.compile(r"(\d+(?:[.,]\d+)*)([a-z]+)", re.IGNORECASE)
-_ADJECTIVES: Final = v.words("working business calendar full paid consecutive additional further us square")
-_UPPER: Final = re.compile(
-    r"\b(up to|at most|maximum|max|no more than|not more than|below|under|less than|until)\W*(?:of )?$|<=?\s*$"
-)
-_LOWER: Final = re.compile(
-    r"\b(above|over|more than|exceed(?:s|ing)?|from|at least|greater than|minimum|beyond)\W*(?:of )?$|>=?\s*$"
-)
+_ADJECTIVES: Final = v.words("working business calendar full paid consecutive additional further us square operating")
+_UPPER: Final = re.compile(r"\b(up to|at most|maximum|max|not? more than|below|under|less than|until)\W*(?:of )?$")
+_LOWER: Final = re.compile(r"\b(above|over|more than|exceed(?:s|ing)?|from|at least|greater than|minimum)\W*(?:of )?$")
 _ONWARDS: Final = re.compile(r"^\s*(or more|and more|and above|and over|or above|upwards|\+)")
 _JOINED: Final = re.compile(r"^\s*(?:to|and|-|–|—)\s*$")
 INFINITE: Final = Decimal(10) ** 18
@@ -42,10 +39,8 @@ class Quantity:
     @property
     def called(self) -> str:
         """The unit as people write it."""
-        if self.dimension == "money":
-            return self.unit.upper()
         word = re.search(r"[^\W\d_]+$", self.text)
-        return word.group() if word and self.unit else self.unit
+        return self.unit.upper() if self.dimension == "money" else word.group() if word and self.unit else self.unit
 
 
 @lru_cache(maxsize=50_000)
@@ -68,8 +63,8 @@ def keys(token: str) -> tuple[str, ...]:
     word = token.lower().removesuffix("'s").removesuffix("’s")
     if word in v.NUMBERS:
         return (str(v.NUMBERS[word]),)
-    if number := number_of(word):
-        return (str(number.normalize()),) if number else ("0",)
+    if (number := number_of(word)) is not None:
+        return (plain(number),)
     if any(c.isdigit() for c in word):
         return (re.sub(r"\W", "", word),)
     return tuple(stem(part) for part in re.split(r"\W", word.replace("e-mail", "email")) if part)
@@ -80,8 +75,12 @@ def stems(text: str) -> frozenset[str]:
     """Every key of a text, with the words that its phrases stand for."""
     lower = text.lower()
     found = [key for match in TOKEN.finditer(text.replace("_", " ")) for key in keys(match.group())]
-    found += [stem(word) for phrase, word in v.PHRASES.items() if phrase in lower]
-    return frozenset(found)
+    return frozenset([*found, *(stem(word) for phrase, word in v.PHRASES.items() if phrase in lower)])
+
+
+def content(text: str) -> frozenset[str]:
+    """The keys of a text's meaningful words."""
+    return frozenset(key for token in TOKEN.findall(text) if token.lower() not in v.STOP for key in keys(token))
 
 
 @lru_cache(maxsize=4_096)
@@ -114,13 +113,12 @@ def number_of(text: str) -> Decimal | None:
     """`5,000` `1.234,50` `7.50` `4,90` as a number; None for anything else."""
     if not re.fullmatch(r"\d+(?:[.,]\d+)*", text):
         return None
-    if "," in text and "." in text:
-        thousands, point = (",", ".") if text.rfind(".") > text.rfind(",") else (".", ",")
-    else:
-        grouped = re.fullmatch(r"\d{1,3}(,\d{3})+|\d{1,3}(\.\d{3}){2,}", text)
-        thousands, point = (",." if grouped else "\0"), ","
-    plain = "".join("." if c == point and c not in thousands else c for c in text if c not in thousands)
-    return Decimal(plain) if plain.count(".") <= 1 else None
+    if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", text):
+        return Decimal(text.replace(",", ""))
+    if re.fullmatch(r"\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}", text):
+        return Decimal(text.replace(".", "").replace(",", "."))
+    single = text.replace(",", ".")
+    return Decimal(single) if single.count(".") <= 1 else None
 
 
 def plain(number: Decimal) -> str:
@@ -141,7 +139,7 @@ def quantities(text: str) -> tuple[Quantity, ...]:
 def _quantity(text: str, masked: str, tokens: list[re.Match[str]], at: int) -> Quantity | None:
     word, start, end = tokens[at].group().lower(), tokens[at].start(), tokens[at].end()
     glued = _GLUED.fullmatch(word)
-    amount = _spelled(word) if glued is None else number_of(glued[1])
+    amount = number_of(glued[1]) if glued else _spelled(word)
     if amount is None or (glued and glued[2] not in {*v.UNITS, *v.SCALES}):
         return None
     words = [(glued[2], end)] if glued else []
@@ -180,16 +178,23 @@ def _unit(after: str, words: list[tuple[str, int]], end: int) -> tuple[str, int]
     return "", end
 
 
+def nearest(numbers: Iterable[Quantity], text: str, wanted: frozenset[str]) -> Quantity | None:
+    """The quantity that stands closest to one of the wanted words, or to a synonym of one; else the first."""
+    alike = frozenset(other for key in wanted for other in synonyms(key))
+    tokens = [(token.start(), set(keys(token.group()))) for token in TOKEN.finditer(text)]
+    places = [at for at, own in tokens if own & wanted] or [at for at, own in tokens if own & alike] or [0]
+    return min(numbers, key=lambda number: min(abs(number.start - at) for at in places), default=None)
+
+
 def ranges(text: str) -> tuple[tuple[Decimal, Decimal, str], ...]:
     """The bounds that a text sets, as in `up to 500 EUR` or `500 to 5,000 EUR`: (above this, up to this, dimension)."""
-    found, numbers = [], quantities(text)
-    lower = text.lower()
+    found, numbers, lower = [], quantities(text), text.lower()
     for at, number in enumerate(numbers):
         following = numbers[at + 1] if at + 1 < len(numbers) else None
         if following and _JOINED.match(lower[number.end : following.start]) and following.size > number.size:
-            dimension, factor = v.UNITS.get(following.unit, (following.dimension, 1))
-            low = number.size if number.dimension == dimension else number.amount * Decimal(str(factor))
-            found.append((low, following.size, dimension))
+            _, factor = v.UNITS.get(following.unit, ("", 1))
+            low = number.size if number.dimension == following.dimension else number.amount * Decimal(str(factor))
+            found.append((low, following.size, following.dimension))
         elif _UPPER.search(lower[: number.start]):
             found.append((-INFINITE, number.size, number.dimension))
         elif _LOWER.search(lower[: number.start]) or _ONWARDS.match(lower[number.end :]):

@@ -8,16 +8,15 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from graph.ports import Overview, StepTask
-from serving.models.offline.language import plain, stem, stems
+from graph.ports import DocumentInfo, Overview, StepTask
+from serving.models.offline.language import content, plain, stem, stems
 from serving.models.offline.passages import Unit, unique, units
 from serving.models.offline.question import Question, ask
 from serving.models.offline.ranking import ENOUGH, Scale, best
 from serving.models.offline.sql import probe, select, sentence
 from serving.models.offline.tables import TableQuestion, read
-from serving.models.offline.totals import furthest, summands, wants_only_sum, wants_sum
+from serving.models.offline.totals import ONLY_SUM, SUM, furthest, summands
 
-SEARCH_LIMIT: Final = 8
 MOST_HITS: Final = 20
 _NAMED: Final = 8
 _LISTING: Final = re.compile(r"^\W*(?:list|show|name|give)\b", re.IGNORECASE)
@@ -74,46 +73,34 @@ def ask_tables(text: str, overview: Overview) -> Looking:
 
 
 def ask_documents(text: str, task: StepTask) -> Looking:
-    """Searches with the question's words, then wider; at a second attempt it reads the likeliest document whole."""
+    """Searches with the question's words; at a second attempt with their synonyms as well."""
     question = ask(text)
-    seen: tuple[Unit, ...] = ()
-    queries = (question.wider,) if task.feedback else (question.query, question.wider)
-    for query in dict.fromkeys(queries):
-        for limit in (SEARCH_LIMIT, MOST_HITS):
-            hits = (yield "search_documents", {"query": query, "limit": limit}).get("hits", [])
-            read = _read(hits, task.overview)
-            # The rows of a large table can crowd out the passages.
-            if len({unit.ref for unit in read}) > 3 or len(hits) < limit:
-                break
-        seen = unique((*seen, *read))
-        found = yield from _answer(question, seen)
-        if found:
-            return found
-    path = _likeliest(question, task.overview) if task.feedback else ""
-    if path:
-        result = yield "read_document", {"path": path}
-        hit = {"ref": path, "path": path, "text": result.get("text", "")}
-        return (yield from _answer(question, _read([hit], task.overview)))
-    return None
+    query = question.wider if task.feedback else question.query
+    result = yield "search_documents", {"query": query, "limit": MOST_HITS}
+    return (yield from _answer(question, _read(result.get("hits", []), task.overview)))
+
+
+def _texts(overview: Overview) -> list[DocumentInfo]:
+    tables = {table.path for table in overview.tables}
+    return [document for document in overview.documents if document.path not in tables]
 
 
 def _read(hits: Sequence[Mapping[str, Any]], overview: Overview) -> tuple[Unit, ...]:
-    tables = {table.path for table in overview.tables}
-    titles = {document.path: document.headings[0] for document in overview.documents if document.headings}
-    return unique([unit for hit in hits if hit.get("path") not in tables for unit in units(hit, titles)])
+    titles = {document.path: "".join(document.headings[:1]) for document in _texts(overview)}
+    return unique([unit for hit in hits if hit.get("path") in titles for unit in units(hit, titles)])
 
 
 def _answer(question: Question, seen: Sequence[Unit]) -> Looking:
     if _SUMMARY.match(question.text):
         return _summary(question, seen)
     top = best(question, seen)
-    if wants_sum(question.text) and not any(stem("total") in scored.unit.own for scored in top):
+    if SUM.search(question.text) and not any(stem("total") in scored.unit.own for scored in top):
         summed = yield from _sum(question, seen)
         listed = any(scored.unit.kind in ("cell", "item") for scored in top)
-        if summed or (listed and wants_only_sum(question.text)):
+        if summed or (listed and ONLY_SUM.search(question.text)):
             return summed
     if unit := furthest(question, seen):
-        return _quote(question, [unit])
+        return _quote(question, [unit], named=True)
     return _quote(question, [scored.unit for scored in top]) if top else None
 
 
@@ -122,24 +109,24 @@ def _sum(question: Question, seen: Sequence[Unit]) -> Looking:
     if not parts:
         return None
     result = yield "calculate", {"expression": "+".join(plain(quantity.amount) for _, quantity in parts)}
-    if "value" not in result:
-        return None
     listed = "; ".join(unit.text.rstrip(".") for unit, _ in parts)
-    text = f"Total: {result['value']} {parts[0][1].called}".rstrip()
-    return Found(f"{text} ({listed}).", tuple(dict.fromkeys(unit.ref for unit, _ in parts)))
+    text = f"Total: {result.get('value')} {parts[0][1].called}".rstrip()
+    found = Found(f"{text} ({listed}).", tuple(dict.fromkeys(unit.ref for unit, _ in parts)))
+    return found if "value" in result else None
 
 
-def _quote(question: Question, found: Sequence[Unit]) -> Found:
-    lines = [_shown(question, unit) for unit in found]
+def _quote(question: Question, found: Sequence[Unit], named: bool = False) -> Found:
+    lines = [_shown(question, unit, named) for unit in found]
     refs = tuple(dict.fromkeys(unit.ref for unit in found))
     return Found(lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines), refs)
 
 
-def _shown(question: Question, unit: Unit) -> str:
-    """A piece that doesn't say itself what it is about is shown with its heading."""
+def _shown(question: Question, unit: Unit, named: bool) -> str:
+    """A piece that doesn't say itself what it is about is shown with its heading; `named`: always with it."""
     unsaid = [t for t in question.terms if not t.weak and not t.within(unit.own)]
-    told = unit.label and any(t.within(stems(unit.label)) for t in unsaid)
-    return f"{unit.label}: {unit.text}" if told and not unit.label.endswith("?") else unit.text
+    told = any(t.within(stems(unit.label)) for t in unsaid)
+    other = named and unit.kind != "cell" and content(unit.label).isdisjoint(unit.own | content(question.text))
+    return f"{unit.label}: {unit.text}" if unit.label and (told or other) and unit.label[-1] != "?" else unit.text
 
 
 def _summary(question: Question, seen: Sequence[Unit]) -> Found | None:
@@ -161,23 +148,9 @@ def _about(subject: Question, group: Sequence[Unit], scale: Scale) -> float:
     return scale.coverage(subject, whole) + 0.05 * titled
 
 
-def _likeliest(question: Question, overview: Overview) -> str:
-    """The document whose name and headings share most with the question."""
-    tables = {table.path for table in overview.tables}
-    wanted = {t.key for t in question.terms if not t.weak}
-    scored = [
-        (len(wanted & stems(re.sub(r"[/._-]", " ", d.path) + " " + " ".join(d.headings))), d.path)
-        for d in overview.documents
-        if d.path not in tables
-    ]
-    score, path = max(scored, key=lambda pair: (pair[0], pair[1]), default=(0, ""))
-    return path if score else ""
-
-
 def searched(text: str, overview: Overview) -> str:
     """What a failed look-up looked through, for the person to judge."""
-    tables = [table.path for table in overview.tables]
-    texts = [document.path for document in overview.documents if document.path not in tables]
-    paths = [*texts, *tables]
-    places = ", ".join(paths) if len(paths) <= _NAMED else f"{len(texts)} documents and {len(tables)} tables"
+    texts, tables = [d.path for d in _texts(overview)], [table.path for table in overview.tables]
+    few = len(texts) + len(tables) <= _NAMED
+    places = ", ".join([*texts, *tables]) if few else f"{len(texts)} documents and {len(tables)} tables"
     return f"searched {places or 'an empty collection'} for “{ask(text).query}”"

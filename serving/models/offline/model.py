@@ -1,8 +1,9 @@
 """The deterministic model behind `graph.ports.Models`: reads the task as data, needs no weights, costs nothing."""
 
 import json
+import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -10,7 +11,6 @@ from pydantic import BaseModel
 
 from graph.ports import (
     AnswerTask,
-    Message,
     ModelCall,
     ModelReply,
     OnText,
@@ -50,12 +50,12 @@ class OfflineModel:
             case ReviewTask():
                 return self._structured(call, review(call.task))
             case StepTask():
-                tool_call = next_call(call.task, call)
-                return self._reply(call, "", tool_calls=(tool_call,))
+                return self._reply(call, "", tool_calls=(next_call(call.task, call),))
             case AnswerTask():
                 text = write(call.task)
-                for piece in text.splitlines(keepends=True) if on_text else ():
-                    await _say(piece, on_text)
+                for piece in re.findall(r"\S+\s*", text):
+                    if on_text:
+                        await on_text(piece)
                 return self._reply(call, text)
 
     def _structured(self, call: ModelCall, value: BaseModel) -> ModelReply:
@@ -73,21 +73,15 @@ class OfflineModel:
     def _meter(self, run_id: str) -> PrefixMeter:
         meter = self._meters.setdefault(run_id, PrefixMeter())
         self._meters.move_to_end(run_id)
-        while len(self._meters) > _RUNS_METERED:
+        if len(self._meters) > _RUNS_METERED:
             self._meters.popitem(last=False)
         return meter
-
-
-async def _say(line: str, on_text: OnText | None) -> None:
-    if on_text:
-        for at, word in enumerate(line.split(" ")):
-            await on_text(word if at == 0 else f" {word}")
 
 
 def next_call(task: StepTask, call: ModelCall) -> ToolCall:
     """Replays the step over the results so far; what it would do next is the reply."""
     moves = work(task, {tool.name: tool for tool in call.tools})
-    results = _results(call.transcript)
+    results = [_parsed(message.content) for message in call.transcript if message.role == "tool"]
     try:
         name, arguments = next(moves)
         for result in results:
@@ -96,10 +90,6 @@ def next_call(task: StepTask, call: ModelCall) -> ToolCall:
         name, arguments = end.value
     key = json.dumps([task.step.id, task.feedback, len(results), name, arguments], sort_keys=True)
     return ToolCall(id=f"{task.step.id}-{sha256(key.encode()).hexdigest()[:10]}", name=name, arguments=arguments)
-
-
-def _results(transcript: Sequence[Message]) -> list[Mapping[str, Any]]:
-    return [_parsed(message.content) for message in transcript if message.role == "tool"]
 
 
 def _parsed(content: str) -> Mapping[str, Any]:

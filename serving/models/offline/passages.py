@@ -9,12 +9,10 @@ from serving.documents.words import sentences
 from serving.models.offline.language import stems
 
 _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])(?:\s+|$)")
-_NUMBER: Final = r"\d{1,2}[.)](?:\s|$)"
+_NUMBER: Final = re.compile(r"\s*\d{1,2}[.)](?:\s|$)")
 _RULE: Final = re.compile(r"^(?:[\s|:=-]+|\[page \d+\])$")
 _MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^A:\s*")
-_PRONOUN: Final = re.compile(
-    r"^(?:it|its|they|their|this|these|that|those|he|she|both|after that|then)\b", re.IGNORECASE
-)
+_PRONOUN: Final = re.compile(r"^(?:it|its|they|their|this|these|that|those|he|she|both|then)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +37,8 @@ class Unit:
         return stems(f"{self.text} {self.rows}")
 
     @property
-    def path(self) -> str:
-        return self.ref.rpartition("#")[0] or self.ref
-
-    @property
     def section(self) -> tuple[str, str]:
-        return self.path, self.label
+        return self.ref.rpartition("#")[0] or self.ref, self.label
 
 
 def units(hit: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[Unit, ...]:
@@ -77,28 +71,29 @@ class _Reader:
             if text[end:start].count("\n") > 1:
                 self.previous = ""
             end = stop
-            if re.fullmatch(_NUMBER, line):
+            if _NUMBER.fullmatch(line):
                 numbered = True
             elif line and not _RULE.match(line):
-                yield from self._line(line, numbered or bool(re.match(_NUMBER, line)), text[stop:])
+                yield from self._line(line, numbered or bool(_NUMBER.match(line)), text[stop:])
                 numbered = False
 
     def _line(self, line: str, numbered: bool, rest: str) -> Iterator[Unit]:
-        clean = " ".join(_MARKS.sub("", _BULLET.sub("", line)).split())
-        alone = not rest or rest.startswith("\n")
-        # "2. Turbine" with prose below it is a heading, with "3. ..." below it an item.
-        bullet = bool(_BULLET.match(line)) if not numbered else not alone or bool(re.match(rf"\s*{_NUMBER}", rest))
-        bullet = bullet or (numbered and not _is_title(clean, self.fresh))
         if "|" in line:
             yield from self._row(line)
             return
+        clean = " ".join(_MARKS.sub("", _BULLET.sub("", line)).split()).removesuffix(";")
+        alone, title = not rest or rest.startswith("\n"), _is_title(clean, self.fresh)
+        bullet = bool(_BULLET.match(line)) or numbered
+        # "2. Turbine" with prose below it is a heading, with "3. ..." below it an item.
+        if numbered and alone and title and not _NUMBER.match(rest):
+            bullet = False
         self.header = []
         if clean.startswith("#"):
             self._entitle(clean.lstrip("# "))
         elif clean.endswith("?"):
             self.question, self.lead = clean, ""
         # What stands under a title on a line of its own is no title but its text, as in a list of definitions.
-        elif not bullet and alone and not self.titled and _is_title(clean, self.fresh):
+        elif not bullet and alone and title and not self.titled:
             self.title += f" · {clean}" if self.fresh else ""
             self._entitle(clean)
             self.titled = True
@@ -126,14 +121,13 @@ class _Reader:
         if not self.header:
             self.header = cells
             return
-        names = [*self.header, *[""] * len(cells)]
-        pairs = [(name, cell) for name, cell in zip(names, cells, strict=False) if cell]
-        text = "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs)
-        yield self._unit(text, "row", value=" | ".join(cell for _, cell in pairs))
-        for name, cell in zip(names[1:], cells[1:], strict=False):
+        pairs = [(name, cell) for name, cell in zip([*self.header, *[""] * len(cells)], cells, strict=False)]
+        text = "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
+        yield self._unit(text, "row", value=" | ".join(filter(None, cells)))
+        for name, cell in pairs[1:]:
             if cell and cells[0]:
                 shown = f"{cells[0]} – {name}: {cell}" if name else f"{cells[0]}: {cell}"
-                yield self._unit(shown, "cell", value=cell, column=name, rows=names[0])
+                yield self._unit(shown, "cell", value=cell, column=name, rows=self.header[0])
 
     def _unit(self, text: str, kind: str, value: str = "", before: str = "", column: str = "", rows: str = "") -> Unit:
         around = " · ".join(filter(None, (self.title, self.heading, self.part, self.question, self.lead)))
@@ -150,12 +144,12 @@ def _pieces(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 def _is_title(line: str, first: bool) -> bool:
     plain = first or not re.search(r"\d|:\s", line)
-    return plain and len(line) <= 60 and line[-1] not in ".!?;:,)" and len(line.split()) <= 8
+    return plain and len(line) <= 60 and line[-1:] not in ".!?;:,)" and len(line.split()) <= 8
 
 
 def unique(found: Sequence[Unit]) -> tuple[Unit, ...]:
     """Overlapping chunks repeat lines: the first of each stays."""
-    kept: dict[tuple[str, str, str], Unit] = {}
+    kept: dict[tuple[tuple[str, str], str], Unit] = {}
     for unit in found:
-        kept.setdefault((unit.section[0], unit.text, unit.label), unit)
+        kept.setdefault((unit.section, unit.text), unit)
     return tuple(kept.values())

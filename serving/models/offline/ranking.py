@@ -12,17 +12,9 @@ from serving.models.offline.passages import Unit
 from serving.models.offline.question import Question, Term
 
 ENOUGH: Final = 0.62
-_OTHER_NAME: Final = re.compile(r"(?<=[\w,;:] )[A-Z][a-z]\w+(?: [A-Z]?\d\w*)?|\b[A-Za-z]+\d\w*\b")
-# "Members: 640", "the number of members is about 640"
-_TOLD: Final = re.compile(r"(.{1,30})(?::|–|\b(?:is|are|was|were|of))\s*(?:about|over|nearly|around)?\s*$")
 _DAYS: Final = "|".join(v.WEEKDAYS)
-_OFTEN: Final = v.either(
-    "every each per once twice times daily weekly monthly quarterly annually yearly hourly nightly regularly"
-)
-_LASTING: Final = v.either(
-    """lifetime unlimited indefinite permanent forever immediately same_day until within an_hour a_day a_week a_month
-    a_year"""
-)
+_OFTEN: Final = v.either("every each per once twice times daily weekly monthly quarterly annually yearly regularly")
+_LASTING: Final = v.either("lifetime unlimited indefinite permanent forever immediately same_day until within an_hour")
 _WHEN: Final = v.either("immediately upon within before after until every daily weekly monthly start end_of")
 _OFFICES: Final = v.either(
     """manager director head officer lead chief team department office board committee desk staff owner administrator
@@ -33,11 +25,11 @@ _VALUES: Final = {
     "phone": r"\+?\d[\d /()-]{5,}\d|\[PHONE",
     "email": r"\S@\S|\[EMAIL",
     "percent": r"%|\bper ?cent\b",
-    "often": rf"\b(?:{_OFTEN})\b|\b(?:an?|the) (?:{'|'.join(v.UNITS)})\b|\bon (?:{_DAYS})s",
+    "often": rf"\b(?:{_OFTEN})\b|\b(?:an?|the) (?:{'|'.join(map(re.escape, v.UNITS))})\b|\bon (?:{_DAYS})s",
     "time": rf"\b(?:{_LASTING})\b",
     "number": r"\b(?:no|none|free|unlimited|nothing|included|on request|gratis)\b",
     "date": rf"\b(?:(?:19|20)\d\d|{_DAYS})|\b(?:{_WHEN})\b",
-    "person": rf"\b(?:{_OFFICES})\b|\[(?:PERSON|NAME)|\b[A-Z]\w+ [A-Z]\w+",
+    "person": rf"(?-i:\b(?:{_OFFICES})\b|\[(?:PERSON|NAME)|\b[A-Z]\w+ [A-Z]\w+)",
 }
 
 
@@ -63,18 +55,18 @@ class Scale:
             rarity = math.log(1 + (1 + len(units)) / (1 + sum(1 for unit in units if term.within(unit.own))))
             weights[term.key] = rarity * (0.2 if term.weak else 1.4 if term.required else 1.0)
         for unit in units:
-            topics[unit.path] = topics.get(unit.path, frozenset()) | unit.own
+            topics[unit.section[0]] = topics.get(unit.section[0], frozenset()) | unit.own
         return cls(weights, topics)
 
     def coverage(self, question: Question, unit: Unit) -> float:
         """The weighted share of the question's words that a unit covers; 0 when a required one is missing."""
-        covered = {term.key: covers(term, question, unit) for term in question.terms}
-        if any(not covered[term.key] for term in question.required):
-            return 0.0
+        covered = {term.key: covers(term, unit) for term in question.terms}
         focus = [covered[term.key] for term in question.terms if term.focus]
+        if any(not covered[term.key] for term in question.terms if term.required):
+            return 0.0
         if focus and sum(1 for share in focus if share > 0.5) * 2 < len(focus):
             return 0.0
-        total, topic = sum(self.weights.values()) or 1.0, self.topics.get(unit.path, frozenset())
+        total, topic = sum(self.weights.values()) or 1.0, self.topics.get(unit.section[0], frozenset())
         # A rule for just the amount in question counts like one more word that is there.
         rule = total / len(covered) if (_within_bounds(question, unit) or 0.0) > 0.05 else 0.0
         total += rule
@@ -86,10 +78,10 @@ class Scale:
 def best(question: Question, units: Sequence[Unit], most: int = 5) -> tuple[Scored, ...]:
     """The unit that answers, with those of its section that do so as well; empty when none does."""
     ranked = rank(question, units)
-    if not ranked:
-        return ()
-    top = ranked[0]
-    if (question.kind != "text" and top.unit.kind != "item") or top.unit.kind not in ("item", "sentence"):
+    top = ranked[0] if ranked else None
+    if top is None or top.unit.kind not in ("item", "sentence"):
+        return tuple(ranked[:1])
+    if question.kind != "text" and top.unit.kind != "item":
         return (top,)
     near = [s for s in ranked if s.unit.section == top.unit.section and s.score > top.score - 0.04]
     order = {id(unit): at for at, unit in enumerate(units)}
@@ -105,73 +97,46 @@ def rank(question: Question, units: Sequence[Unit]) -> list[Scored]:
 
 def _score(question: Question, unit: Unit, scale: Scale) -> float | None:
     coverage = scale.coverage(question, unit)
-    if coverage < ENOUGH:
-        return None
     fits, bound = _fits(question, unit, coverage), _within_bounds(question, unit)
-    if fits is None or bound is None:
+    if coverage < ENOUGH or fits is None or bound is None:
         return None
     said = sum(1 for term in question.terms if term.key in unit.own)
-    literal = sum(1 for term in question.terms if re.search(rf"\b{re.escape(term.word)}\b", unit.text, re.IGNORECASE))
     shape = {"row": 0.03, "pair": 0.08}.get(unit.kind, 0.0)
     worth = 0.4 if question.counted else 0.15
-    exact = 0.05 * literal / max(len(question.terms), 1)
-    return coverage + worth * fits + bound + exact + 0.04 * said / max(len(unit.own), 1) - shape
+    return coverage + worth * fits + bound + 0.04 * said / max(len(unit.own), 1) - shape
 
 
-def covers(term: Term, question: Question, unit: Unit) -> float:
+def covers(term: Term, unit: Unit) -> float:
+    """How far a unit says a term: itself, by a figure that it measures, by its surroundings, or by what came before."""
+    measured = v.dimension(term.word.lower())
     if share := term.within(unit.own):
         return share
-    if any(quantity.dimension == v.DEGREES.get(term.word.lower()) for quantity in quantities(unit.value)):
+    if measured and any(quantity.dimension == measured for quantity in quantities(unit.value)):
         return 1.0
-    if _initials(term, question, unit):
-        return 0.9
     if share := term.within(stems(unit.around)):
         return 0.75 * share
-    inherits = not term.required or not _names_another(question, unit)
-    return 0.7 * term.within(stems(unit.before)) if unit.before and inherits else 0.0
-
-
-def _names_another(question: Question, unit: Unit) -> bool:
-    """A sentence that names something else does not speak of what the sentence before it named."""
-    asked = {term.key for term in question.terms}
-    names = (name for name in _OTHER_NAME.findall(unit.text) if name.lower() not in v.UNITS)
-    return any(stems(name).isdisjoint(asked) for name in names)
-
-
-def _initials(term: Term, question: Question, unit: Unit) -> bool:
-    """`CFO` stands for chief financial officer, in either direction."""
-    if term.word.isupper() and 2 <= len(term.word) <= 5:
-        spelled = r"[\w-]*\W+(?:(?:of|the|and|for) )?".join(re.escape(letter) for letter in term.word)
-        return re.search(rf"\b{spelled}", f"{unit.text} {unit.around}", re.IGNORECASE) is not None
-    words = [other.word for other in question.terms]
-    at = words.index(term.word)
-    runs = (
-        words[i:j] for i in range(max(0, at - 3), at + 1) for j in range(max(at + 1, i + 2), min(i + 4, len(words)) + 1)
-    )
-    return any(re.search(rf"\b{''.join(w[0] for w in run).upper()}\b", unit.text) for run in runs)
+    # What is named must be named here: the sentence before may have spoken of another product.
+    return 0.7 * term.within(stems(unit.before)) if unit.before and not term.required else 0.0
 
 
 def _fits(question: Question, unit: Unit, coverage: float) -> float | None:
     """1 when the unit holds a value of the kind asked for; None when it must and does not."""
     kind, numbers = question.kind, quantities(unit.value)
+    told = kind in _VALUES and re.search(_VALUES[kind], unit.value, re.IGNORECASE) is not None
+    timed = any(number.dimension == "time" for number in numbers)
     if kind == "text":
         return 0.0
     if kind == "cost":
         return 1.0 if any(number.dimension == "money" for number in numbers) else 0.3 if numbers else 0.0
-    pattern = (
-        re.search(_VALUES[kind], unit.value, 0 if kind == "person" else re.IGNORECASE) if kind in _VALUES else None
-    )
     if kind in ("phone", "email", "often", "person", "percent"):
-        return 1.0 if pattern else 0.0 if kind == "person" else None
+        return 1.0 if told else 0.0 if kind == "person" else None
     if question.counted:
         return _counts(question, unit, numbers)
     if kind == "time":
-        timed = any(number.dimension == "time" for number in numbers)
-        return 1.0 if timed else 0.6 if pattern else 0.3 if numbers else None
+        return 1.0 if timed else 0.6 if told else 0.3 if numbers else None
     if kind == "date":
-        dated = DATED.search(unit.value) or any(number.dimension == "time" for number in numbers)
-        return 1.0 if dated else 0.6 if pattern else 0.0 if coverage > 0.9 else None
-    return 1.0 if any(n.unit for n in numbers) else 0.6 if numbers or pattern else None
+        return 1.0 if timed or DATED.search(unit.value) else 0.6 if told else 0.0 if coverage > 0.9 else None
+    return 1.0 if any(n.unit for n in numbers) else 0.6 if numbers or told else None
 
 
 def _counts(question: Question, unit: Unit, numbers: Sequence[Quantity]) -> float | None:
@@ -180,23 +145,20 @@ def _counts(question: Question, unit: Unit, numbers: Sequence[Quantity]) -> floa
     if any(n.unit in wanted for n in numbers) or (unit.kind == "cell" and numbers and not wanted.isdisjoint(unit.own)):
         return 1.0
     behind = [stems(unit.text[number.start : number.end + 20]) for number in numbers]
-    told = [stems(before[1]) for n in numbers if (before := _TOLD.search(unit.text[: n.start]))]
-    if any(not wanted.isdisjoint(near) for near in (*behind, *told)):
+    if any(not wanted.isdisjoint(near) for near in behind):
         return 0.8
     others = [term for term in question.terms if term.key not in wanted and not term.weak]
-    whole = len(others) > 1 and all(term.within(unit.own) for term in others)
-    return 0.0 if numbers and whole else None
+    return 0.0 if numbers and len(others) > 1 and all(term.within(unit.own) for term in others) else None
 
 
 def _within_bounds(question: Question, unit: Unit) -> float | None:
-    """A rule for other amounts than the one in question is no answer."""
+    """A rule for other amounts than the one in question is no answer: None."""
     found = 0.0
     for size, dimension in question.bounds:
-        stated = [r for r in ranges(unit.text) if r[2] == dimension]
-        if any(low < size <= high for low, high, _ in stated):
-            found += 0.1 if any(abs(high) < INFINITE and abs(low) < INFINITE for low, high, _ in stated) else 0.09
-        elif stated:
+        stated = [(low, high) for low, high, other in ranges(unit.text) if other == dimension]
+        fitting = [(low, high) for low, high in stated if low < size <= high]
+        if stated and not fitting:
             return None
-        elif any(q.size == size for q in quantities(unit.text) if q.dimension == dimension):
-            found += 0.05
+        if fitting:
+            found += 0.1 if any(abs(high) < INFINITE and abs(low) < INFINITE for low, high in fitting) else 0.09
     return found

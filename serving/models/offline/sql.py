@@ -36,8 +36,8 @@ def probe(table: TableInfo, words: Sequence[str]) -> str:
     """Which values of a table's text columns hold one of the words."""
     pattern = "|".join(re.escape(word).replace("'", "''") for word in words[:6])
     parts = [
-        f"SELECT DISTINCT '{column.name}' AS \"column\", CAST({column.sql} AS VARCHAR) AS \"value\" "  # noqa: S608
-        f"FROM \"{table.name}\" AS t "
+        f'SELECT DISTINCT \'{column.name}\' AS "column", CAST({column.sql} AS VARCHAR) AS "value" '  # noqa: S608
+        f'FROM "{table.name}" AS t '
         f"WHERE regexp_matches(lower(CAST({column.sql} AS VARCHAR)), '(^|[^a-z0-9])({pattern})([^a-z0-9]|$)')"
         for column in columns(table)
         if column.kind == "text"
@@ -57,7 +57,8 @@ def _value(asked: TableQuestion, where: str) -> str:
 def sentence(asked: TableQuestion, result: Mapping[str, Any]) -> str:
     """What the rows say; empty when they say nothing."""
     rows = [row for row in result.get("rows", []) if row[-1 if asked.group else 0] is not None]
-    title, unit = _title(asked), _unit(asked)
+    title = _title(asked)
+    unit = f" {asked.unit}" if asked.unit and asked.aggregate != "count" else ""
     if not rows:
         return ""
     if asked.direction and (asked.group or asked.measure):
@@ -97,12 +98,6 @@ def _title(asked: TableQuestion) -> str:
         return f"Number of {asked.measured} in {table}{about}" if asked.measured else f"Number of {table}{about}"
     name = "" if asked.direction and asked.aggregate in ("max", "min") else f"{_NAMES[asked.aggregate]} "
     return f"{name}{asked.measured} in {table}{about}"
-
-
-def _unit(asked: TableQuestion) -> str:
-    if asked.aggregate == "share":
-        return " %"
-    return f" {asked.unit}" if asked.unit and asked.aggregate != "count" else ""
 
 
 def amount(cell: Any) -> str:

@@ -88,7 +88,9 @@ def read(text: str, table: TableInfo, values: Mapping[str, Sequence[str]] | None
     _group(reader, asked)
     if aggregate == "count":
         _count(reader, asked)
-    elif aggregate != "share":
+    elif aggregate == "share":
+        asked.unit = "%"
+    else:
         _measure(reader, asked)
     left = [word for word in reader.free() if word not in reader.entity and not set(keys(word)) <= _ROWS]
     asked.explained = len([word for word in reader.words if word in reader.used | reader.entity])

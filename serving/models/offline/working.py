@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from graph.ports import StepTask, ToolSchema
 from serving.models.offline.arithmetic import REFERENCE, expression, is_arithmetic
-from serving.models.offline.choosing import fill, fitting
 from serving.models.offline.comparing import comparison, value_for, verdict
 from serving.models.offline.language import Quantity, plain, quantities
-from serving.models.offline.lookup import Call, Found, ask_documents, ask_tables, searched
+from serving.models.offline.lookup import Call, ask_documents, ask_tables, searched
 from serving.models.offline.planning import FILE, clauses, is_file, is_mail, is_statement, mail_tool
 
 Working = Generator[Call, Mapping[str, Any], Call]
@@ -18,34 +17,27 @@ _RECIPIENT: Final = re.compile(r"\[EMAIL_\d+\]|[\w.+-]+@[\w-]+\.[\w.-]+\w|\[(?:P
 
 def work(task: StepTask, tools: Mapping[str, ToolSchema]) -> Working:
     """Yields tool calls, is sent their results, returns the call of `report`."""
-    goal = task.step.goal
+    goal, known = task.step.goal, _known(task)
     if goal.startswith("Compare: "):
         return (yield from _compare(task))
-    if is_mail(goal):
-        return (yield from _mail(task))
-    if is_file(goal):
-        return (yield from _write(task))
+    if is_mail(goal) or is_file(goal):
+        return (yield from _deliver(task))
     if is_statement(goal):
-        return _done(Found(f"Noted: {goal}"))
+        return _done(f"Noted: {goal}")
     calculates = is_arithmetic(goal) or (task.known and REFERENCE.search(goal))
-    if calculates and (sum_ := expression(goal, known.amount if (known := _known(task)) else None)):
+    if calculates and (sum_ := expression(goal, known.amount if known else None)):
         return (yield from _calculate(sum_, task))
     return (yield from _look(task, tools))
 
 
 def _look(task: StepTask, tools: Mapping[str, ToolSchema]) -> Working:
-    goal = task.step.goal
-    if other := fitting(task.step, tools):
-        result = yield other.name, fill(other, goal)
-        if "error" not in result:
-            return _done(Found("; ".join(f"{key}: {value}" for key, value in result.items())))
-    found = None
+    goal, found = task.step.goal, None
     if "query_table" in tools and not task.feedback:
         found = yield from ask_tables(goal, task.overview)
     if found is None and "search_documents" in tools:
         found = yield from ask_documents(goal, task)
     if found:
-        return _done(found)
+        return _done(found.text, found.refs)
     asked = goal.partition(" (about: ")[0].rstrip(".?")
     return _failed(f"The documents do not say: “{asked}”.", searched(goal, task.overview))
 
@@ -59,13 +51,13 @@ def _compare(task: StepTask) -> Working:
     left = value_for(first, second, compared.attribute, a.finding)
     right = value_for(second, first, compared.attribute, b.finding)
     if left is None or right is None:
-        return _done(Found(f"{first}: {a.finding} {second}: {b.finding}", _refs(task)))
+        return _done(f"{first}: {a.finding} {second}: {b.finding}", _refs(task))
     text = verdict(compared, (left, right))
     if compared.difference and left.unit == right.unit:
         low, high = sorted((left.amount, right.amount))
         result = yield "calculate", {"expression": f"{plain(high)}-{plain(low)}"}
         text += f" The difference is {result['value']} {left.called}." if "value" in result else ""
-    return _done(Found(text, _refs(task)))
+    return _done(text, _refs(task))
 
 
 def _calculate(sum_: str, task: StepTask) -> Working:
@@ -74,37 +66,29 @@ def _calculate(sum_: str, task: StepTask) -> Working:
         return _failed(f"{sum_} could not be calculated: {_error(result)}", "the figure")
     known = _known(task)
     unit = f" {known.called}" if known and known.unit and REFERENCE.search(task.step.goal) else ""
-    return _done(Found(f"{task.step.goal.rstrip('?. ')}: {result['value']}{unit} ({sum_})", _refs(task)))
+    return _done(f"{task.step.goal.rstrip('?. ')}: {result['value']}{unit} ({sum_})", _refs(task))
 
 
-def _write(task: StepTask) -> Working:
-    found = FILE.search(task.step.goal)
-    name = found.group() if found else "summary.md"
-    if all(outcome.status != "done" for outcome in task.known):
-        return _failed(f"{name} was not written: there is nothing to put into it.", "a finding to write down")
-    title = re.sub(r"[-_]", " ", name.rpartition(".")[0]).capitalize()
-    result = yield "write_artifact", {"name": name, "content": f"# {title}\n\n{_body(task)}\n"}
-    if "error" in result:
-        return _failed(f"{name} was not written: {_error(result)}", name)
-    summary = "The summary is written" if "summar" in task.step.goal.lower() else "This is written"
-    return _done(Found(f"{summary} to {name}.", _refs(task)))
-
-
-def _mail(task: StepTask) -> Working:
-    places = (task.step.goal, " ".join(outcome.finding for outcome in task.known), task.goal)
+def _deliver(task: StepTask) -> Working:
+    """Writes the findings to a file, or into an e-mail."""
+    goal, file = task.step.goal, FILE.search(task.step.goal)
+    mail = is_mail(goal)
+    places = (goal, " ".join(outcome.finding for outcome in task.known), task.goal)
     to = next((match.group() for place in places if (match := _RECIPIENT.search(place))), "")
-    if not to:
-        return _failed("No e-mail was written: nothing names an address to write to.", "the recipient's e-mail address")
+    what = f"The e-mail to {to or 'somebody'}" if mail else file.group() if file else "summary.md"
+    if mail and not to:
+        return _failed(f"{what} was not written: nothing names an address.", "the recipient's e-mail address")
     if all(outcome.status != "done" for outcome in task.known):
-        return _failed(f"No e-mail to {to} was written: there is nothing to put into it.", "a finding to send")
-    hinted = [tool for tool in task.step.tools if tool in ("draft_email", "send_email")]
-    tool = next(iter(hinted), "") or mail_tool(task.step.goal)
-    done = "sent" if tool == "send_email" else "drafted"
-    subject = clauses(task.goal)[0][:80].rstrip("?. ")
-    result = yield tool, {"to": to, "subject": subject, "body": f"Hello,\n\n{_body(task)}\n"}
+        return _failed(f"{what} was not written: there is nothing to put into it.", "a finding to write down")
+    title = clauses(task.goal)[0][:80].rstrip("?. ")
+    tool = next((name for name in task.step.tools if name.endswith("_email")), mail_tool(goal))
+    letter = {"to": to, "subject": title, "body": f"Hello,\n\n{_body(task)}\n"}
+    page = {"name": what, "content": f"# {title}\n\n{_body(task)}\n"}
+    result = yield (tool, letter) if mail else ("write_artifact", page)
+    done = ("sent" if tool == "send_email" else "drafted") if mail else "written"
     if "error" in result:
-        return _failed(f"The e-mail to {to} was not {done}: {_error(result)}", "the e-mail")
-    return _done(Found(f"The e-mail to {to} is {done} (subject: {subject}).", _refs(task)))
+        return _failed(f"{what} was not {done}: {_error(result)}", what)
+    return _done(f"{what} is {done} (subject: {title})." if mail else f"{what} is written.", _refs(task))
 
 
 def _body(task: StepTask) -> str:
@@ -129,8 +113,8 @@ def _error(result: Mapping[str, Any]) -> str:
     return str(error.get("message", "")) if isinstance(error, Mapping) else "it gave no result"
 
 
-def _done(found: Found) -> Call:
-    return "report", {"status": "done", "finding": found.text, "sources": list(found.refs), "missing": ""}
+def _done(finding: str, refs: tuple[str, ...] = ()) -> Call:
+    return "report", {"status": "done", "finding": finding, "sources": list(refs), "missing": ""}
 
 
 def _failed(finding: str, missing: str) -> Call:

@@ -1,0 +1,195 @@
+"""LangGraph's checkpointer on our Postgres: fenced to an attempt, exact, lists append-only, one commit a superstep."""
+
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from random import getrandbits
+from typing import Any, NoReturn
+
+import psycopg
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+)
+
+from serving.database import Pool
+from serving.runs.checkpoints.codec import Codec
+from serving.runs.checkpoints.group import GroupCommit
+from serving.runs.checkpoints.held import HeldWrites, may_hold
+from serving.runs.checkpoints.layout import Stored
+from serving.runs.checkpoints.place import Place, place_of
+from serving.runs.checkpoints.reading import Reader
+from serving.runs.checkpoints.retention import Retention
+from serving.runs.checkpoints.rows import Entry, Fence
+from serving.runs.checkpoints.seal import Seal
+from serving.runs.checkpoints.search import Search
+from serving.runs.checkpoints.writing import Writer
+
+_REMEMBERED = 64  # threads and namespaces whose last checkpoint's layout is known
+_COUNTER_BITS = 32
+
+
+class PostgresSaver(BaseCheckpointSaver[int]):
+    """One for each attempt, or one for a host's whole graph; async only. The tables are migration 0005.
+
+    With `run_id` and `fence` every put raises FenceLost once the run isn't running or a newer attempt has claimed it.
+    `key` binds rows to tenant, thread and place; `types` are the classes that state may hold beside JSON and messages.
+    A task's writes are not kept when the checkpoint that contains them commits with them; `task_results` keeps them,
+    for hosts that show `tasks[].result` in a thread's history.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        run_id: str | None = None,
+        fence: int | None = None,
+        *,
+        key: bytes,
+        tenant: str = "default",
+        types: Sequence[type] = (),
+        task_results: bool = False,
+    ) -> None:
+        if (run_id is None) != (fence is None):
+            raise ValueError("give run_id and fence together, or neither")
+        codec, seal = Codec(types), Seal(key, tenant)
+        super().__init__(serde=codec)
+        self._group, self._task_results = GroupCommit.of(pool), task_results
+        owner = None if run_id is None or fence is None else Fence(str(uuid.UUID(run_id)), fence)
+        self._writer, reader = Writer(codec, seal, tenant, owner), Reader(codec, seal)
+        self._search = Search(pool, tenant, reader)
+        self._retention = Retention(pool, tenant, reader, seal)
+        self._held = HeldWrites()
+        self._stored: OrderedDict[Place, dict[str, Stored]] = OrderedDict()
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        place = place_of(config)
+        loaded = await self._search.one(place, get_checkpoint_id(config))
+        if loaded is None:
+            return None
+        self._remember(place, loaded.stored)
+        return loaded.tuple
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Newest first. `filter`: metadata that must be equal, key by key."""
+        before_id = get_checkpoint_id(before) if before else None
+        async for loaded in self._search.many(config, filter or {}, before_id, limit):
+            yield loaded.tuple
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        place, parent_id = place_of(config), get_checkpoint_id(config)
+        parent = (place, parent_id) if metadata.get("source") == "loop" else None
+        with self._held.contained(parent, (place, checkpoint["id"])):
+            await self._put(config, place, checkpoint, metadata, new_versions)
+        return place.config(checkpoint["id"])
+
+    async def _put(self, config: RunnableConfig, place: Place, checkpoint: Checkpoint, metadata: Any, new: Any) -> None:
+        before: Mapping[str, Stored] = self._stored.get(place, {})
+        while True:
+            entry, stored = self._writer.checkpoint(config, place, checkpoint, metadata, new, before)
+            try:
+                await self._commit(entry)
+            except psycopg.errors.UniqueViolation:
+                if not before:
+                    raise
+                before = {}  # another branch went on from the same list: this one begins an epoch of its own
+            else:
+                return self._remember(place, stored)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        if not writes:
+            return
+        place, checkpoint_id = place_of(config), config["configurable"]["checkpoint_id"]
+        may_wait = not self._task_results and may_hold(task_id, writes)
+        if may_wait and await self._held.hold((place, checkpoint_id)):
+            return
+        await self._commit(self._writer.writes(place, checkpoint_id, writes, task_id, task_path))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """All that is kept of the thread. Cancel its runs first: this isn't fenced, nor are the other deletions."""
+        await self._retention.delete([str(thread_id)])
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """The runs' checkpoints and writes; values that they shared with others go with the thread, or when pruned."""
+        await self._retention.delete_runs([str(run_id) for run_id in run_ids])
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """All checkpoints of a thread under another id, sealed anew. Raises Conflict when that one has any."""
+        await self._retention.copy(str(source_thread_id), str(target_thread_id))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """`keep_latest`: the newest checkpoint of each namespace; `delete`: nothing. For threads without a live run.
+
+        Raises NotImplementedError for `keep_latest` on threads with a DeltaChannel, whose values need older writes.
+        """
+        if isinstance(thread_ids, str) or strategy not in ("keep_latest", "delete"):
+            raise ValueError("aprune takes a sequence of thread ids, and the strategy keep_latest or delete")
+        kept = self._retention.delete if strategy == "delete" else self._retention.keep_latest
+        await kept([str(thread_id) for thread_id in thread_ids])
+
+    def get_next_version(self, current: int | None, channel: None) -> int:
+        """A counter and random bits, so that two branches of a thread never give two values one version."""
+        return (((current or 0) >> _COUNTER_BITS) + 1) << _COUNTER_BITS | getrandbits(_COUNTER_BITS)
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> "PostgresSaver":
+        """Types are given as classes to the constructor, never by name: LangGraph's list adds none."""
+        return self
+
+    async def _commit(self, entry: Entry) -> None:
+        self._group.submit(entry)
+        await entry.done
+
+    def _remember(self, place: Place, stored: dict[str, Stored]) -> None:
+        self._stored[place] = stored
+        self._stored.move_to_end(place)
+        if len(self._stored) > _REMEMBERED:
+            self._stored.popitem(last=False)
+
+    def get_tuple(self, config: RunnableConfig) -> NoReturn:
+        _async_only("aget_tuple")
+
+    def list(self, config: RunnableConfig | None, **_: Any) -> NoReturn:
+        _async_only("alist")
+
+    def put(self, *_: Any) -> NoReturn:
+        _async_only("aput")
+
+    def put_writes(self, *_: Any, **__: Any) -> NoReturn:
+        _async_only("aput_writes")
+
+    def delete_thread(self, thread_id: str) -> NoReturn:
+        _async_only("adelete_thread")
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> NoReturn:
+        _async_only("adelete_for_runs")
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> NoReturn:
+        _async_only("acopy_thread")
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> NoReturn:
+        _async_only("aprune")
+
+
+def _async_only(name: str) -> NoReturn:
+    raise NotImplementedError(
+        f"this saver is async only: call {name}, or ainvoke and astream instead of invoke and stream"
+    )

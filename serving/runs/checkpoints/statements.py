@@ -1,0 +1,83 @@
+"""The saver's SQL. What is written comes as one JSON text of rows; `body` is a row's place in the array of bytes."""
+
+from typing import LiteralString
+
+_ENTRIES: LiteralString = """
+with entry as materialized (
+    select * from jsonb_to_recordset(%(rows)s::jsonb -> 'entries') as e(number int, run_id uuid, fence bigint)
+), owned as materialized (
+    select run_id, fence from runs
+    where run_id in (select run_id from entry) and status = 'running'
+    order by run_id for share
+"""
+_WRITES: LiteralString = """
+), allowed as materialized (
+    select entry.number from entry left join owned on owned.run_id = entry.run_id
+    where entry.run_id is null or owned.fence = entry.fence
+), checkpoint as (
+    insert into state_checkpoints (tenant, thread_id, namespace, checkpoint_id, parent_id, run_id, refs, sealed)
+    select tenant, thread_id, namespace, checkpoint_id, parent_id, run_id, refs, (%(bodies)b::bytea[])[body]
+    from jsonb_to_recordset(%(rows)s::jsonb -> 'checkpoints') as r(number int, tenant text, thread_id text,
+        namespace text, checkpoint_id text, parent_id text, run_id text, refs text, body int)
+        join allowed using (number)
+    on conflict (tenant, thread_id, namespace, checkpoint_id) do update
+        set parent_id = excluded.parent_id, run_id = excluded.run_id, refs = excluded.refs, sealed = excluded.sealed
+), value as (
+    insert into state_values (tenant, thread_id, namespace, channel, version, sealed)
+    select tenant, thread_id, namespace, channel, version, (%(bodies)b::bytea[])[body]
+    from jsonb_to_recordset(%(rows)s::jsonb -> 'values') as r(number int, tenant text, thread_id text,
+        namespace text, channel text, version text, body int) join allowed using (number)
+    on conflict do nothing
+), item as (
+    insert into state_items (tenant, thread_id, namespace, channel, epoch, position, items, sealed)
+    select tenant, thread_id, namespace, channel, epoch, position, items, (%(bodies)b::bytea[])[body]
+    from jsonb_to_recordset(%(rows)s::jsonb -> 'items') as r(number int, tenant text, thread_id text, namespace text,
+        channel text, epoch bigint, position int, items int, body int) join allowed using (number)
+), task_write as (
+    insert into state_writes
+        (tenant, thread_id, namespace, checkpoint_id, task_id, index, channel, task_path, sealed)
+    select tenant, thread_id, namespace, checkpoint_id, task_id, index, channel, task_path, (%(bodies)b::bytea[])[body]
+    from jsonb_to_recordset(%(rows)s::jsonb -> 'writes') as r(number int, tenant text, thread_id text,
+        namespace text, checkpoint_id text, task_id text, index int, channel text, task_path text, body int)
+        join allowed using (number)
+    on conflict (tenant, thread_id, namespace, checkpoint_id, task_id, index) do update
+        set channel = excluded.channel, task_path = excluded.task_path, sealed = excluded.sealed
+        where excluded.index < 0
+)
+select number from allowed
+"""
+# A group never waits for a run's row, so it can't deadlock or hold others up; what it had to skip is tried alone.
+WRITE_GROUP: LiteralString = _ENTRIES + "skip locked" + _WRITES
+WRITE_ALONE: LiteralString = _ENTRIES + _WRITES
+
+READ: LiteralString = """
+select checkpoint.thread_id, checkpoint.namespace, checkpoint.checkpoint_id, checkpoint.parent_id, checkpoint.run_id,
+    checkpoint.refs, checkpoint.sealed, value.*, item.*, task_write.*
+from state_checkpoints checkpoint, lateral (
+    select array_agg(v.channel) as value_channel, array_agg(v.version) as value_version,
+        array_agg(v.sealed) as value_sealed
+    from jsonb_each_text(checkpoint.refs::jsonb -> 'values') ref(channel, version) join state_values v on
+        (v.tenant, v.thread_id, v.namespace, v.channel, v.version)
+        = (checkpoint.tenant, checkpoint.thread_id, checkpoint.namespace, ref.channel, ref.version)
+) value, lateral (
+    select array_agg(i.channel order by i.channel, i.position) as item_channel,
+        array_agg(i.epoch order by i.channel, i.position) as item_epoch,
+        array_agg(i.position order by i.channel, i.position) as item_position,
+        array_agg(i.items order by i.channel, i.position) as item_items,
+        array_agg(i.sealed order by i.channel, i.position) as item_sealed
+    from jsonb_each(checkpoint.refs::jsonb -> 'items') ref(channel, place) join state_items i on
+        (i.tenant, i.thread_id, i.namespace, i.channel, i.epoch)
+        = (checkpoint.tenant, checkpoint.thread_id, checkpoint.namespace, ref.channel, (ref.place ->> 0)::bigint)
+        and i.position < (ref.place ->> 1)::int
+) item, lateral (
+    select array_agg(w.task_id order by w.task_path, w.task_id, w.index) as write_task_id,
+        array_agg(w.index order by w.task_path, w.task_id, w.index) as write_index,
+        array_agg(w.channel order by w.task_path, w.task_id, w.index) as write_channel,
+        array_agg(w.task_path order by w.task_path, w.task_id, w.index) as write_task_path,
+        array_agg(w.sealed order by w.task_path, w.task_id, w.index) as write_sealed
+    from state_writes w
+    where (w.tenant, w.thread_id, w.namespace, w.checkpoint_id)
+        = (checkpoint.tenant, checkpoint.thread_id, checkpoint.namespace, checkpoint.checkpoint_id)
+) task_write
+where checkpoint.tenant = %(tenant)s
+"""

@@ -1,0 +1,207 @@
+"""A graph with fan-out, a subgraph and an interrupt sees no difference between our saver and LangGraph's in memory."""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from typing import Annotated, Any, TypedDict
+
+import psycopg
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
+
+from serving.runs.checkpoints.codec import Codec
+from serving.runs.checkpoints.errors import NotCarried
+from tests.integration.checkpoint_house import State, checkpoint, claim, compiled, config, emptied, opened, put, saver
+
+
+@pytest.fixture
+def database(runs_database: str) -> str:
+    return emptied(runs_database)
+
+
+def told(snapshot: Any, *, results: bool) -> Any:
+    """What a caller sees of a snapshot, without ids and times."""
+    tasks = [(task.name, without_ids(task.result) if results else None, task.interrupts) for task in snapshot.tasks]
+    tasks = [(name, result, [asked.value for asked in interrupts]) for name, result, interrupts in tasks]
+    values = without_ids(snapshot.values)
+    metadata = {key: snapshot.metadata.get(key) for key in ("source", "step")}
+    return values, snapshot.next, tasks, metadata, bool(snapshot.parent_config)
+
+
+def without_ids(values: Any) -> Any:
+    if not values:
+        return values
+    return {**values, "messages": [(message.type, message.content) for message in values.get("messages", [])]}
+
+
+async def story(graph: Any, at: Any) -> list[Any]:
+    """Run into the interrupt, resume, go back and fork, and edit the state."""
+    seen: list[Any] = []
+    await graph.ainvoke({"messages": [HumanMessage("hi \ud800", id="h")]}, at, durability="sync")
+    seen.append((await graph.aget_state(at, subgraphs=True)).tasks[0].state.next)
+    await graph.ainvoke(Command(resume="yes"), at, durability="sync")
+    seen.append([snapshot async for snapshot in graph.aget_state_history(at)])
+    before_review = next(snapshot for snapshot in seen[-1] if snapshot.next == ("review",))
+    await graph.ainvoke(None, before_review.config, durability="sync")
+    await graph.ainvoke(Command(resume="again"), at, durability="async")
+    seen.append([snapshot async for snapshot in graph.aget_state_history(at)])
+    await graph.aupdate_state(at, {"plan": {"edited": True}, "messages": [AIMessage("by hand")]}, as_node="answer")
+    fork = await graph.aupdate_state(before_review.config, {"found": ["forked"]}, as_node="search")
+    seen.append([await graph.aget_state(fork)])
+    seen.append([snapshot async for snapshot in graph.aget_state_history(at, limit=4)])
+    return seen
+
+
+@pytest.mark.parametrize("task_results", [True, False])
+async def test_a_graphs_whole_story_is_the_same_as_in_memory(database: str, task_results: bool) -> None:
+    run_id, thread_id = claim(database)
+    async with opened(database) as pool:
+        ours = await story(compiled(saver(pool, run_id, 1, task_results=task_results)), config(thread_id))
+    memory = await story(compiled(InMemorySaver(serde=Codec())), config(thread_id))
+    assert ours[0] == memory[0] == ("ask",)
+    for mine, theirs in zip(ours[1:], memory[1:], strict=True):
+        assert [told(one, results=task_results) for one in mine] == [told(one, results=task_results) for one in theirs]
+    texts = [[message.content for message in snapshot.values["messages"]] for snapshot in ours[2][:1]]
+    assert texts == [["hi \ud800", "y" * 200, "y" * 200, "again", "done"]]
+
+
+def joined(old: list[str], new: Sequence[list[str]]) -> list[str]:
+    return old + [item for items in new for item in items]
+
+
+class DeltaState(TypedDict, total=False):
+    found: Annotated[list[str], DeltaChannel(joined)]
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_a_channel_that_is_replayed_from_writes_finds_them(database: str) -> None:
+    async def find(state: DeltaState) -> DeltaState:
+        return {"found": [f"item {len(state.get('found', []))}"]}
+
+    async def again(state: DeltaState) -> str:
+        return "find" if len(state["found"]) < 7 else END
+
+    graph = StateGraph(DeltaState)
+    graph.add_node("find", find)
+    graph.add_edge(START, "find")
+    graph.add_conditional_edges("find", again, ["find", END])
+    async with opened(database) as pool:
+        at = config()
+        await graph.compile(checkpointer=saver(pool)).ainvoke({"found": ["first"]}, at, durability="sync")
+        state = await graph.compile(checkpointer=saver(pool)).aget_state(at)
+        with pytest.raises(NotImplementedError, match="DeltaChannel"):
+            await saver(pool).aprune([at["configurable"]["thread_id"]])
+    assert state.values["found"] == ["first", *(f"item {at}" for at in range(1, 7))]
+
+
+async def test_finished_steps_of_a_superstep_are_not_run_again_after_a_crash(database: str) -> None:
+    run_id, thread_id = claim(database)
+    ran: list[str] = []
+    stuck = asyncio.Event()
+
+    async def quick(state: State) -> State:
+        ran.append("quick")
+        return {"found": ["quick"]}
+
+    async def slow(state: State) -> State:
+        ran.append("slow")
+        await stuck.wait()
+        return {"found": ["slow"]}
+
+    graph = StateGraph(State)
+    for name, node in (("quick", quick), ("slow", slow)):
+        graph.add_node(name, node)
+        graph.add_edge(START, name)
+    async with opened(database) as pool:
+        first = asyncio.create_task(
+            graph.compile(checkpointer=saver(pool, run_id, 1)).ainvoke({"step": 1}, config(thread_id))
+        )
+        await until_stored(database, "quick")
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        stuck.set()
+        state = await graph.compile(checkpointer=saver(pool, run_id, 1)).ainvoke(None, config(thread_id))
+    assert sorted(state["found"]) == ["quick", "slow"]
+    assert ran.count("quick") == 1
+
+
+async def until_stored(dsn: str, what: str) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        for _ in range(500):
+            rows = await (await connection.execute("select sealed from state_writes")).fetchall()
+            if any(what.encode() in row[0] for row in rows):
+                return
+            await asyncio.sleep(0.01)
+    raise AssertionError(f"{what} was never stored")
+
+
+VALUES = {"nul": "a\x00", "alone": "\ud800" * 40, "nan": [float("inf"), -0.0], "big": 10**400, "pair": (1, {2, 3})}
+
+
+async def test_values_that_stop_or_change_in_the_stock_saver_are_carried(database: str) -> None:
+    at = config()
+    async with opened(database) as pool:
+        stored = await put(saver(pool), at, **VALUES)
+        await saver(pool).aput_writes(stored, list(VALUES.items()), "task")
+        loaded = await saver(pool).aget_tuple(at)
+    assert loaded is not None
+    assert loaded.checkpoint["channel_values"] == VALUES
+    assert [(channel, value) for _, channel, value in loaded.pending_writes or []] == list(VALUES.items())
+
+
+async def test_ten_megabytes_are_carried(database: str) -> None:
+    text = "ab\x00\u00e9 " * 2_000_000
+    async with opened(database) as pool:
+        at = await put(saver(pool), config(), result=text, messages=[HumanMessage(text)])
+        loaded = await saver(pool).aget_tuple(at)
+    assert loaded is not None
+    assert loaded.checkpoint["channel_values"] == {"result": text, "messages": [HumanMessage(text)]}
+
+
+async def test_a_value_that_is_not_carried_is_refused_and_named(database: str) -> None:
+    async with opened(database) as pool:
+        with pytest.raises(NotCarried, match=r"channel plan: steps\[1\] is of type builtins.object"):
+            await put(saver(pool), config(), plan={"steps": [1, object()]})
+        with pytest.raises(NotCarried, match="write to channel plan"):
+            await saver(pool).aput_writes(config("t", "c"), [("plan", {"x": object()})], "task")
+        gc.collect()
+        assert await saver(pool).aget_tuple(config("t")) is None
+
+
+@pytest.mark.parametrize("thread_id", ["a\x00b", "\ud800", "x" * 10_000], ids=["nul", "surrogate", "long"])
+async def test_a_thread_id_that_postgres_cant_hold_is_refused(database: str, thread_id: str) -> None:
+    async with opened(database) as pool:
+        with pytest.raises(NotCarried, match="thread id"):
+            await put(saver(pool), config(thread_id), step=1)
+        with pytest.raises(NotCarried, match="thread id"):
+            await saver(pool).aget_tuple(config(thread_id))
+
+
+async def test_metadata_filters_are_data_never_sql(database: str) -> None:
+    async with opened(database) as pool:
+        keeper = saver(pool)
+        at = config()
+        await keeper.aput(at, checkpoint(), {"source": "loop", "step": 1, "it's": "x' or '1'='1"}, {})  # type: ignore[typeddict-unknown-key]
+        hit = [found async for found in keeper.alist(at, filter={"it's": "x' or '1'='1"})]
+        miss = [found async for found in keeper.alist(at, filter={"' or true --": 1})]
+    assert (len(hit), len(miss)) == (1, 0)
+
+
+async def test_history_goes_over_pages_and_stops_at_its_limit(database: str) -> None:
+    async with opened(database) as pool:
+        keeper, at = saver(pool), config()
+        stored = [await put(keeper, at, step=step) for step in range(45)]
+        everything = [found.config async for found in keeper.alist(at)]
+        some = [found.config async for found in keeper.alist(at, before=stored[40], limit=30)]
+    assert everything == stored[::-1]
+    assert some == stored[39:9:-1]
+
+
+async def test_the_sync_methods_say_what_to_call(database: str) -> None:
+    async with opened(database) as pool:
+        with pytest.raises(NotImplementedError, match="aget_tuple"):
+            saver(pool).get_tuple(config())
