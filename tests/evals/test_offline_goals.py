@@ -1,4 +1,4 @@
-"""The offline model's promise: right, cited answers over folders of three domains, and plain refusals."""
+"""The offline model's promise: right, cited answers over folders of seven domains, and plain refusals."""
 
 import re
 from collections.abc import AsyncIterator

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from graph.errors import ModelRefused
 from graph.ports import (
     AnswerTask,
     ModelCall,
@@ -43,7 +44,9 @@ class OfflineModel:
         return 0.0
 
     async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
-        """Never raises ModelUnavailable: there is nothing to reach."""
+        """Never raises ModelUnavailable: there is nothing to reach. Raises ModelRefused for another model's name."""
+        if call.model not in (None, NAME):
+            raise ModelRefused(f'model "{call.model}" is not known: there is only the offline one; set a key or a routes.yaml')
         match call.task:
             case PlanTask():
                 return self._structured(call, plan(call.task))
