@@ -46,7 +46,7 @@ class OfflineModel:
     async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
         """Never raises ModelUnavailable: there is nothing to reach. Raises ModelRefused for another model's name."""
         if call.model not in (None, NAME):
-            raise ModelRefused(f'model "{call.model}" is not known: there is only the offline one; set a key or a routes.yaml')
+            raise ModelRefused(f'model "{call.model}" is not known: only offline is; set a key or TRIREME_ROUTES')
         match call.task:
             case PlanTask():
                 return self._structured(call, plan(call.task))
