@@ -16,8 +16,6 @@ from privacy.redact import Redacted
 
 Role = Literal["planner", "worker", "critic", "writer"]
 
-# ---------------------------------------------------------------- models
-
 
 class ToolSchema(Value):
     """A tool as the model sees it. `parameters` is JSON Schema; schemas are sent sorted by name."""
@@ -160,9 +158,6 @@ class Models(Protocol):
         """Raises graph.errors.ModelUnavailable, ModelRefused, BadReply."""
 
 
-# ---------------------------------------------------------------- documents
-
-
 class Hit(Value):
     """A chunk found by `search`: `source.ref` is `path#ordinal`."""
 
@@ -190,9 +185,6 @@ class TableResult(Value):
 class Tables(Protocol):
     async def query(self, sql: str) -> TableResult:
         """One read-only SELECT over the collection's CSV files. Raises ValueError with the engine's message."""
-
-
-# ---------------------------------------------------------------- effects
 
 
 class Artifacts(Protocol):
@@ -261,9 +253,6 @@ class Approvals(Protocol):
         """Records the request once; returns the decision if a person has already taken it."""
 
 
-# ---------------------------------------------------------------- tools, memory, log
-
-
 class ToolResult(Value):
     """What a tool returned, as the model reads it. `content` is JSON text; an error is a value, never an exception."""
 
@@ -303,9 +292,6 @@ class Events(Protocol):
 
 class Redactor(Protocol):
     def redact(self, text: str) -> Redacted: ...
-
-
-# ---------------------------------------------------------------- the bundle
 
 
 @dataclass(frozen=True, slots=True)
