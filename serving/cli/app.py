@@ -1,5 +1,6 @@
 """The command line: one function a command, each thin. Nothing heavy is imported before a command needs it."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -192,6 +193,7 @@ def _perform(command: Any, *arguments: Any) -> None:
     from privacy.errors import PrivacyError
     from serving.errors import ServingError
 
+    _end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     try:
         code = asyncio.run(command(*arguments))
     except KeyboardInterrupt:
@@ -204,6 +206,13 @@ def _perform(command: Any, *arguments: Any) -> None:
         sys.stderr.close()
         code = 0
     raise SystemExit(code or 0)
+
+
+def _end_as_by_ctrl_c(*numbers: signal.Signals) -> None:
+    """So that a command stops what it started when it is told to end, or its terminal is closed; nohup still holds."""
+    for number in numbers:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _say(message: str, hint: str, code: int) -> int:

@@ -33,8 +33,7 @@ def home(place: Path) -> Iterator[Home]:
     assert left_behind(place) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_up_says_where_everything_is_and_stops_it_all(home: Home, number: signal.Signals) -> None:
+def test_up_says_where_everything_is_and_ctrl_c_stops_it_all(home: Home) -> None:
     process = home.start("up")
     address = wait_for_line(process, "API").split()[1]
     assert "postgresql:///" in wait_for_line(process, "Postgres")
@@ -42,7 +41,7 @@ def test_up_says_where_everything_is_and_stops_it_all(home: Home, number: signal
     wait_for_line(process, "Ctrl-C stops")
     assert httpx.get(f"{address}/ok").json() == {"ok": True}
     assert len(processes_of(home.path)) >= 4
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
     assert left_behind(home.path, patience_s=0.5) == []
     end(process)
@@ -62,6 +61,9 @@ def test_of_two_ups_at_once_one_is_refused_and_says_where_the_other_is(home: Hom
     third = home.run("up")
     assert third.returncode == 1
     assert third.stderr.startswith(f"trireme: trireme runs already at {url} (pid {up.pid}): ")
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(15) == 0
+    assert left_behind(home.path, patience_s=0.5) == []
     for process in both:
         end(process)
 
@@ -90,10 +92,14 @@ def test_commands_that_start_at_once_share_one_stack_and_a_run_waits_for_one_wit
         process.stdout.close()
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_ctrl_c_at_any_moment_stops_all_without_a_traceback(home: Home, part: int) -> None:
-    """Moments are drawn from four parts of a run: start, database, processes, answer."""
-    moment = 0.3 + part + random.random()
+@pytest.mark.parametrize(
+    ("after", "number"), [(0.3, signal.SIGINT), (1.2, signal.SIGTERM), (2.1, signal.SIGHUP), (3.0, signal.SIGINT)]
+)
+def test_a_run_that_is_ended_at_any_moment_stops_all_without_a_traceback(
+    home: Home, after: float, number: signal.Signals
+) -> None:
+    """By Ctrl-C, by `kill`, by closing the terminal; within a second of each of its phases."""
+    moment = after + random.random()
     process = subprocess.Popen(
         home.command("run", VACATION, "--docs", DOCUMENTS),
         stdin=subprocess.DEVNULL,
@@ -105,10 +111,10 @@ def test_ctrl_c_at_any_moment_stops_all_without_a_traceback(home: Home, part: in
         start_new_session=True,
     )
     time.sleep(moment)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     time.sleep(0.2)
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)  # who presses it once, presses it twice
+        os.killpg(process.pid, number)  # who presses it once, presses it twice
     output, _ = process.communicate(timeout=40)
     assert "Traceback" not in output, f"after {moment:.2f} s: {output}"
     assert process.returncode in (130, 0), f"after {moment:.2f} s: {output}"

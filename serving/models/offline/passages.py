@@ -12,6 +12,7 @@ _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])(?:\s+|$)")
 _NUMBER: Final = re.compile(r"\s*\d{1,2}[.)](?:\s|$)")
 _RULE: Final = re.compile(r"^(?:[\s|:=-]+|\[page \d+\])$")
 _MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^A:\s*")
+_YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
 _PRONOUN: Final = re.compile(r"^(?:it|its|they|their|this|these|that|those|he|she|both|then)\b", re.IGNORECASE)
 
 
@@ -143,7 +144,7 @@ def _pieces(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_title(line: str, first: bool) -> bool:
-    plain = first or not re.search(r"\d|:\s", line)
+    plain = first or not re.search(r"\d|:\s", _YEAR.sub("", line))
     return plain and len(line) <= 60 and line[-1:] not in ".!?;:,)" and len(line.split()) <= 8
 
 

@@ -116,7 +116,7 @@ def _group(reader: Reader, asked: TableQuestion) -> None:
             reader.used |= set(words)
             return asked.by_part(dated, part)
         ordering = asked.direction and named(words, reader.of_kind("number"))
-        if not ordering and (column := named(words, reader.of_kind("text", "flag"))):
+        if not ordering and (column := named(words, reader.of_kind("text", "flag"), 0.5)):
             reader.use(column, words)
             return asked.by(column)
     several = next((f for f in asked.filters if f.many or (reader.when.part and f.said == reader.when.said)), None)
