@@ -93,7 +93,7 @@ def test_commands_that_start_at_once_share_one_stack_and_a_run_waits_for_one_wit
 
 
 @pytest.mark.parametrize(
-    ("after", "number"), [(0.3, signal.SIGINT), (1.2, signal.SIGTERM), (2.1, signal.SIGHUP), (3.0, signal.SIGINT)]
+    ("after", "number"), [(0.6, signal.SIGINT), (1.2, signal.SIGTERM), (2.1, signal.SIGHUP), (3.0, signal.SIGINT)]
 )
 def test_a_run_that_is_ended_at_any_moment_stops_all_without_a_traceback(
     home: Home, after: float, number: signal.Signals
