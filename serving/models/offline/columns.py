@@ -79,16 +79,19 @@ class Column:
 
 def columns(table: TableInfo) -> tuple[Column, ...]:
     return tuple(
-        Column(table.name, name, _kind(name, sql.upper()), table.samples.get(name, ())) for name, sql in table.columns
+        Column(table.name, name, _kind(table.name, name, sql.upper()), table.samples.get(name, ()))
+        for name, sql in table.columns
     )
 
 
-def _kind(name: str, sql: str) -> Kind:
+def _kind(table: str, name: str, sql: str) -> Kind:
+    """A number that bears the table's own name (`sailings.sailing`) says which row it is: nothing to add up."""
     if sql.startswith(("DATE", "TIMESTAMP")):
         return "date"
     if sql.startswith("BOOL"):
         return "flag"
-    return "number" if sql.startswith(_NUMERIC) and not _ID.search(name) else "text"
+    identifies = _ID.search(name) or stems(name) <= stems(table)
+    return "number" if sql.startswith(_NUMERIC) and not identifies else "text"
 
 
 def named(words: Sequence[str], among: Iterable[Column], at_least: float = 0.6) -> Column | None:
