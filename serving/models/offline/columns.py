@@ -90,7 +90,7 @@ def _kind(table: str, name: str, sql: str) -> Kind:
         return "date"
     if sql.startswith("BOOL"):
         return "flag"
-    identifies = _ID.search(name) or stems(name) <= stems(table)
+    identifies = _ID.search(name) or stems(name) == stems(table)
     return "number" if sql.startswith(_NUMERIC) and not identifies else "text"
 
 
