@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     routes: Path | None = Field(default=None, description="a routes.yaml in LiteLLM's shape")
     model: str = Field(default="", description="the model to use, as LiteLLM names it")
     known_names: Path | None = Field(default=None, description="a file of names to redact, one a line")
-    vault_key: SecretStr | None = Field(default=None, description="32 bytes in base64; shared by all API processes")
+    vault_key: SecretStr | None = Field(default=None, description="32 bytes in base64; the same for all processes")
     parent: int = Field(default=0, description="pid of the stack's owner; its death ends this process")
     lease_s: float = Field(default=10.0, gt=0)
     heartbeat_s: float = Field(default=3.0, gt=0)

@@ -46,7 +46,7 @@ on conflict (tenant, scope, placeholder) do update set sealed = excluded.sealed,
 
 
 def vault_key(setting: str, home: Path) -> bytes:
-    """TRIREME_VAULT_KEY when set (several API processes share it), else a file of the home folder, made once."""
+    """TRIREME_VAULT_KEY when set (a deployment's processes share it), else a file of the home folder, made once."""
     if setting:
         try:
             key = base64.b64decode(setting, validate=True)

@@ -14,6 +14,7 @@ from privacy.detect import Detector
 from privacy.redact import Redactor
 from serving.api.stream import Tails
 from serving.database import Pool, open_pool, open_row_pool, worker_name
+from serving.deployment import require_same_key
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.known_names import read_known_names
@@ -53,7 +54,9 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(dsn, connections))
         rows = await stack.enter_async_context(open_row_pool(dsn))
-        vault = PostgresVault(dsn, _key(settings))
+        key = _key(settings)
+        await require_same_key(pool, key)
+        vault = PostgresVault(dsn, key)
         stack.callback(vault.close)
         memory = memory_store(dsn, settings.home)
         stack.push_async_callback(memory.close)
@@ -89,7 +92,6 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from graph.build import build
     from serving.documents.tables import Databases
     from serving.runs.attempts import AttemptDeps
-    from serving.runs.checkpoints import prepare_checkpoints
     from serving.runs.execute import Executor
     from serving.runs.worker import Worker
     from serving.telemetry.export import exporter_of
@@ -97,7 +99,6 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(settings))
         parts = await stack.enter_async_context(_open_parts(settings, settings.worker_concurrency + 4))
-        await prepare_checkpoints(settings.database_url)
         if exporter := exporter_of(settings, parts.pool):
             await stack.enter_async_context(exporter.running())
         queue = Queue(parts.pool, worker_name(), settings.lease_s)
@@ -111,7 +112,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
             redactor=parts.redactor,
             settings=settings,
         )
-        executor = Executor(parts.pool, queue, parts.notices, build(), make_deps)
+        executor = Executor(parts.pool, queue, parts.notices, build(), make_deps, _key(settings))
         dsn, beat, slots = settings.database_url, settings.heartbeat_s, settings.worker_concurrency
         yield Worker(dsn, queue, parts.notices, executor, beat, slots)
 

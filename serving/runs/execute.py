@@ -17,7 +17,7 @@ from graph.ports import ApprovalRequest, Deps
 from serving.database import Pool
 from serving.errors import ServingError
 from serving.runs import approvals
-from serving.runs.checkpoints import FencedSaver
+from serving.runs.checkpoints import PostgresSaver
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
@@ -32,11 +32,14 @@ MakeDeps = Callable[[Claim, RunRequest, AttemptLog], Awaitable[Deps]]
 
 
 class Executor:
-    """Runs claims on one compiled-per-attempt graph; each attempt has a saver of its own on the shared pool."""
+    """Runs claims on one compiled-per-attempt graph; each attempt has a saver of its own on the shared pool.
 
-    def __init__(self, pool: Pool, queue: Queue, notices: Notices, graph: Any, make_deps: MakeDeps) -> None:
+    `key` is the server's: checkpoints are sealed with one derived from it.
+    """
+
+    def __init__(self, pool: Pool, queue: Queue, notices: Notices, graph: Any, make_deps: MakeDeps, key: bytes) -> None:
         self._pool, self._queue, self._notices = pool, queue, notices
-        self._graph, self._make_deps = graph, make_deps
+        self._graph, self._make_deps, self._key = graph, make_deps, key
 
     async def attempt(self, claim: Claim) -> None:
         """Never raises but for cancellation: what goes wrong becomes the run's status, or waits for another attempt."""
@@ -74,7 +77,7 @@ class Executor:
         return await self._drive(claim, request, await self._make_deps(claim, request, events))
 
     async def _drive(self, claim: Claim, request: RunRequest, deps: Deps) -> tuple[EventBody, ...]:
-        saver = FencedSaver(self._pool, claim.run_id, claim.fence)
+        saver = PostgresSaver(self._pool, claim.run_id, claim.fence, key=self._key, tenant=claim.tenant)
         graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver)
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
         start = await self._where_to_start(graph, config, claim, request)

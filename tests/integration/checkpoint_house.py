@@ -15,8 +15,7 @@ from langgraph.types import Send, interrupt
 
 from serving.database import Pool, new_id, open_pool
 from serving.runs.checkpoints import PostgresSaver
-
-KEY = b"k" * 32
+from tests.integration.run_house import KEY
 
 
 class State(TypedDict, total=False):

@@ -9,20 +9,18 @@ import psycopg
 import pytest
 
 from memory.store import MemoryStore
-from serving.runs.checkpoints import prepare_checkpoints
 from serving.wiring import memory_store
 from tests.integration.run_house import House, open_house
 
 
 @pytest.fixture(scope="session")
 def runs_database(template_database: str) -> Iterator[str]:
-    """The DSN of one database for all tests of runs, with LangGraph's tables."""
+    """The DSN of one database for all tests of runs."""
     name = f"runs_{uuid.uuid4().hex[:12]}"
     admin = template_database.replace("/trireme?", "/postgres?")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"create database {name} template trireme".encode())
     dsn = template_database.replace("/trireme?", f"/{name}?")
-    asyncio.run(prepare_checkpoints(dsn))
     yield dsn
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)".encode())
@@ -39,6 +37,6 @@ def runs_memory(runs_database: str, tmp_path_factory: pytest.TempPathFactory) ->
 async def house(runs_database: str, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
     """An empty queue and everything behind it."""
     with psycopg.connect(runs_database, autocommit=True) as connection:
-        connection.execute("truncate threads, runs, run_events, approvals, effects, artifacts cascade")
+        connection.execute("truncate threads, state_checkpoints, state_values, state_items, state_writes cascade")
     async with open_house(runs_database, tmp_path, runs_memory) as house:
         yield house

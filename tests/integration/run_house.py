@@ -36,6 +36,7 @@ from serving.runs.worker import Worker
 from serving.settings import Settings
 from serving.vault import PostgresVault
 
+KEY = b"k" * 32
 GOAL = "Find both parts and their sum"
 _DETECTOR = Detector()
 
@@ -94,7 +95,7 @@ class House:
             runner = ToolRunner(Registry([tool]), PostgresLedger(*where), PostgresApprovals(*where), claim.run_id)
             return replace(deps, tools=runner)
 
-        return Executor(self.pool, self.queue, self.notices, build(), make_deps)
+        return Executor(self.pool, self.queue, self.notices, build(), make_deps, KEY)
 
     async def finish(self, models: Models, lookup: Lookup | None = None, **options: Any) -> RunView:
         """A run from its creation to the end of its first attempt."""
@@ -139,7 +140,7 @@ class House:
 async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float = 10.0) -> AsyncIterator[House]:
     settings = Settings(home=home, DATABASE_URL=dsn)
     pool, rows = open_pool(dsn, largest=20), open_row_pool(dsn)
-    vault = PostgresVault(dsn, b"k" * 32)
+    vault = PostgresVault(dsn, KEY)
     await pool.open()
     await rows.open()
     notices = Notices(pool)

@@ -1,21 +1,23 @@
-"""Checkpoints hold data, never code: what a row names is not called, whichever encoding names it."""
+"""A run's checkpoints: data and never code, its own attempt's alone, small, and found by a line of the log."""
 
 import json
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ormsgpack
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG, JsonPlusSerializer
 
 from graph.errors import FenceLost
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from serving.database import new_id
-from serving.runs.checkpoints import FencedSaver
-from tests.integration.run_house import House
+from serving.errors import Conflict, NotFound
+from serving.runs.checkpoints import CheckpointRefused, PostgresSaver
+from serving.runs.checkpoints.seal import Seal
+from tests.integration.run_house import KEY, House
 from tests.integration.scripted_models import ScriptedModels, spoken, tool_call, tool_results
 
 
@@ -24,7 +26,7 @@ def command(witness: Path) -> str:
 
 
 def as_msgpack(witness: Path) -> bytes:
-    """An extension object as the serializer writes one: module, name, argument."""
+    """An extension object as LangGraph's serializer writes one: module, name, argument."""
     return ormsgpack.packb(
         {"goal": ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, ormsgpack.packb(("posix", "system", command(witness))))}
     )
@@ -49,11 +51,14 @@ def as_pickle(witness: Path) -> bytes:
     return pickle.dumps(_Pickled(witness))
 
 
-async def saver(house: House) -> FencedSaver:
-    """That of an attempt which owns a run."""
-    await house.create()
-    claim = await house.claim()
-    return FencedSaver(house.pool, claim.run_id, claim.fence)
+def saver(house: House, *owner: Any) -> PostgresSaver:
+    return PostgresSaver(house.pool, *owner, key=KEY)
+
+
+async def checkpoints(house: House, run_id: str) -> list[CheckpointTuple]:
+    """Oldest first."""
+    config: Any = {"configurable": {"thread_id": (await house.store.get(run_id)).thread_id}}
+    return [found async for found in saver(house).alist(config)][::-1]
 
 
 ENCODINGS = {"msgpack": as_msgpack, "json": as_json, "pickle": as_pickle}
@@ -61,72 +66,45 @@ ENCODINGS = {"msgpack": as_msgpack, "json": as_json, "pickle": as_pickle}
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_crafted_bytes_do_run_where_nothing_forbids_it(tmp_path: Path) -> None:
-    """The control: without strict mode the row below is a command. If this fails, the tests below prove nothing."""
+    """The control: for LangGraph's serializer the row below is a command. If not, the next test proves nothing."""
     witness = tmp_path / "ran"
     JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(("msgpack", as_msgpack(witness)))
     assert witness.exists()
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-async def test_a_callable_in_a_channel_is_not_called(house: House, tmp_path: Path, encoding: str) -> None:
+async def test_a_callable_is_not_called_even_from_a_sealed_row(house: House, tmp_path: Path, encoding: str) -> None:
     witness, thread_id = tmp_path / "ran", new_id()
     config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
     checkpoint = empty_checkpoint()
-    checkpoint["channel_values"] = {"plan": {"steps": []}}
-    checkpoint["channel_versions"] = {"plan": "1"}
-    written = await saver(house)
-    await written.aput(config, checkpoint, {"source": "loop", "step": 1}, {"plan": "1"})
-    house.execute(
-        "update checkpoint_blobs set type = %s, blob = %s where thread_id = %s",
-        encoding,
-        ENCODINGS[encoding](witness),
-        thread_id,
-    )
-    try:
-        read = await (await saver(house)).aget_tuple(config)
-    except NotImplementedError:
-        assert encoding == "pickle", "the encoding itself is not known"
-    else:
-        assert read is not None
-        assert json.dumps(read.checkpoint["channel_values"]["plan"]), "what comes back is plain data"
-    assert not witness.exists()
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-async def test_a_callable_in_a_pending_write_is_not_called(house: House, tmp_path: Path, encoding: str) -> None:
-    witness, thread_id = tmp_path / "ran", new_id()
-    config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    written = await saver(house)
-    where: Any = await written.aput(config, empty_checkpoint(), {"source": "loop", "step": 1}, {})
-    await written.aput_writes(where, [("outcomes", {"s1": {}})], "task-1")
-    house.execute(
-        "update checkpoint_writes set type = %s, blob = %s where thread_id = %s",
-        encoding,
-        ENCODINGS[encoding](witness),
-        thread_id,
-    )
-    try:
-        await (await saver(house)).aget_tuple(config)
-    except NotImplementedError:
-        assert encoding == "pickle"
+    checkpoint["channel_values"] = {"plan": {"steps": ["x" * 300]}}
+    checkpoint["channel_versions"] = {"plan": 1}
+    where: Any = await saver(house).aput(config, checkpoint, {"source": "loop", "step": 1}, {"plan": 1})
+    await saver(house).aput_writes(where, [("outcomes", {"s1": {}})], "task")
+    seal, bad = Seal(KEY, "default"), ENCODINGS[encoding](witness)
+    write = ("write", (thread_id, "", checkpoint["id"], "task", 0, "outcomes", ""), "state_writes")
+    value = ("value", (thread_id, "", "plan", "1"), "state_values")
+    for kind, place, table in (write, value):
+        sealed = seal.close(kind, place, bad)  # type: ignore[arg-type]
+        changed = f"update {table} set sealed = %s where thread_id = %s returning 1"  # noqa: S608
+        assert house.execute(changed, sealed, thread_id)
+        with suppress(CheckpointRefused):  # else it is plain data
+            await saver(house).aget_tuple(config)
     assert not witness.exists()
 
 
 async def test_a_poisoned_checkpoint_ends_one_run_and_calls_nothing(house: House, tmp_path: Path) -> None:
-    """A run whose plan channel was exchanged goes on from its log or fails; either way no command runs."""
     witness = tmp_path / "ran"
     run_id = await house.create(review_plan=True)
     await house.executor(ScriptedModels()).attempt(await house.claim())
-    thread_id = (await house.store.get(run_id)).thread_id
-    changed = house.execute(
-        "update checkpoint_blobs set type = 'msgpack', blob = %s where thread_id = %s and channel = 'plan' returning 1",
-        as_msgpack(witness),
-        thread_id,
-    )
-    assert changed
+    changed = "update state_checkpoints set sealed = %s where run_id = %s returning 1"
+    assert house.execute(changed, as_msgpack(witness), run_id)
     await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
     await house.executor(ScriptedModels()).attempt(await house.claim())
-    assert (await house.store.get(run_id)).status in ("success", "error")
+    view = await house.store.get(run_id)
+    assert view.status == "error"
+    assert view.error is not None
+    assert view.error.code == "checkpoint_refused"
     assert not witness.exists()
 
 
@@ -136,36 +114,16 @@ async def test_an_attempt_that_lost_its_run_writes_no_checkpoint(house: House) -
     old = await house.claim()
     await house.queue.release(old)
     new = await house.claim()
-    late = FencedSaver(house.pool, old.run_id, old.fence)
+    late = saver(house, old.run_id, old.fence)
     with pytest.raises(FenceLost):
         await late.aput(config, empty_checkpoint(), {"source": "loop", "step": 1}, {})
-    where = await FencedSaver(house.pool, new.run_id, new.fence).aput(
-        config, empty_checkpoint(), {"source": "loop", "step": 1}, {}
-    )
+    owner = saver(house, new.run_id, new.fence)
+    where = await owner.aput(config, empty_checkpoint(), {"source": "loop", "step": 1}, {})
     with pytest.raises(FenceLost):
         await late.aput_writes(where, [("outcomes", {"s1": {}})], "task-1")
     read = await late.aget_tuple(config)
     assert read is not None
     assert read.pending_writes == []
-
-
-async def test_what_a_run_keeps_comes_back_as_it_was(house: House) -> None:
-    """Messages are the only classes in a checkpoint; all else is plain JSON, whatever characters it holds."""
-    thread_id = new_id()
-    config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    values = {
-        "plan": {"steps": [{"id": "s1", "goal": 'ünd "lc": 2, \U0001f600', "depends_on": []}]},
-        "outcomes": {"s1": {"finding": "tab\t and NUL \x00 and 1e308", "n": 2**63 - 1, "x": 0.1}},
-        "messages": [HumanMessage("hi", id="1"), AIMessage("It is 42 [1].", id="2")],
-        "goal": "Find [EMAIL_1]",
-    }
-    checkpoint = empty_checkpoint()
-    checkpoint["channel_values"] = dict(values)
-    checkpoint["channel_versions"] = dict.fromkeys(values, "1")
-    await (await saver(house)).aput(config, checkpoint, {"source": "loop", "step": 1}, dict.fromkeys(values, "1"))
-    read = await (await saver(house)).aget_tuple(config)
-    assert read is not None
-    assert read.checkpoint["channel_values"] == values
 
 
 async def test_a_checkpoint_stays_small_however_long_the_run_was(house: House) -> None:
@@ -184,8 +142,46 @@ async def test_a_checkpoint_stays_small_however_long_the_run_was(house: House) -
         view = await house.finish(turns(number))
         assert view.status == "success"
         assert view.usage.tool_calls == number
-        size = house.execute(
-            "select sum(length(blob)), count(*) from checkpoint_blobs where thread_id = %s", view.thread_id
-        )
-        sizes.append(size[0])
+        tables = ("state_checkpoints", "state_values", "state_items")
+        kept = " union all ".join(f"select sealed from {table} where thread_id = %s" for table in tables)  # noqa: S608
+        sizes.append(house.execute(f"select sum(length(sealed)) from ({kept}) k", *[view.thread_id] * 3)[0])  # noqa: S608
     assert sizes[0] == sizes[1]
+
+
+async def test_a_line_of_the_log_finds_the_newest_checkpoint_that_knows_nothing_later(house: House) -> None:
+    view = await house.finish(ScriptedModels())
+    said: dict[str, int] = {event.body.kind: event.seq for event in await house.events(view.run_id)}
+    found = {each.config["configurable"]["checkpoint_id"]: each for each in await checkpoints(house, view.run_id)}
+
+    async def at(seq: int) -> dict[str, Any] | None:
+        id_ = await saver(house).acheckpoint_at(view.thread_id, view.run_id, seq)
+        return found[id_].checkpoint["channel_values"] if id_ else None
+
+    assert await at(1) is None
+    for kind, channel in (("plan_proposed", "plan"), ("step_finished", "outcomes"), ("verdict_given", "verdict")):
+        before, after = await at(said[kind] - 1), await at(said[kind])
+        assert before is not None
+        assert after is not None
+        assert not before.get(channel)
+        assert after.get(channel)
+    assert await at(10_000) == [*found.values()][-1].checkpoint["channel_values"]
+    assert await saver(house).acheckpoint_at(view.thread_id, new_id(), 10_000) is None
+
+
+async def test_a_forked_checkpoint_begins_a_thread_of_its_own(house: House) -> None:
+    view = await house.finish(ScriptedModels())
+    last = (await checkpoints(house, view.run_id))[-1]
+    source, id_ = view.thread_id, last.config["configurable"]["checkpoint_id"]
+    keeper, target = saver(house), new_id()
+    at = await keeper.afork(source, id_, target, {"run_id": "another"})
+    forked = await saver(house).aget_tuple(at)
+    assert forked is not None
+    assert forked.parent_config is None
+    assert forked.pending_writes == []
+    assert forked.checkpoint["channel_values"] == {**last.checkpoint["channel_values"], "run_id": "another"}
+    with pytest.raises(Conflict):
+        await keeper.afork(source, id_, target)
+    with pytest.raises(NotFound):
+        await keeper.afork(source, "1ef00000-0000-6000-8000-000000000000", new_id())
+    await keeper.adelete_thread(source)
+    assert await saver(house).aget_tuple(at) == forked

@@ -2,6 +2,5 @@
 
 from serving.runs.checkpoints.errors import CheckpointRefused, NotCarried
 from serving.runs.checkpoints.saver import PostgresSaver
-from serving.runs.checkpoints.stock import FencedSaver, prepare_checkpoints
 
-__all__ = ["CheckpointRefused", "FencedSaver", "NotCarried", "PostgresSaver", "prepare_checkpoints"]
+__all__ = ["CheckpointRefused", "NotCarried", "PostgresSaver"]

@@ -30,7 +30,7 @@ class Seal:
         if not hmac.compare_digest(self._mark(kind, place, content), sealed[:_BYTES]):
             raise CheckpointRefused(
                 f"a stored {kind} of thread {place[0]} was changed or belongs elsewhere: it is not read",
-                "restore it from a backup, or start a new thread",
+                "restore it from a backup, or start a new thread; a worker on another machine needs the same vault key",
             )
         return content
 

@@ -6,22 +6,25 @@ _ENTRIES: LiteralString = """
 with entry as materialized (
     select * from jsonb_to_recordset(%(rows)s::jsonb -> 'entries') as e(number int, run_id uuid, fence bigint)
 ), owned as materialized (
-    select run_id, fence from runs
+    select run_id, fence, last_seq from runs
     where run_id in (select run_id from entry) and status = 'running'
     order by run_id for share
 """
 _WRITES: LiteralString = """
 ), allowed as materialized (
-    select entry.number from entry left join owned on owned.run_id = entry.run_id
+    select entry.number, owned.last_seq from entry left join owned on owned.run_id = entry.run_id
     where entry.run_id is null or owned.fence = entry.fence
 ), checkpoint as (
-    insert into state_checkpoints (tenant, thread_id, namespace, checkpoint_id, parent_id, run_id, refs, sealed)
-    select tenant, thread_id, namespace, checkpoint_id, parent_id, run_id, refs, (%(bodies)b::bytea[])[body]
+    insert into state_checkpoints
+        (tenant, thread_id, namespace, checkpoint_id, parent_id, run_id, log_seq, refs, sealed)
+    select tenant, thread_id, namespace, checkpoint_id, parent_id, run_id, coalesce(log_seq, last_seq), refs,
+        (%(bodies)b::bytea[])[body]
     from jsonb_to_recordset(%(rows)s::jsonb -> 'checkpoints') as r(number int, tenant text, thread_id text,
-        namespace text, checkpoint_id text, parent_id text, run_id text, refs text, body int)
+        namespace text, checkpoint_id text, parent_id text, run_id text, log_seq bigint, refs text, body int)
         join allowed using (number)
     on conflict (tenant, thread_id, namespace, checkpoint_id) do update
-        set parent_id = excluded.parent_id, run_id = excluded.run_id, refs = excluded.refs, sealed = excluded.sealed
+        set parent_id = excluded.parent_id, run_id = excluded.run_id, log_seq = excluded.log_seq, refs = excluded.refs,
+            sealed = excluded.sealed
 ), value as (
     insert into state_values (tenant, thread_id, namespace, channel, version, sealed)
     select tenant, thread_id, namespace, channel, version, (%(bodies)b::bytea[])[body]
