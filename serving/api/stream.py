@@ -52,7 +52,7 @@ class Tails:
                     yield None
 
     async def _at(self, run_id: str, seq: int) -> RunEvent | None:
-        page = await read(self._pool, run_id, seq - 1, limit=1) if seq > 0 else []
+        page = await read(self._pool, run_id, seq - 1, lines=1) if seq > 0 else []
         return page[0] if page else None
 
     async def _rest(self, news: asyncio.Event) -> float:

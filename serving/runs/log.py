@@ -1,4 +1,4 @@
-"""The run log: append-only, gapless per run, fenced to the attempt that writes.
+"""The run log: append-only, gapless per run, fenced to the attempt that writes, each line bound to the one before it.
 
 An append is one statement: it takes the run's row, so `seq` follows commit order and a reader never sees a gap that
 later fills; when a newer attempt owns the run it writes nothing.
@@ -15,31 +15,25 @@ from graph.tools.content import clean
 from serving.database import Connection, Pool, Row
 from serving.runs.notices import Notices
 
-_INSERT: LiteralString = """
-insert into run_events (run_id, seq, kind, body)
-select run.run_id, run.last_seq - %(count)s + line.ordinality, line.value ->> 'kind', line.value
-from run, jsonb_array_elements(%(bodies)s::jsonb) with ordinality line
-returning seq, at, body
-"""
-_FENCED: LiteralString = """
-with run as (
-    update runs set last_seq = last_seq + %(count)s
-    where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
-    returning run_id, last_seq
-)
-"""
-_UNFENCED: LiteralString = """
-with run as (
-    update runs set last_seq = last_seq + %(count)s where run_id = %(run_id)s returning run_id, last_seq
-)
+_APPEND: LiteralString = """
+select seq, at, body::text from append_events(%(run_id)s, %(fence)s, %(bodies)s)
 """
 _READ: LiteralString = """
-select seq, at, body from run_events where run_id = %s and seq > %s order by seq limit %s
+select seq, at, body::text from (
+    select *, sum(size) over (order by seq) - size as before
+    from (
+        select seq, at, body, size from run_events where run_id = %(run_id)s and seq > %(after)s
+        order by seq limit %(lines)s
+    ) line
+) page
+where before < %(bytes)s order by seq
 """
+_PAGE_LINES = 500
+_PAGE_BYTES = 1 << 20
 
 
 def event_of(row: Row) -> RunEvent:
-    return RunEvent(seq=row["seq"], at=row["at"], body=BODY.validate_python(row["body"]))
+    return RunEvent(seq=row["seq"], at=row["at"], body=BODY.validate_json(row["body"]))
 
 
 def encoded(bodies: Sequence[EventBody]) -> str:
@@ -47,16 +41,24 @@ def encoded(bodies: Sequence[EventBody]) -> str:
     return orjson.dumps([clean(body.model_dump(mode="json")) for body in bodies]).decode()
 
 
-async def read(pool: Pool, run_id: str, after: int = 0, limit: int = 500) -> list[RunEvent]:
+async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES) -> list[RunEvent]:
+    """The next page: at most so many lines, and 1 MiB of them or one line."""
+    values = {"run_id": run_id, "after": after, "lines": lines, "bytes": _PAGE_BYTES}
     async with pool.connection() as connection:
-        rows = await (await connection.execute(_READ, (run_id, after, limit))).fetchall()
+        rows = await (await connection.execute(_READ, values)).fetchall()
     return [event_of(row) for row in rows]
+
+
+async def read_all(pool: Pool, run_id: str) -> list[RunEvent]:
+    history: list[RunEvent] = []
+    while page := await read(pool, run_id, history[-1].seq if history else 0):
+        history += page
+    return history
 
 
 async def append_unfenced(connection: Connection, run_id: str, *bodies: EventBody) -> None:
     """For those who are no attempt (the API): inside the caller's transaction, together with its change of status."""
-    values = {"run_id": run_id, "count": len(bodies), "bodies": encoded(bodies)}
-    await connection.execute(_UNFENCED + _INSERT, values)
+    await connection.execute(_APPEND, {"run_id": run_id, "fence": None, "bodies": encoded(bodies)})
 
 
 class AttemptLog:
@@ -74,13 +76,12 @@ class AttemptLog:
         return self._history
 
     async def load(self) -> None:
-        while page := await read(self._pool, self._run_id, self._history[-1].seq if self._history else 0):
-            self._history += page
+        self._history = await read_all(self._pool, self._run_id)
 
     async def append(self, *bodies: EventBody) -> None:
-        values = {"run_id": self._run_id, "fence": self._fence, "count": len(bodies), "bodies": encoded(bodies)}
+        values = {"run_id": self._run_id, "fence": self._fence, "bodies": encoded(bodies)}
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_FENCED + _INSERT, values)).fetchall()
+            rows = await (await connection.execute(_APPEND, values)).fetchall()
         if not rows:
             raise FenceLost(f"run {self._run_id}: a newer attempt owns it")
         self._history += [event_of(row) for row in rows]

@@ -24,16 +24,12 @@ with free as (
     for update of run skip locked limit 1
 ), run as (
     update runs set status = 'running', worker = %(worker)s, lease_until = now() + %(lease)s * interval '1 second',
-        fence = fence + 1, attempts = attempts + 1, last_seq = last_seq + 1, woken = false,
-        started_at = coalesce(started_at, now())
+        fence = fence + 1, attempts = attempts + 1, woken = false, started_at = coalesce(started_at, now())
     where run_id = (select run_id from free)
     returning *
-), line as (
-    insert into run_events (run_id, seq, kind, body)
-    select run_id, last_seq, 'run_claimed', jsonb_build_object('kind', 'run_claimed', 'worker', worker,
-        'fence', fence, 'attempt', attempts) from run
 )
-select * from run
+select run.* from run, append_events(run.run_id, run.fence, json_build_array(json_build_object(
+    'kind', 'run_claimed', 'worker', run.worker, 'fence', run.fence, 'attempt', run.attempts)))
 """
 _BEAT: LiteralString = """
 update runs set lease_until = now() + %(lease)s * interval '1 second'
@@ -42,19 +38,16 @@ returning run_id, fence, cancel_requested
 """
 _LEAVE: LiteralString = """
 with run as (
-    update runs set lease_until = null, last_seq = last_seq + %(count)s,
+    update runs set lease_until = null,
         status = case when (woken or cancel_requested) and %(status)s = 'interrupted' then 'pending'
             else %(status)s end,
         run_at = case when %(status)s <> 'interrupted' then run_at when woken or cancel_requested then now()
             else coalesce(%(due)s::timestamptz, now()) end,
         finished_at = case when %(status)s = 'interrupted' then null else now() end
     where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
-    returning run_id, last_seq
+    returning run_id
 )
-insert into run_events (run_id, seq, kind, body)
-select run.run_id, run.last_seq - %(count)s + line.ordinality, line.value ->> 'kind', line.value
-from run, jsonb_array_elements(%(bodies)s::jsonb) with ordinality line
-returning seq
+select line.seq from run, append_events(run.run_id, null, %(bodies)s) line
 """
 _RELEASE: LiteralString = """
 update runs set lease_until = now() where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
@@ -113,7 +106,7 @@ class Queue:
         """
         values = {"run_id": claim.run_id, "fence": claim.fence, "status": status, "due": due}
         async with self._pool.connection() as connection:
-            done = await connection.execute(_LEAVE, {**values, "count": len(bodies), "bodies": encoded(bodies)})
+            done = await connection.execute(_LEAVE, {**values, "bodies": encoded(bodies)})
             if not await done.fetchall():
                 raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
 

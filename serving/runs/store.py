@@ -17,7 +17,7 @@ from serving.database import Connection, Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs import approvals
 from serving.runs.limits import parse_id
-from serving.runs.log import append_unfenced, encoded, read
+from serving.runs.log import append_unfenced, encoded, read_all
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
 from serving.runs.request import RunRequest
 from serving.runs.view import TERMINAL, RunView, view_of
@@ -27,15 +27,15 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CREATE: LiteralString = """
 with thread as (
     insert into threads (thread_id, tenant) values (%(thread_id)s, %(tenant)s) on conflict (thread_id) do nothing
+    returning thread_id
 ), run as (
-    insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, last_seq)
-    values (%(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s, 1)
+    insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key)
+    select %(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s
+    from (select count(*) from thread) kept  -- the thread comes first
     on conflict (tenant, idempotency_key) do nothing
     returning run_id
 )
-insert into run_events (run_id, seq, kind, body)
-select run_id, 1, 'run_created', %(body)s::jsonb -> 0 from run
-returning run_id
+select line.seq from run, append_events(run.run_id, null, %(bodies)s) line
 """
 _MINE: LiteralString = """
 select runs.*, array(select name from artifacts where artifacts.run_id = runs.run_id order by name) as artifacts
@@ -65,7 +65,7 @@ class RunStore:
             "request": request.model_dump_json(),
             "digest": request.digest(),
             "key": key,
-            "body": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
+            "bodies": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
         }
         async with self._pool.connection() as connection:
             new = await (await connection.execute(_CREATE, values)).fetchone()
@@ -77,11 +77,7 @@ class RunStore:
 
     async def get(self, run_id: str) -> RunView:
         row = await self._row(run_id)
-        history, after = [], 0
-        while page := await read(self._pool, str(row["run_id"]), after):
-            history += page
-            after = page[-1].seq
-        return view_of(row, history)
+        return view_of(row, await read_all(self._pool, str(row["run_id"])))
 
     async def latest(self, limit: int = 20) -> list[Row]:
         query: LiteralString = """

@@ -42,7 +42,7 @@ class ErrorView(BaseModel):
 
 class RunView(BaseModel):
     """`phase` says what a run is doing now; `approvals` are the questions that wait for a person,
-    `artifacts` the names of the files it wrote."""
+    `artifacts` the names of the files it wrote; `log_head` (hex) stands for the log as it is, whole."""
 
     run_id: str
     thread_id: str
@@ -65,6 +65,7 @@ class RunView(BaseModel):
     error: ErrorView | None = None
     duration_s: float = 0.0
     last_seq: int
+    log_head: str
     created_at: datetime
     finished_at: datetime | None = None
 
@@ -100,6 +101,7 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
         error=_error(row["status"], bodies),
         duration_s=round((end - row["created_at"]).total_seconds(), 3),
         last_seq=row["last_seq"],
+        log_head=row["log_head"].hex(),
         created_at=row["created_at"],
         finished_at=row["finished_at"],
     )

@@ -50,7 +50,7 @@ _HEADER: Final = """
     from runs where run_id = %s and not exported and finished_at is not null
 """
 # The deltas are in the answer already.
-_EVENTS: Final = "select seq, at, body from run_events where run_id = %s and kind <> 'answer_delta' order by seq"
+_EVENTS: Final = "select seq, at, body::text from run_events where run_id = %s and kind <> 'answer_delta' order by seq"
 # A run that was taken up again meanwhile stays unmarked and goes out whole when it ends.
 _MARK: Final = "update runs set exported = true where run_id = %(run_id)s and finished_at = %(finished_at)s"
 

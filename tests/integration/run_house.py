@@ -26,7 +26,7 @@ from serving.runs.approvals import PostgresApprovals
 from serving.runs.attempts import AttemptDeps
 from serving.runs.execute import Executor
 from serving.runs.ledger import PostgresLedger
-from serving.runs.log import AttemptLog, read
+from serving.runs.log import AttemptLog, read_all
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
 from serving.runs.request import RunRequest
@@ -125,7 +125,7 @@ class House:
         return await self.until(run_id, lambda view: view.finished_at is not None, seconds)
 
     async def events(self, run_id: str) -> list[RunEvent]:
-        return await read(self.pool, run_id, limit=10_000)
+        return await read_all(self.pool, run_id)
 
     async def bodies(self, run_id: str, kind: str) -> list[Any]:
         return [event.body for event in await self.events(run_id) if event.body.kind == kind]

@@ -97,7 +97,7 @@ def write_run(
         )
         rows = [(run_id, event.seq, event.body.kind, event.body.model_dump_json(), event.at) for event in events]
         connection.cursor().executemany(
-            "insert into run_events (run_id, seq, kind, body, at) values (%s, %s, %s, %s, %s)", rows
+            "insert into run_events (run_id, seq, kind, body, at, hash) values (%s, %s, %s, %s, %s, '')", rows
         )
 
 

@@ -173,8 +173,8 @@ async def test_a_log_with_a_line_from_a_newer_version_still_makes_a_trace(databa
     write_run(database)
     with psycopg.connect(database) as connection:
         connection.execute(
-            "insert into run_events (run_id, seq, kind, body) values (%s, 99, 'novel', '{\"kind\": \"novel\"}')",
-            (RUN_ID,),
+            "insert into run_events (run_id, seq, kind, body, hash) values (%s, 99, 'novel', %s, '')",
+            (RUN_ID, '{"kind": "novel"}'),
         )
     async with exporting(database, receiver.base_url):
         await once_exported(database)

@@ -80,8 +80,8 @@ async def test_deleting_a_thread_does_not_turn_a_counter_back(database: str) -> 
 async def test_a_line_that_was_rolled_back_is_not_counted(database: str) -> None:
     write_run(database)
     with psycopg.connect(database) as connection:
-        connection.execute("""insert into run_events (run_id, seq, kind, body)
-            select run_id, 99, 'model_called', '{"model": "ghost", "input_tokens": 5}' from runs""")
+        connection.execute("""insert into run_events (run_id, seq, kind, body, hash)
+            select run_id, 99, 'model_called', '{"model": "ghost", "input_tokens": 5}', '' from runs""")
         connection.rollback()
     assert ("trireme_model_calls_total", "ghost") not in await scraped(database)
 
