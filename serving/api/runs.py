@@ -13,6 +13,7 @@ from graph.ports import ApprovalDecision
 from privacy.stream import StreamRestorer
 from serving.api.stream import frame
 from serving.errors import BadRequest, NotFound
+from serving.runs.audit import Audit
 from serving.runs.limits import parse_id
 from serving.runs.request import RunRequest
 from serving.runs.store import edited_plan
@@ -100,6 +101,12 @@ async def run_events(
     if start == run.last_seq and run.status in TERMINAL:
         return Response(status_code=204)
     return _stream(services, run.run_id, start)
+
+
+@router.get("/runs/{run_id}/audit", response_model=Audit)
+async def audit_run(run_id: str, services: Services, head: str = "") -> Any:
+    """Computes the log's chain of hashes anew. `head`: a `log_head` that you kept; the log must have had it."""
+    return await services.runs.audit(run_id, head)
 
 
 @router.post("/runs/{run_id}/cancel", response_model=RunView)

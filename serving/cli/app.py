@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 memory_app = typer.Typer(help="What is remembered about you.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(memory_app, name="memory")
+audit_app = typer.Typer(help="Whether a run's log is what was written.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit_app, name="audit")
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="the run's id")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
@@ -137,6 +139,20 @@ def cancel(run: Run) -> None:
     from serving.cli.runs import cancel_run
 
     _perform(cancel_run, run)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    run: Run,
+    head: Annotated[
+        str, typer.Option("--head", metavar="HEX", help="the log_head you kept: proves that nothing was cut off since")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Compute a log's chain of hashes anew; exit code 1 when it is broken."""
+    from serving.cli.audit import verify
+
+    _perform(verify, run, head, json)
 
 
 @memory_app.command("list")

@@ -146,8 +146,8 @@ def summary(view: dict[str, Any], private: Private) -> dict[str, Any]:
     """The object that --json prints."""
     keys = ("run_id", "thread_id", "status", "answer", "sources", "plan", "usage", "cost_usd", "cached_share")
     extra = {key: view[key] for key in ("partial", "note", "error", "approvals") if view.get(key)}
-    rest = {"redactions": private.counts, "model": view["model"], "duration_s": view["duration_s"]}
-    return {key: view[key] for key in keys} | rest | extra
+    rest = {key: view[key] for key in ("model", "duration_s", "log_head")}
+    return {key: view[key] for key in keys} | {"redactions": private.counts} | rest | extra
 
 
 def _note(command: RunCommand, text: str) -> None:

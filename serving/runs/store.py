@@ -16,6 +16,7 @@ from graph.state import Plan
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs import approvals
+from serving.runs.audit import Audit, audit
 from serving.runs.limits import parse_id
 from serving.runs.log import append_unfenced, encoded, read_all
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
@@ -78,6 +79,11 @@ class RunStore:
     async def get(self, run_id: str) -> RunView:
         row = await self._row(run_id)
         return view_of(row, await read_all(self._pool, str(row["run_id"])))
+
+    async def audit(self, run_id: str, kept: str = "") -> Audit:
+        """Whether the log is what was written, and holds the head that the caller has kept."""
+        row = await self._row(run_id)
+        return await audit(self._pool, str(row["run_id"]), kept)
 
     async def latest(self, limit: int = 20) -> list[Row]:
         query: LiteralString = """

@@ -16,7 +16,7 @@ DOCUMENTS = str(DEMO / "documents")
 VACATION = "How many unused vacation days can be carried over?"
 KEYS = {
     "run_id", "thread_id", "status", "answer", "sources", "plan", "usage", "cost_usd", "cached_share", "redactions",
-    "model", "duration_s",
+    "model", "duration_s", "log_head",
 }  # fmt: skip
 Event = dict[str, Any]
 
