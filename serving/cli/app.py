@@ -234,7 +234,3 @@ def _end_as_by_ctrl_c(*numbers: signal.Signals) -> None:
 def _say(message: str, hint: str, code: int) -> int:
     print(f"trireme: {message}" + (f": {hint}" if hint else ""), file=sys.stderr)
     return code
-
-
-def main() -> None:
-    app()

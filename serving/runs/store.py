@@ -58,7 +58,7 @@ class RunStore:
             return earlier, False
         run_id = new_id()
         thread_id = parse_id(request.thread_id, "thread") if request.thread_id else new_id()
-        await self._refuse_parked_thread(thread_id)
+        await self._check_references(thread_id, request.collection)
         values = {
             "run_id": run_id,
             "thread_id": thread_id,
@@ -183,21 +183,28 @@ class RunStore:
             )
         return await self.get(str(row["run_id"]))
 
-    async def _refuse_parked_thread(self, thread_id: str) -> None:
+    async def _check_references(self, thread_id: str, collection: str) -> None:
+        """One look at what a request names: the thread must be free and ours, the collection must be there."""
         query: LiteralString = """
-            select t.tenant, (select r.run_id from runs r where r.thread_id = t.thread_id and r.status = 'interrupted'
-                limit 1) as parked
-            from threads t where t.thread_id = %s"""
+            select thread.tenant, (select run_id from runs where thread_id = asked.thread_id and status = 'interrupted'
+                limit 1) as parked,
+                exists (select from collections where tenant = %(tenant)s and name = %(collection)s) as known
+            from (select %(thread_id)s::uuid as thread_id) asked left join threads thread using (thread_id)"""
+        values = {"thread_id": thread_id, "tenant": self._tenant, "collection": collection}
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(query, (thread_id,))).fetchone()
-        if row and row["tenant"] != self._tenant:
+            row = await (await connection.execute(query, values)).fetchone()
+        assert row is not None
+        if row["tenant"] not in (None, self._tenant):
             raise NotFound(f"no thread {thread_id}", "leave thread_id out to start a new one", "thread_not_found")
-        if row and row["parked"]:
+        if row["parked"]:
             raise Conflict(
                 f"run {row['parked']} of this thread waits for a decision",
                 "decide or cancel it first",
                 "thread_waiting",
             )
+        if collection and not row["known"]:
+            hint = f"send documents to /collections/{collection}/documents first, or leave collection out"
+            raise NotFound(f"no collection {collection}", hint, "collection_not_found")
 
     async def _row(self, run_id: str) -> Row:
         async with self._pool.connection() as connection:

@@ -163,6 +163,7 @@ def test_a_run_that_does_not_exist_is_404_on_every_route(api: httpx.Client, run_
         ({"json": {"goal": SECRET, "bounds": {"seconds": 0}}}, 422, "invalid_request"),
         ({"json": {"goal": SECRET, "channel": "fax"}}, 422, "invalid_request"),
         ({"json": {"goal": SECRET, "collection": "../etc"}}, 422, "invalid_request"),
+        ({"json": {"goal": SECRET, "collection": "not-there"}}, 404, "collection_not_found"),
         ({"json": {"goal": SECRET, "thread_id": "nope"}}, 404, "thread_not_found"),
         ({"content": b'{"goal": "' + SECRET.encode()}, 422, "invalid_request"),
         ({"content": b'{"goal": NaN}'}, 422, "invalid_request"),

@@ -121,6 +121,22 @@ def test_a_run_that_is_ended_at_any_moment_stops_all_without_a_traceback(
     assert left_behind(home.path, patience_s=1.0) == [], f"after {moment:.2f} s: {output}"
 
 
+@pytest.mark.parametrize("milliseconds", [1, 20, 50, 90])
+def test_ctrl_c_while_the_command_line_loads_ends_it_without_a_traceback(home: Home, milliseconds: int) -> None:
+    interrupted = f"""
+import os, signal, sys, threading
+threading.Timer({milliseconds / 1000}, os.kill, (os.getpid(), signal.SIGINT)).start()
+sys.argv = ["trireme", "doctor"]
+from serving.cli.start import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", interrupted], env=home.environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (-signal.SIGINT, 130)
+
+
 def test_ctrl_c_while_up_starts_for_the_first_time_leaves_a_home_that_works(tmp_path: Path) -> None:
     home = Home(tmp_path, {"TRIREME_PORT": "0"})
     process = home.start("up")
