@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,9 +131,8 @@ sys.argv = ["trireme", "doctor"]
 from serving.cli.start import main
 main()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", interrupted], env=home.environment, capture_output=True, text=True, timeout=30, check=False
-    )
+    command = [sys.executable, "-c", interrupted]
+    done = subprocess.run(command, env=home.environment, capture_output=True, text=True, timeout=30, check=False)
     assert "Traceback" not in done.stderr
     assert done.returncode in (-signal.SIGINT, 130)
 
