@@ -1,0 +1,78 @@
+"""`python -m tests.chaos [MODE ...] [--times N] [--bouts N] [--seed N]`: bouts of trouble, and what they found."""
+
+import argparse
+import asyncio
+import sys
+import time
+
+from tests.chaos.arena import HEARTBEAT_S, LEASE_S, Arena, arena
+from tests.chaos.bout import TROUBLES, Bout, watch
+from tests.chaos.oracle import Findings
+
+_BOUT = {"kills": 60, "zombies": 16, "database": 20}
+
+
+def main() -> None:
+    asked = _arguments().parse_args()
+    total, modes = Findings(), asked.modes or list(TROUBLES)
+    for mode in modes:
+        total.add(asyncio.run(_bouts(mode, asked.seed, asked.bouts, asked.times or _BOUT[mode])))
+    print(f"\n{_figures(total)}\n{len(total.wrong)} wrong")
+    sys.exit(1 if total.wrong else 0)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Break it, and see that it holds.")
+    parser.add_argument(
+        "modes", nargs="*", choices=[*TROUBLES], help="what goes wrong; all without any", metavar="MODE"
+    )
+    parser.add_argument("--times", type=int, default=0, help="how often it goes wrong in a bout")
+    parser.add_argument("--bouts", type=int, default=1, help="how many bouts, with one seed after the other")
+    parser.add_argument("--seed", type=int, default=1, help="of the first bout")
+    return parser
+
+
+async def _bouts(mode: str, seed: int, bouts: int, times: int) -> Findings:
+    total = Findings()
+    async with arena() as ground:
+        await ready(ground)
+        for each in range(seed, seed + bouts):
+            begun = time.monotonic()
+            found = await Bout(ground, mode, each, times).fight(TROUBLES[mode])
+            print(
+                f"{mode} seed {each}: {time.monotonic() - begun:.0f} s, {len(found.wrong)} wrong; {_figures(found)}",
+                flush=True,
+            )
+            for line in found.wrong:
+                print(f"  {line}")
+            if found.wrong:
+                print(f"  again: python -m tests.chaos {mode} --seed {each} --times {times}", flush=True)
+            total.add(found)
+    return total
+
+
+async def ready(ground: Arena) -> None:
+    """Every process is up, and the oracle's eyes are in the database."""
+    watch(ground)
+    await ground.fill_all()
+    await ground.until_up()
+
+
+def _figures(found: Findings) -> str:
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(found.counts.items()))
+    parts = [counts]
+    if found.take_overs:
+        parts.append(f"take-over {_spread(found.take_overs)} (lease {LEASE_S:g} s, heartbeat {HEARTBEAT_S:g} s)")
+    if found.recoveries:
+        parts.append(f"first line after the database is back {_spread(found.recoveries)}")
+    return "; ".join(parts)
+
+
+def _spread(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    at = {share: ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.99)}
+    return f"p50 {at[0.5]:.2f} s, p99 {at[0.99]:.2f} s, most {ordered[-1]:.2f} s of {len(ordered)}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""All that runs during chaos: Postgres, the counter, the zygote, and slots of workers and APIs that are refilled."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+
+from serving.migrate import migrate
+from serving.postgres import EmbeddedPostgres
+from tests.chaos.zygote import Process, Zygote
+
+LEASE_S, HEARTBEAT_S = 1.0, 0.3
+WORKERS, APIS = 4, 2
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for one process; whoever was killed there is followed by the next."""
+
+    kind: str
+    number: int
+    process: Process | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Arena:
+    home: Path
+    postgres: EmbeddedPostgres
+    zygote: Zygote
+    counter: "subprocess.Popen[bytes]"
+    ports: list[int]
+    slots: list[Slot]
+    ended: bool = False
+
+    @property
+    def dsn(self) -> str:
+        return self.postgres.dsn
+
+    @property
+    def arrivals(self) -> Path:
+        return self.home / "arrivals.jsonl"
+
+    def by_kind(self, kind: str) -> list[Slot]:
+        return [slot for slot in self.slots if slot.kind == kind]
+
+    async def fill(self, slot: Slot, **asked: Any) -> Process:
+        """Forks the slot's next process; `asked` adds to what it is told (faults, planted bugs)."""
+        given = {"counter": str(self.home / "counter.sock"), "listener": slot.number, **slot.asked, **asked}
+        slot.process = await self.zygote.fork(slot.kind, **given)
+        return slot.process
+
+    async def fill_all(self) -> None:
+        for slot in self.slots:
+            if slot.process is None or slot.process.gone.is_set():
+                await self.fill(slot)
+
+    async def until_up(self) -> None:
+        """Waits until every worker and API hears the database's notices."""
+        names = [f"chaos-{slot.kind}-{slot.process.pid}" for slot in self.slots if slot.process]
+        query = """select count(distinct application_name) from pg_stat_activity
+            where query ilike 'listen%%' and application_name = any(%s)"""
+        async with asyncio.timeout(30):
+            while rows(self.dsn, query, names)[0][0] < len(names):
+                await asyncio.sleep(0.02)
+
+    async def end_all(self) -> None:
+        """Kills every worker and API."""
+        for slot in self.slots:
+            if slot.process:
+                slot.process.send(signal.SIGKILL)
+                await slot.process.gone.wait()
+
+
+@asynccontextmanager
+async def arena(workers: int = WORKERS, apis: int = APIS, **asked: Any) -> AsyncIterator[Arena]:
+    """`asked` goes to every process, as in `Arena.fill`."""
+    with TemporaryDirectory(prefix="chaos-") as folder:
+        home = Path(folder)
+        postgres = EmbeddedPostgres(home)
+        await asyncio.to_thread(postgres.start)
+        await asyncio.to_thread(migrate, postgres.dsn)
+        counter = _counter(home)
+        zygote = Zygote(home / "zygote.log", _environment(home, postgres.dsn))
+        try:
+            ports = await zygote.listen(apis)
+            slots = [Slot("worker", number, asked=asked) for number in range(workers)]
+            slots += [Slot("api", number, asked=asked) for number in range(apis)]
+            (home / "arrivals.jsonl").touch()
+            yield Arena(home, postgres, zygote, counter, ports, slots)
+        finally:
+            zygote.close()
+            counter.terminate()
+            counter.wait()
+            await asyncio.to_thread(postgres.stop)
+
+
+def _counter(home: Path) -> "subprocess.Popen[bytes]":
+    places = [str(home / name) for name in ("counter.sock", "arrivals.jsonl")]
+    return subprocess.Popen([sys.executable, "-m", "tests.chaos.counter", *places])
+
+
+def _environment(home: Path, dsn: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG") if name in os.environ}
+    return kept | {
+        "DATABASE_URL": dsn,
+        "TRIREME_HOME": str(home),
+        "TRIREME_LEASE_S": str(LEASE_S),
+        "TRIREME_HEARTBEAT_S": str(HEARTBEAT_S),
+        "TRIREME_WORKER_CONCURRENCY": "4",
+    }
+
+
+def rows(dsn: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        done = connection.execute(query.encode(), values or None)
+        return done.fetchall() if done.description else []

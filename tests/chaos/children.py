@@ -1,0 +1,89 @@
+"""What a forked process does: it becomes a worker or an API as `trireme worker` and `trireme serve` are.
+
+Only the world around them is another: the model is scripted, and the tools call the counter.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+_PR_SET_PDEATHSIG = 1
+
+
+def prepare() -> None:
+    """Imports all that a worker and an API ever import. Runs once, before any fork."""
+    import serving.api.app
+    import serving.documents.tables
+    import serving.processes
+    import serving.runs.attempts
+    import serving.runs.worker
+    import serving.telemetry.export
+    import serving.wiring  # noqa: F401
+    from graph.build import build
+    from memory.engine import _import_mem0
+    from privacy.detect import Detector
+    from tests.chaos import models, tools  # noqa: F401
+
+    _import_mem0(Path(os.environ["TRIREME_HOME"]) / "mem0")
+    build().compile()
+    Detector().detect("write to someone@example.com")
+
+
+def listener() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0), backlog=512)
+
+
+def child(asked: dict[str, Any], listeners: list[socket.socket]) -> NoReturn:
+    """Never returns: ends the process with its exit code."""
+    code = 1
+    try:
+        kind = asked["kind"]
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.environ["PGAPPNAME"] = f"chaos-{kind}-{os.getpid()}"
+        code = asyncio.run(_worker(asked) if kind == "worker" else _api(asked, listeners))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+async def _worker(asked: dict[str, Any]) -> int:
+    from serving.processes import serve_worker
+
+    _surround(asked["counter"])
+    return await serve_worker()
+
+
+async def _api(asked: dict[str, Any], listeners: list[socket.socket]) -> int:
+    from serving.processes import serve_api
+
+    return await serve_api(None, None, os.dup(listeners[asked["listener"]].fileno()))
+
+
+def _surround(counter: str) -> None:
+    """Puts the scripted model and the counting tools where a deployment has its own."""
+    from serving import wiring
+    from serving.models.offline import OfflineModel
+    from tests.chaos.counter import Wire
+    from tests.chaos.models import ChaosModels
+    from tests.chaos.tools import stamps
+
+    attempts: Any = import_module("serving.runs.attempts")  # the name it took in from elsewhere is replaced
+    wire, shipped = Wire(counter), attempts.builtin_tools
+
+    @asynccontextmanager
+    async def models(*_: Any) -> AsyncIterator[ChaosModels]:
+        yield ChaosModels(OfflineModel(), wire)
+
+    wiring.open_models = models  # type: ignore[assignment]
+    attempts.builtin_tools = lambda *ports: (*shipped(*ports), *stamps(wire))

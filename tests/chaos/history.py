@@ -1,0 +1,107 @@
+"""What the database says about runs, read by plain SQL, past all of the product's code; and how take-overs went."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.arena import LEASE_S, rows
+from tests.chaos.zygote import Process
+
+_ONCE = {
+    "run_created": (),
+    "memory_recalled": (),
+    "answer_written": (),
+    "plan_proposed": ("round",),
+    "verdict_given": ("round",),
+    "step_started": ("step_id", "attempt"),
+    "tool_started": ("step_id", "attempt", "call_id"),
+    "tool_finished": ("step_id", "attempt", "call_id"),
+    "approval_requested": ("approval_id",),
+    "approval_decided": ("approval_id",),
+}
+
+
+@dataclass(slots=True)
+class History:
+    row: dict[str, Any]
+    events: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    effects: dict[str, str] = field(default_factory=dict)  # key -> state
+    tools: dict[str, str] = field(default_factory=dict)  # key -> tool
+    decisions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [body["kind"] for _, body in self.events]
+
+    @property
+    def interruptions(self) -> int:
+        """How often an attempt ended without leaving its run in a stated way."""
+        kinds = self.kinds
+        left = kinds.count("run_interrupted") + kinds.count("run_finished")
+        return max(0, kinds.count("run_claimed") - max(1, left))
+
+    def once(self) -> Counter[str]:
+        """How often that which may stand in a log once stands there."""
+        found: Counter[str] = Counter()
+        for _, body in self.events:
+            if body["kind"] in _ONCE:
+                found[" ".join([body["kind"], *(str(body[name]) for name in _ONCE[body["kind"]])])] += 1
+            elif body["kind"] == "step_finished":
+                found[f"step_finished {body['outcome']['step_id']} {body['outcome']['attempt']}"] += 1
+        return found
+
+
+def histories(dsn: str, run_ids: Sequence[str]) -> dict[str, History]:
+    ids = list(run_ids)
+    query = "select run_id::text, status, last_seq, worker from runs where run_id = any(%s::uuid[])"
+    names = ("run_id", "status", "last_seq", "worker")
+    found = {row[0]: History(dict(zip(names, row, strict=True))) for row in rows(dsn, query, ids)}
+    query = """select run_id::text, seq, body, extract(epoch from at)::float8 from run_events
+        where run_id = any(%s::uuid[]) order by run_id, seq"""
+    for run_id, seq, body, at in rows(dsn, query, ids):
+        found[run_id].events.append((seq, body))
+        found[run_id].times.append(at)
+    query = "select run_id::text, key, state, tool from effects where run_id = any(%s::uuid[])"
+    for run_id, key, state, tool in rows(dsn, query, ids):
+        found[run_id].effects[key], found[run_id].tools[key] = state, tool
+    query = """select run_id::text, approval_id, decision ->> 'type' from approvals
+        where run_id = any(%s::uuid[]) and decision is not null"""
+    for run_id, approval_id, decision in rows(dsn, query, ids):
+        found[run_id].decisions[approval_id] = decision
+    return found
+
+
+def take_overs(known: Iterable[History], processes: Iterable[Process]) -> list[float]:
+    """Seconds from a worker's death, or stop, to the next claim of a run it had; where another worker stood by."""
+    workers = [process for process in processes if process.kind == "worker"]
+    fell: defaultdict[int, list[float]] = defaultdict(list)
+    for process in workers:
+        fell[process.pid] += [*process.stops, *([process.ended] if process.ended and process.code == -9 else [])]
+    found = []
+    for history in known:
+        for pid, begun, ended in _tenures(history):
+            died = min((at for at in fell[pid] if begun < at < ended), default=None)
+            if died and any(_stood_by(other, died) for other in workers if other.pid != pid):
+                found.append(ended - died)
+    return found
+
+
+def _tenures(history: History) -> Iterator[tuple[int, float, float]]:
+    """(pid, from, to) of each attempt that another claim ended."""
+    current: tuple[int, float] | None = None
+    for (_, body), at in zip(history.events, history.times, strict=True):
+        if body["kind"] in ("run_interrupted", "run_finished"):
+            current = None
+        elif body["kind"] == "run_claimed":
+            if current:
+                yield (*current, at)
+            current = int(body["worker"].rsplit("-", 2)[1]), at
+
+
+def _stood_by(process: Process, since: float) -> bool:
+    """It had come up well before, and neither died nor stopped within the time that a take-over may need."""
+    until = since + LEASE_S + 1.0
+    troubled = any(since - LEASE_S < at < until for at in process.stops)
+    return process.begun < since - 0.5 and (process.ended is None or process.ended > until) and not troubled
