@@ -4,6 +4,7 @@ ServingError
 ├── BadRequest          the caller's input can't be used                  400, exit 2
 ├── NotFound            no such run, thread, document, memory             404, exit 2
 ├── Conflict            the state does not allow it (late, doubled)       409, exit 2
+├── Gone                retention has taken it away                       410, exit 2
 ├── TooLarge            over a stated limit                               413, exit 2
 ├── Unauthorized        the API key is missing or wrong                   401, exit 2
 ├── SettingsError       a setting or file of ours is wrong                500, exit 2
@@ -39,6 +40,10 @@ class NotFound(ServingError):
 
 class Conflict(ServingError):
     code, status, exit_code = "conflict", 409, 2
+
+
+class Gone(ServingError):
+    code, status, exit_code = "pruned", 410, 2
 
 
 class TooLarge(ServingError):

@@ -12,11 +12,11 @@ from graph.events import AnswerDelta
 from graph.ports import ApprovalDecision
 from privacy.stream import StreamRestorer
 from serving.api.stream import frame
-from serving.errors import BadRequest, NotFound
+from serving.errors import BadRequest, Gone, NotFound
 from serving.runs.audit import Audit
 from serving.runs.limits import parse_id
 from serving.runs.request import RunRequest
-from serving.runs.store import edited_plan
+from serving.runs.store import edited_plan, refuse_pruned
 from serving.runs.view import TERMINAL, RunView
 from serving.services import ApiServices
 
@@ -60,6 +60,7 @@ async def create_run(
     run, new = await services.runs.create(redacted, idempotency_key)
     response.headers["Location"] = f"/runs/{run.run_id}"
     if "text/event-stream" in accept:
+        refuse_pruned(run.run_id, run.pruned_at)
         return _stream(services, run.run_id, 0)
     if wait:
         run = await _settled(services, run.run_id)
@@ -100,6 +101,7 @@ async def run_events(
         )
     if start == run.last_seq and run.status in TERMINAL:
         return Response(status_code=204)
+    refuse_pruned(run.run_id, run.pruned_at)
     return _stream(services, run.run_id, start)
 
 
@@ -150,11 +152,13 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
 async def artifact(run_id: str, name: str, services: Services) -> PlainTextResponse:
     """A file that the run wrote."""
     run = await services.runs.get(run_id)
-    query = "select media_type, content from artifacts where run_id = %s and name = %s"
+    query = "select media_type, content, pruned_at from artifacts where run_id = %s and name = %s"
     async with services.pool.connection() as connection:
         row = await (await connection.execute(query, (run.run_id, name.replace("\x00", "")))).fetchone()
     if row is None:
         raise NotFound("this run wrote no such file", f"GET /runs/{run.run_id} names its files", "artifact_not_found")
+    if row["pruned_at"]:
+        raise Gone(f"this file was pruned on {row['pruned_at']:%Y-%m-%d} by retention", "its name is all that is left")
     return PlainTextResponse(await services.restore(row["content"]), media_type=row["media_type"])
 
 

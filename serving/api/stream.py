@@ -44,11 +44,11 @@ class Tails:
                 if page:
                     quiet = 0.0
                     continue
-                if last and isinstance(last.body, RunFinished):
-                    return
+                if last is None or isinstance(last.body, RunFinished):
+                    return  # no line where one must be: retention has taken the log
                 quiet += await self._rest(news)
                 if quiet >= _HEARTBEAT_S:
-                    quiet = 0.0
+                    quiet, last = 0.0, await self._at(run_id, after)
                     yield None
 
     async def _at(self, run_id: str, seq: int) -> RunEvent | None:

@@ -155,6 +155,40 @@ def audit_verify(
     _perform(verify, run, head, json)
 
 
+@app.command()
+def retention(
+    tenant: Annotated[
+        str | None,
+        typer.Option("--tenant", metavar="T", help="whose; without it, of those without a line"),
+    ] = None,
+    events: Annotated[
+        str | None, typer.Option("--events", metavar="DAYS", help="keep logs this long after a run's end: 90d, forever")
+    ] = None,
+    checkpoints: Annotated[
+        str | None, typer.Option("--checkpoints", metavar="DAYS", help="after this, only a thread's newest is kept")
+    ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option("--artifacts", metavar="DAYS", help="keep the files that runs wrote this long")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show or set how long what runs leave behind is kept; trireme prune takes away what is over."""
+    from serving.cli.retention import show_retention
+
+    new = {"events": events, "checkpoints": checkpoints, "artifacts": artifacts}
+    _perform(show_retention, tenant, new, json)
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False, json: Json = False
+) -> None:
+    """Take away logs, checkpoints and files of ended runs whose days are over. Safe beside running workers."""
+    from serving.cli.retention import prune as apply
+
+    _perform(apply, dry_run, json)
+
+
 @memory_app.command("list")
 def memory_list(json: Json = False) -> None:
     """List what is remembered."""

@@ -7,13 +7,14 @@ from typing import Any, Self
 import httpx
 import orjson
 
-from serving.errors import BadRequest, Conflict, NotFound, ServingError, TooLarge, Unauthorized, Unreachable
+from serving.errors import BadRequest, Conflict, Gone, NotFound, ServingError, TooLarge, Unauthorized, Unreachable
 
 _KINDS: dict[int, type[ServingError]] = {
     400: BadRequest,
     401: Unauthorized,
     404: NotFound,
     409: Conflict,
+    410: Gone,
     413: TooLarge,
     422: BadRequest,
     503: Unreachable,

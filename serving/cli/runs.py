@@ -51,6 +51,9 @@ async def show_status(run_id: str | None, json: bool) -> int:
         print(f"  [{source['number']}] {place_of(source)}")
     if view["error"]:
         print(f"\n{view['error']['code']}: {view['error']['message']}")
+    if view["pruned_at"]:
+        print(f"pruned on {view['pruned_at'][:10]} by retention: log and answer are gone")
+        return 0
     print(last_line({**view, "redactions": private.counts}))
     return 0
 

@@ -1,6 +1,7 @@
 """The run service: what every surface calls. It writes rows and log lines; it never runs anything."""
 
 import re
+from datetime import datetime
 from typing import Any, LiteralString
 
 from graph.events import (
@@ -14,7 +15,7 @@ from graph.events import (
 from graph.ports import ApprovalDecision
 from graph.state import Plan
 from serving.database import Connection, Pool, Row, new_id
-from serving.errors import BadRequest, Conflict, NotFound
+from serving.errors import BadRequest, Conflict, Gone, NotFound
 from serving.runs import approvals
 from serving.runs.audit import Audit, audit
 from serving.runs.limits import parse_id
@@ -83,6 +84,7 @@ class RunStore:
     async def audit(self, run_id: str, kept: str = "") -> Audit:
         """Whether the log is what was written, and holds the head that the caller has kept."""
         row = await self._row(run_id)
+        refuse_pruned(run_id, row["pruned_at"])
         return await audit(self._pool, str(row["run_id"]), kept)
 
     async def latest(self, limit: int = 20) -> list[Row]:
@@ -118,6 +120,7 @@ class RunStore:
                     f"approve or reject it: trireme approve {run_id}",
                     "needs_decision",
                 )
+            refuse_pruned(run_id, row["pruned_at"])
             if row["status"] not in ("error", "timeout", "cancelled"):
                 raise Conflict(f"run {run_id} is {row['status']}: there is nothing to resume", "", "not_resumable")
             await self._queue_again(connection, run_id, RunResumed(by=by))
@@ -220,6 +223,12 @@ class RunStore:
         if row is None:
             raise NotFound(f"no run {run_id}", "trireme status lists the latest runs", "run_not_found")
         return row
+
+
+def refuse_pruned(run_id: str, pruned_at: datetime | None) -> None:
+    """Raises Gone for a run whose log is no more."""
+    if pruned_at:
+        raise Gone(f"run {run_id} was pruned on {pruned_at:%Y-%m-%d} by retention", "its status is all that is left")
 
 
 def edited_plan(arguments: Any) -> Plan:

@@ -42,7 +42,8 @@ class ErrorView(BaseModel):
 
 class RunView(BaseModel):
     """`phase` says what a run is doing now; `approvals` are the questions that wait for a person,
-    `artifacts` the names of the files it wrote; `log_head` (hex) stands for the log as it is, whole."""
+    `artifacts` the names of the files it wrote; `log_head` (hex) stands for the log as it is, whole. After `pruned_at`
+    only what the row knows is left."""
 
     run_id: str
     thread_id: str
@@ -68,6 +69,7 @@ class RunView(BaseModel):
     log_head: str
     created_at: datetime
     finished_at: datetime | None = None
+    pruned_at: datetime | None = None
 
 
 def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
@@ -104,6 +106,7 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
         log_head=row["log_head"].hex(),
         created_at=row["created_at"],
         finished_at=row["finished_at"],
+        pruned_at=row["pruned_at"],
     )
 
 

@@ -26,13 +26,19 @@ def load() -> Iterator[tuple[str, Manifest]]:
 
 
 MANIFESTS = dict(load())
-WORKLOADS = {name: manifest for name, manifest in MANIFESTS.items() if "template" in manifest.get("spec", {})}
+# A CronJob is the template of a Job.
+WORKLOADS = {
+    name: workload
+    for name, manifest in MANIFESTS.items()
+    if "template" in (workload := manifest.get("spec", {}).get("jobTemplate", manifest)).get("spec", {})
+}
 PODS: dict[str, Manifest] = {name: manifest["spec"]["template"]["spec"] for name, manifest in WORKLOADS.items()}
 LABELS: dict[str, dict[str, str]] = {
     name: manifest["spec"]["template"]["metadata"]["labels"] for name, manifest in WORKLOADS.items()
 }
 ENGINES = [name for name in WORKLOADS if name.startswith("vllm/")]
 API, WORKER = "api.yaml:Deployment/trireme-api", "worker.yaml:Deployment/trireme-worker"
+PRUNE = "prune.yaml:CronJob/trireme-prune"
 
 every_manifest = pytest.mark.parametrize("name", MANIFESTS)
 every_workload = pytest.mark.parametrize("name", WORKLOADS)
@@ -64,7 +70,8 @@ def test_each_manifest_is_valid_to_the_last_field(name: str, version: str) -> No
 @every_workload
 def test_the_check_catches_a_planted_unknown_field(name: str) -> None:
     broken = copy.deepcopy(MANIFESTS[name])
-    broken["spec"]["template"]["spec"]["containers"][0]["portz"] = []
+    workload = broken["spec"].get("jobTemplate", broken)
+    workload["spec"]["template"]["spec"]["containers"][0]["portz"] = []
     with pytest.raises(kubernetes_validate.ValidationError, match="portz"):
         kubernetes_validate.validate(broken, VERSIONS[-1], strict=True)
 
@@ -116,7 +123,7 @@ def test_every_mount_has_its_volume_and_every_claim_is_made(name: str) -> None:
         assert volume.get("persistentVolumeClaim", {}).get("claimName", next(iter(claims))) in claims
 
 
-@every_workload
+@pytest.mark.parametrize("name", [name for name in WORKLOADS if name != PRUNE])
 def test_selectors_match_their_own_pods_and_no_others(name: str) -> None:
     assert selected(WORKLOADS[name]["spec"]["selector"]["matchLabels"]) == {name}
 
@@ -168,7 +175,7 @@ def test_the_api_is_asked_on_ok_and_must_have_a_key() -> None:
 
 
 def test_api_and_worker_are_one_image_and_migrate_before_they_start() -> None:
-    assert {container["image"] for name in (API, WORKER) for container in containers(name)} == {"trireme:0.1.0"}
+    assert {container["image"] for name in (API, WORKER, PRUNE) for container in containers(name)} == {"trireme:0.1.0"}
     for name in (API, WORKER):
         assert [container["args"] for container in PODS[name]["initContainers"]] == [["migrate"]]
 
@@ -212,6 +219,15 @@ def test_only_workers_reach_vllm_and_nothing_outside_the_cluster_does() -> None:
     (source,) = rule["from"]
     assert selected(source["podSelector"]["matchLabels"]) == {WORKER}
     assert [port["port"] for port in rule["ports"]] == [8000]
+
+
+def test_retention_is_applied_every_day_one_at_a_time_and_reaches_postgres_alone() -> None:
+    spec = MANIFESTS[PRUNE]["spec"]
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", spec["schedule"])
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert [container["args"] for container in containers(PRUNE)] == [["prune"]]
+    assert selected(policy("prune")["podSelector"]["matchLabels"]) == {PRUNE}
+    assert [port["port"] for rule in policy("prune")["egress"] for port in rule["ports"]] == [5432]
 
 
 def test_what_no_policy_names_is_denied() -> None:

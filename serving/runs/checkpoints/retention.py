@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
-import orjson
-
 from serving.database import Connection, Pool, Row
 from serving.errors import Conflict
 from serving.runs.checkpoints.place import name
@@ -13,12 +11,6 @@ from serving.runs.checkpoints.rows import Entry, parameters
 from serving.runs.checkpoints.seal import RowKind, Seal
 from serving.runs.checkpoints.statements import WRITE_ALONE
 
-_DELETE: LiteralString = """
-with checkpoint as (delete from state_checkpoints where tenant = %(tenant)s and thread_id = any(%(threads)s)),
-    value as (delete from state_values where tenant = %(tenant)s and thread_id = any(%(threads)s)),
-    item as (delete from state_items where tenant = %(tenant)s and thread_id = any(%(threads)s))
-delete from state_writes where tenant = %(tenant)s and thread_id = any(%(threads)s)
-"""
 _DELETE_RUNS: LiteralString = """
 with gone as (
     delete from state_checkpoints where tenant = %(tenant)s and run_id = any(%(runs)s)
@@ -33,28 +25,47 @@ select distinct on (thread_id, namespace) * from state_checkpoints
 where tenant = %(tenant)s and thread_id = any(%(threads)s)
 order by thread_id, namespace, checkpoint_id desc
 """
-_ALL_BUT_KEPT: LiteralString = """
+# Of threads' rows, those that the newest checkpoint of their namespace doesn't need.
+_KEPT: LiteralString = """
 with kept as materialized (
-    select thread_id, namespace, checkpoint_id, refs::jsonb as refs
-    from jsonb_to_recordset(%(kept)s::jsonb) as k(thread_id text, namespace text, checkpoint_id text, refs text)
-), checkpoint as (
-    delete from state_checkpoints c where tenant = %(tenant)s and thread_id = any(%(threads)s) and exists (
-        select from kept where (kept.thread_id, kept.namespace) = (c.thread_id, c.namespace)
-            and c.checkpoint_id < kept.checkpoint_id)
-), task_write as (
-    delete from state_writes w where tenant = %(tenant)s and thread_id = any(%(threads)s) and exists (
-        select from kept where (kept.thread_id, kept.namespace) = (w.thread_id, w.namespace)
-            and w.checkpoint_id < kept.checkpoint_id)
-), value as (
-    delete from state_values v where tenant = %(tenant)s and thread_id = any(%(threads)s) and not exists (
-        select from kept, jsonb_each_text(kept.refs -> 'values') ref(channel, version)
-        where (kept.thread_id, kept.namespace, ref.channel, ref.version)
-            = (v.thread_id, v.namespace, v.channel, v.version))
-)
-delete from state_items i where tenant = %(tenant)s and thread_id = any(%(threads)s) and not exists (
+    select distinct on (thread_id, namespace) thread_id, namespace, checkpoint_id, refs::jsonb as refs
+    from state_checkpoints where tenant = %(tenant)s and thread_id = any(%(threads)s)
+    order by thread_id, namespace, checkpoint_id desc
+)"""
+_OLDER: LiteralString = """exists (
+    select from kept where (kept.thread_id, kept.namespace) = (held.thread_id, held.namespace)
+        and held.checkpoint_id < kept.checkpoint_id)"""
+_STALE: tuple[tuple[LiteralString, LiteralString], ...] = (
+    ("state_checkpoints", _OLDER),
+    ("state_writes", _OLDER),
+    (
+        "state_values",
+        """not exists (
+    select from kept, jsonb_each_text(kept.refs -> 'values') ref(channel, version)
+    where (kept.thread_id, kept.namespace, ref.channel, ref.version)
+        = (held.thread_id, held.namespace, held.channel, held.version))""",
+    ),
+    (
+        "state_items",
+        """not exists (
     select from kept, jsonb_each(kept.refs -> 'items') ref(channel, place)
     where (kept.thread_id, kept.namespace, ref.channel, (ref.place ->> 0)::bigint)
-        = (i.thread_id, i.namespace, i.channel, i.epoch) and i.position < (ref.place ->> 1)::int)
+        = (held.thread_id, held.namespace, held.channel, held.epoch) and held.position < (ref.place ->> 1)::int)""",
+    ),
+)
+_PICK: LiteralString = """{table}_gone as (
+    select pg_column_size(held.sealed) as bytes from {table} held
+    where held.tenant = %(tenant)s and held.thread_id = any(%(threads)s) and {which}
+)"""
+_DROP: LiteralString = """{table}_gone as (
+    delete from {table} held where held.tenant = %(tenant)s and held.thread_id = any(%(threads)s) and {which}
+    returning pg_column_size(held.sealed) as bytes
+)"""
+_SUM: LiteralString = """
+select count(*) as rows, coalesce(sum(bytes), 0)::bigint as bytes from (
+    select bytes from state_checkpoints_gone union all select bytes from state_writes_gone
+    union all select bytes from state_values_gone union all select bytes from state_items_gone
+) gone
 """
 # By the name of a table in an entry: its rows, and the columns that a row is sealed with after thread and namespace.
 _CHECKPOINTS: LiteralString = "select * from state_checkpoints where tenant = %s and thread_id = %s"
@@ -77,23 +88,21 @@ class Retention:
         self._pool, self._tenant, self._reader, self._seal = pool, tenant, reader, seal
 
     async def delete(self, thread_ids: Sequence[str]) -> None:
-        await self._execute(_DELETE, {"threads": list(thread_ids)})
+        async with self._pool.connection() as connection:
+            await sweep(connection, self._tenant, thread_ids, whole=True)
 
     async def delete_runs(self, run_ids: Sequence[str]) -> None:
         await self._execute(_DELETE_RUNS, {"runs": list(run_ids)})
 
     async def keep_latest(self, thread_ids: Sequence[str]) -> None:
-        """What was put after the latest was looked up stays too."""
         latest = await self._execute(_LATEST, {"threads": list(thread_ids)})
         for row in latest:
             if self._reader.metadata(row).get("counters_since_delta_snapshot"):
                 raise NotImplementedError(
                     f"thread {row['thread_id']} has a DeltaChannel: it can't keep only its latest"
                 )
-        kept = [
-            {column: row[column] for column in ("thread_id", "namespace", "checkpoint_id", "refs")} for row in latest
-        ]
-        await self._execute(_ALL_BUT_KEPT, {"threads": list(thread_ids), "kept": orjson.dumps(kept).decode()})
+        async with self._pool.connection() as connection:
+            await sweep(connection, self._tenant, thread_ids)
 
     async def copy(self, source: str, target: str) -> None:
         """In one transaction; rows are verified, and sealed for their new place."""
@@ -122,3 +131,17 @@ class Retention:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query, {**values, "tenant": self._tenant})
             return await cursor.fetchall() if cursor.description else []
+
+
+async def sweep(
+    connection: Connection, tenant: str, thread_ids: Sequence[str], *, whole: bool = False, delete: bool = True
+) -> Row:
+    """All but the newest checkpoint of each namespace and what it needs, or with `whole` all of the threads, in one
+    statement. Returns `rows` and `bytes` of what went, or would go without `delete`.
+    """
+    part = _DROP if delete else _PICK
+    parts = [part.format(table=table, which="true" if whole else stale) for table, stale in _STALE]
+    query = ", ".join([_KEPT, *parts]) + _SUM
+    row = await (await connection.execute(query, {"tenant": tenant, "threads": list(thread_ids)})).fetchone()
+    assert row is not None
+    return row

@@ -1,0 +1,376 @@
+"""What ended runs leave behind goes when its days are over: whole, as announced, and nothing else."""
+
+import asyncio
+import os
+import random
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+import httpx
+import orjson
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from graph.errors import ModelUnavailable
+from memory.store import MemoryStore
+from privacy.detect import Detector
+from privacy.redact import Redactor
+from serving.api.app import create_app
+from serving.api.stream import Tails
+from serving.cli.retention import prune, show_retention
+from serving.database import new_id, open_row_pool
+from serving.documents.embed import HashingEmbedder
+from serving.documents.store import DocumentStore
+from serving.errors import BadRequest, Conflict, Gone
+from serving.runs.prune import Pruning, Share
+from serving.runs.retention import EVERYONE, set_terms, terms
+from serving.services import ApiServices
+from serving.vault import PostgresVault
+from tests.integration.run_house import KEY, House, gapless
+from tests.integration.scripted_models import ScriptedModels, after, fails, finds_and_reports
+
+
+@pytest.fixture(autouse=True)
+def no_terms(house: House) -> None:
+    house.execute("delete from retention where tenant <> '*'")
+    house.execute("update retention set events_days = null, checkpoints_days = null, artifacts_days = null")
+    house.execute("delete from vault")
+
+
+@pytest.fixture
+async def api(house: House, runs_memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
+    """The application on the house's database, without a socket."""
+    vault = PostgresVault(house.dsn, KEY)
+    async with open_row_pool(house.dsn) as rows:
+        services = ApiServices(
+            pool=house.pool,
+            runs=house.store,
+            tails=Tails(house.pool),
+            redactor=Redactor(Detector(), vault),
+            vault=vault,
+            documents=DocumentStore(rows, HashingEmbedder()),
+            memory=runs_memory,
+        )
+        app = create_app(lambda: nullcontext(services))
+        app.state.services = services
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://house") as client:
+            yield client
+    vault.close()
+
+
+@asynccontextmanager
+async def pruning(house: House) -> AsyncIterator[Pruning]:
+    async with await psycopg.AsyncConnection.connect(house.dsn, autocommit=True, row_factory=dict_row) as connection:
+        yield Pruning(connection)
+
+
+async def keep(house: House, tenant: str = EVERYONE, **days: int | None) -> None:
+    async with house.pool.connection() as connection:
+        await set_terms(connection, tenant, days)
+
+
+async def planned(house: House) -> list[Share]:
+    async with pruning(house) as work:
+        await work.plan()
+        return work.shares
+
+
+async def pruned(house: House) -> list[Share]:
+    async with pruning(house) as work:
+        await work.apply()
+        return work.shares
+
+
+def ended_long_ago(house: House, *run_ids: str, days: int = 100) -> None:
+    query = "update runs set finished_at = finished_at - %s * interval '1 day' where run_id = any(%s)"
+    house.execute(query, days, list(run_ids))
+
+
+async def full_run(house: House, **options: Any) -> str:
+    """One that has ended, with a file, an effect, a question and a value shown to it, beside log and checkpoints."""
+    run_id = (await house.finish(ScriptedModels(), **options)).run_id
+    house.execute("insert into artifacts values (%s, 'report.md', 'text/markdown', 'It is 42.', now())", run_id)
+    house.execute(
+        "insert into effects (run_id, key, tool, arguments_digest, state, result, fence) "
+        """values (%s, 'k', 'send_email', '', 'done', '{"sent": true}', 1)""",
+        run_id,
+    )
+    house.execute(
+        "insert into approvals (approval_id, run_id, kind, request, digest, expires_at) "
+        "values ('a', %s, 'tool', '{}', '', now())",
+        run_id,
+    )
+    house.execute(
+        "insert into vault values ('default', %s, '[EMAIL_1]', 'EMAIL', 0, 'x', 'sealed', now() - interval '1 second')",
+        run_id,
+    )
+    return run_id
+
+
+def left(house: House, run_id: str) -> dict[str, int]:
+    query = """
+        select (select count(*) from run_events where run_id = run), (select count(*) from effects where run_id = run),
+            (select count(*) from approvals where run_id = run),
+            (select count(*) from artifacts where run_id = run and content is not null)
+        from (select %s::uuid as run) asked"""
+    return dict(zip(("events", "effects", "approvals", "files"), house.execute(query, run_id)[0], strict=True))
+
+
+def state_rows(house: House, thread_id: str) -> int:
+    query = """
+        select count(*) from (
+            select thread_id from state_checkpoints union all select thread_id from state_values
+            union all select thread_id from state_items union all select thread_id from state_writes
+        ) row where thread_id = %s"""
+    rows: int = house.execute(query, thread_id)[0][0]
+    return rows
+
+
+async def test_a_dry_run_announces_to_the_byte_what_then_goes(house: House) -> None:
+    both = new_id()
+    old = [await full_run(house, thread_id=both), await full_run(house, thread_id=both), await full_run(house)]
+    other, young = await full_run(house), await full_run(house)
+    house.execute(
+        """
+        with run as (update runs set tenant = 'other' where run_id = %s returning thread_id)
+        update threads set tenant = 'other' where thread_id in (select thread_id from run)""",
+        other,
+    )
+    ended_long_ago(house, *old, other, days=40)
+    ended_long_ago(house, young, days=10)
+    await keep(house, events=30, checkpoints=7, artifacts=30)
+    await keep(house, "other", events=None)
+
+    before = {run_id: left(house, run_id) for run_id in (*old, other, young)}
+    announced = await planned(house)
+    assert {run_id: left(house, run_id) for run_id in before} == before
+    assert {(share.tenant, share.kind) for share in announced} == {
+        *(("default", kind) for kind in ("events", "approvals", "effects", "artifacts", "checkpoints", "shown values")),
+        ("other", "artifacts"),
+    }
+    assert all(share.bytes > 0 for share in announced)
+    events = sum(before[run_id]["events"] for run_id in old)
+    assert next(share.rows for share in announced if share.kind == "events") == events
+
+    assert await pruned(house) == announced
+    assert [left(house, run_id) for run_id in old] == [dict.fromkeys(before[young], 0)] * 3
+    assert left(house, other) == {**before[other], "files": 0}
+    assert left(house, young) == before[young]
+    assert state_rows(house, both) == 0
+    assert await pruned(house) == await planned(house) == []
+
+
+async def test_what_is_not_over_or_waits_for_a_person_stays(house: House) -> None:
+    await keep(house, events=0, checkpoints=0, artifacts=0)
+    undecided = await full_run(house)
+    house.execute("update effects set state = 'unknown' where run_id = %s", undecided)
+    live = {status: await full_run(house) for status in ("pending", "running", "interrupted")}
+    for status, run_id in live.items():
+        house.execute("update runs set status = %s where run_id = %s", status, run_id)
+    ended_long_ago(house, undecided, *live.values())
+    before = {run_id: left(house, run_id) for run_id in live.values()}
+    rows = {run_id: state_rows(house, (await house.store.get(run_id)).thread_id) for run_id in live.values()}
+    await pruned(house)
+    assert {run_id: left(house, run_id) for run_id in before} == before
+    assert {run_id: state_rows(house, (await house.store.get(run_id)).thread_id) for run_id in rows} == rows
+    assert left(house, undecided)["events"] > 0
+    house.execute("update effects set state = 'done' where run_id = %s", undecided)
+    await pruned(house)
+    assert left(house, undecided)["events"] == 0
+
+
+async def test_the_log_stays_closed_but_for_runs_marked_as_pruned_and_only_ended_ones_can_be(house: House) -> None:
+    run_id = await full_run(house)
+    for change in ("delete from run_events", "update run_events set kind = 'x'"):
+        with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+            house.execute(f"{change} where run_id = %s", run_id)
+    house.execute("update runs set pruned_at = now() where run_id = %s", run_id)
+    with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        house.execute("update run_events set kind = 'x' where run_id = %s", run_id)
+    with pytest.raises(psycopg.errors.CheckViolation, match="runs_pruned_have_ended"):
+        house.execute("update runs set status = 'pending' where run_id = %s", run_id)
+
+
+async def test_a_pruned_run_says_what_it_was_and_that_its_log_is_gone(house: House, api: httpx.AsyncClient) -> None:
+    await keep(house, events=30, artifacts=30)
+    run_id = await full_run(house)
+    ended_long_ago(house, run_id)
+    await pruned(house)
+    view = await house.store.get(run_id)
+    assert (view.status, view.answer, view.artifacts) == ("success", None, ("report.md",))
+    assert view.pruned_at is not None
+    day = f"{view.pruned_at:%Y-%m-%d}"
+    run = (await api.get(f"/runs/{run_id}")).json()
+    assert run["pruned_at"].startswith(day)
+    for path in (f"/runs/{run_id}/events", f"/runs/{run_id}/artifacts/report.md"):
+        answer = await api.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (410, "pruned")
+        assert f"pruned on {day} by retention" in answer.json()["message"]
+    audit = await api.get(f"/runs/{run_id}/audit")
+    assert (audit.status_code, audit.json()["code"]) == (410, "pruned")
+    has_all = await api.get(f"/runs/{run_id}/events", headers={"Last-Event-ID": str(view.last_seq)})
+    assert has_all.status_code == 204
+
+
+async def test_a_failed_run_that_was_pruned_is_not_resumed(house: House) -> None:
+    await keep(house, events=30)
+    run_id = (await house.finish(ScriptedModels(planner=fails(ModelUnavailable("away"))))).run_id
+    assert (await house.store.get(run_id)).status == "error"
+    ended_long_ago(house, run_id)
+    await pruned(house)
+    with pytest.raises(Gone, match="pruned on"):
+        await house.store.resume(run_id, by="ann")
+
+
+async def test_the_same_key_gives_the_same_run_after_its_log_is_gone(house: House, api: httpx.AsyncClient) -> None:
+    await keep(house, events=30)
+    run_id = await full_run(house)
+    house.execute("update runs set idempotency_key = 'k1' where run_id = %s", run_id)
+    request = house.execute("select request from runs where run_id = %s", run_id)[0][0]
+    ended_long_ago(house, run_id)
+    await pruned(house)
+    again = await api.post("/runs", json=request, headers={"Idempotency-Key": "k1"})
+    assert (again.status_code, again.json()["run_id"]) == (200, run_id)
+    waited = await api.post("/runs?wait=true", json=request, headers={"Idempotency-Key": "k1"})
+    assert waited.json()["status"] == "success"
+    live = {"Idempotency-Key": "k1", "Accept": "text/event-stream"}
+    assert (await api.post("/runs", json=request, headers=live)).status_code == 410
+
+
+async def test_a_compacted_thread_goes_on_and_a_failed_run_of_it_can_be_retried(house: House) -> None:
+    await keep(house, checkpoints=7)
+    first = await house.finish(ScriptedModels())
+    thread = first.thread_id
+    failed = (await house.finish(ScriptedModels(worker=fails(ModelUnavailable("away"))), thread_id=thread)).run_id
+    assert (await house.store.get(failed)).status == "error"
+    before = state_rows(house, thread)
+    ended_long_ago(house, first.run_id, failed)
+    shares = await pruned(house)
+    assert [share.kind for share in shares] == ["checkpoints"]
+    assert shares[0].rows == before - state_rows(house, thread) > 0
+    assert house.execute("select count(*) from state_checkpoints where thread_id = %s", thread)[0][0] == 1
+
+    await house.store.resume(failed, by="ann")
+    models = ScriptedModels()
+    await house.executor(models).attempt(await house.claim())
+    retried = await house.store.get(failed)
+    assert retried.status == "success"
+    assert not models.by("planner"), "it went on from its checkpoint"
+    assert (await house.finish(ScriptedModels(), thread_id=thread)).status == "success"
+    assert gapless(await house.events(failed))
+
+
+async def test_pruning_beside_workers_touches_no_run_of_theirs(house: House) -> None:
+    await keep(house, checkpoints=0)
+    ended = [await full_run(house) for _ in range(3)]
+    threads = [(await house.store.get(run_id)).thread_id for run_id in ended]
+    async with house.worker(ScriptedModels(worker=after(0.05, finds_and_reports))):
+        runs = [await house.create(thread_id=thread) for thread in threads for _ in range(3)]
+        while house.execute("select count(*) from runs where status in ('pending', 'running')")[0][0]:
+            await pruned(house)
+        assert {(await house.ended(run_id)).status for run_id in runs} == {"success"}
+    for run_id in runs:
+        assert gapless(await house.events(run_id))
+
+
+async def test_a_second_prune_says_that_one_is_at_work(house: House) -> None:
+    await keep(house, events=0)
+    async with pruning(house) as first, pruning(house) as second:
+        async with first._alone():
+            with pytest.raises(Conflict, match="another prune is at work"):
+                await second.apply()
+            await second.plan()
+        await second.apply()
+
+
+def many_runs(house: House, count: int, lines: int) -> None:
+    """Ended ones, with a log as long as that of a run of the demo."""
+    house.execute(
+        """
+        with thread as (
+            insert into threads (thread_id) select gen_random_uuid() from generate_series(1, %s) returning thread_id
+        ), run as (
+            insert into runs (run_id, thread_id, status, request, request_digest, finished_at, last_seq)
+            select gen_random_uuid(), thread_id, 'success', '{}', '', now() - interval '9 days', %s from thread
+            returning run_id, thread_id
+        ), line as (
+            insert into run_events (run_id, seq, kind, body, hash)
+            select run_id, seq, 'noted', '{"kind": "noted"}', '' from run, generate_series(1, %s) seq
+        )
+        insert into state_checkpoints (tenant, thread_id, namespace, checkpoint_id, refs, sealed)
+        select 'default', thread_id, '', number, '{}', 'sealed' from run, generate_series(1, 4) number
+    """,
+        count,
+        lines,
+        lines,
+    )
+
+
+async def prune_process(house: House) -> Process:
+    environment = {**os.environ, "DATABASE_URL": house.dsn}
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "serving", "prune", env=environment, stdout=PIPE)
+
+
+async def test_killed_at_any_moment_a_log_is_whole_or_gone_and_the_next_prune_goes_on(house: House) -> None:
+    await keep(house, events=7)
+    many_runs(house, 3_000, 12)
+    marked = "select count(*) from runs where pruned_at is not null"
+    torn = """
+        select count(*) from runs run where (run.pruned_at is null) <> (
+            (select count(*) from run_events where run_events.run_id = run.run_id) = run.last_seq)"""
+    process = await prune_process(house)
+    while not house.execute(marked)[0][0] > 0:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(random.uniform(0, 0.1))
+    process.kill()
+    await process.wait()
+    await asyncio.sleep(0.1)  # for Postgres to see that its client is gone
+    assert 0 < house.execute(marked)[0][0] < 3_000
+    assert house.execute(torn)[0][0] == 0
+    again = await prune_process(house)
+    assert b"gone:" in (await again.communicate())[0]
+    assert house.execute(marked)[0][0] == 3_000
+    assert (
+        house.execute("select (select count(*) from run_events) + (select count(*) from state_checkpoints)")[0][0] == 0
+    )
+
+
+async def test_the_commands_show_set_and_apply_what_is_kept(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", house.dsn)
+    ended_long_ago(house, await full_run(house))
+    everyone = {"events": "90d", "checkpoints": "7", "artifacts": "forever"}
+    assert await show_retention(None, everyone, json=False) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["*", "90d", "7d", "forever"]
+    await show_retention("garden", {"events": None, "artifacts": "30d"}, json=True)
+    told = orjson.loads(capsys.readouterr().out)
+    assert told[1] == {"tenant": "garden", "events": 90, "checkpoints": 7, "artifacts": 30}
+    async with house.pool.connection() as connection:
+        assert [each.tenant for each in await terms(connection)] == ["*", "garden"]
+    await prune(True, json=True)
+    announced = orjson.loads(capsys.readouterr().out)
+    await prune(False, json=True)
+    assert announced["shares"] == orjson.loads(capsys.readouterr().out)["shares"] != []
+    await prune(False, json=False)
+    assert capsys.readouterr().out.startswith("nothing is over")
+
+
+@pytest.mark.parametrize(
+    ("tenant", "new", "complaint"),
+    [
+        (None, {"events": "soon"}, "--events takes days, as in 90d, or forever, not 'soon'"),
+        (None, {"events": "-1"}, "--events takes days"),
+        (None, {"artifacts": "1.5d"}, "--artifacts takes days"),
+        ("a\tb", {"events": "1d"}, "--tenant takes 1 to 100 visible characters"),
+        ("*", {"checkpoints": "999999"}, "--checkpoints takes days"),
+    ],
+)
+async def test_bad_terms_are_refused_before_anything_is_done(tenant: str | None, new: Any, complaint: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        await show_retention(tenant, new, json=False)
+    assert refused.value.message.startswith(complaint)
