@@ -5,6 +5,7 @@ from importlib.resources import files
 import psycopg
 
 from serving.errors import ServingError, SettingsError, Unreachable
+from serving.rights import grant_rights
 
 _LOCK = 0x7472_6972_656D_6500  # "trireme"
 
@@ -24,7 +25,9 @@ def migrate(dsn: str) -> list[str]:
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-            return _apply(connection)
+            applied = _apply(connection)
+            grant_rights(connection)
+            return applied
     except psycopg.Error as error:
         raise reported(error) from None
 
@@ -41,9 +44,11 @@ def reported(error: psycopg.Error) -> ServingError:
 
 
 def _apply(connection: psycopg.Connection) -> list[str]:
-    connection.execute(
-        "create table if not exists schema_migrations (name text primary key, at timestamptz not null default now())"
-    )
+    # A user who may not create tables can still start on a database whose owner has migrated it.
+    if connection.execute("select 1 where to_regclass('schema_migrations') is null").fetchone():
+        connection.execute(
+            "create table schema_migrations (name text primary key, at timestamptz not null default now())"
+        )
     applied = {row[0] for row in connection.execute("select name from schema_migrations")}
     known = schema_files()
     if newer := applied - {name for name, _ in known}:

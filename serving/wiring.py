@@ -20,6 +20,7 @@ from serving.documents.store import DocumentStore
 from serving.known_names import read_known_names
 from serving.migrate import migrate
 from serving.models.select import Credentials, models_for, select_routes
+from serving.rights import runtime_dsn
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.queue import Queue
 from serving.runs.store import RunStore
@@ -51,12 +52,13 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
     if settings.parent:
         await asyncio.to_thread(sys.stdin.read)  # its end says that the stack's database answers
     await asyncio.to_thread(migrate, dsn)
+    runtime = await asyncio.to_thread(runtime_dsn, dsn)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(dsn, connections))
-        rows = await stack.enter_async_context(open_row_pool(dsn))
+        pool = await stack.enter_async_context(open_pool(runtime, connections))
+        rows = await stack.enter_async_context(open_row_pool(runtime))
         key = _key(settings)
         await require_same_key(pool, key)
-        vault = PostgresVault(dsn, key)
+        vault = PostgresVault(runtime, key)
         stack.callback(vault.close)
         memory = memory_store(dsn, settings.home)
         stack.push_async_callback(memory.close)

@@ -11,6 +11,7 @@ import psycopg
 from serving.errors import ServingError
 from serving.known_names import read_known_names
 from serving.migrate import reported
+from serving.rights import MEND, ROLE, runtime_dsn
 from serving.settings import Settings, load_settings
 from serving.stack import Stack
 
@@ -28,7 +29,7 @@ class Finding:
 
 async def examine() -> int:
     settings = load_settings()
-    checks = (_python, _home, _database, _models, _server, _privacy, _traces, _mail)
+    checks = (_python, _home, _database, _rights, _models, _server, _privacy, _traces, _mail)
     findings = [await asyncio.to_thread(_checked, check, settings) for check in checks]
     for finding in findings:
         mark = {True: "ok", False: "PROBLEM", None: "-"}[finding.ok]
@@ -69,6 +70,17 @@ def _database(settings: Settings) -> Finding:
     if not found:
         return Finding("database", False, f"Postgres {version} has no pgvector: install the extension")
     return Finding("database", True, f"Postgres {version} with pgvector (DATABASE_URL)")
+
+
+def _rights(settings: Settings) -> Finding:
+    if not settings.database_url:
+        return Finding("rights", True, f"processes work as {ROLE}, which can't change a log")
+    try:
+        if runtime_dsn(settings.database_url) != settings.database_url:
+            return Finding("rights", True, f"processes work as {ROLE}, which can't change a log")
+    except psycopg.Error:
+        return Finding("rights", None, "unknown while the database does not answer")
+    return Finding("rights", None, f"the log is append-only by its trigger alone; {MEND}")
 
 
 def _models(settings: Settings) -> Finding:

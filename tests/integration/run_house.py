@@ -22,6 +22,7 @@ from serving.database import Pool, new_id, open_pool, open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.documents.tables import Databases
+from serving.rights import runtime_dsn
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.attempts import AttemptDeps
 from serving.runs.execute import Executor
@@ -139,8 +140,9 @@ class House:
 @asynccontextmanager
 async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float = 10.0) -> AsyncIterator[House]:
     settings = Settings(home=home, DATABASE_URL=dsn)
-    pool, rows = open_pool(dsn, largest=20), open_row_pool(dsn)
-    vault = PostgresVault(dsn, KEY)
+    runtime = runtime_dsn(dsn)
+    pool, rows = open_pool(runtime, largest=20), open_row_pool(runtime)
+    vault = PostgresVault(runtime, KEY)
     await pool.open()
     await rows.open()
     notices = Notices(pool)
