@@ -8,6 +8,7 @@ import psycopg
 from graph.errors import FenceLost
 from graph.events import EventBody
 from serving.database import Pool
+from serving.runs.bundle import Bundle
 from serving.runs.log import encoded
 
 _CLAIM: LiteralString = """
@@ -27,9 +28,14 @@ with free as (
         fence = fence + 1, attempts = attempts + 1, woken = false, started_at = coalesce(started_at, now())
     where run_id = (select run_id from free)
     returning *
+), pinned as (
+    update threads set bundle = %(bundle)s::jsonb from run
+    where threads.thread_id = run.thread_id and threads.bundle <> %(bundle)s::jsonb and (threads.bundle = '{}'
+        or not exists (select from run_events past where past.run_id = run.run_id and past.kind = 'model_called'))
 )
-select run.* from run, append_events(run.run_id, run.fence, json_build_array(json_build_object(
-    'kind', 'run_claimed', 'worker', run.worker, 'fence', run.fence, 'attempt', run.attempts)))
+select run.*, threads.bundle from run join threads using (thread_id), append_events(run.run_id, run.fence,
+    json_build_array(json_build_object('kind', 'run_claimed', 'worker', run.worker, 'fence', run.fence,
+        'attempt', run.attempts, 'bundle', %(digest)s::text)))
 """
 _BEAT: LiteralString = """
 update runs set lease_until = now() + %(lease)s * interval '1 second'
@@ -65,17 +71,21 @@ class Claim:
     attempts: int
     cancel_requested: bool
     request: dict[str, Any]
+    bundle: dict[str, Any]  # what the thread was pinned to before
 
 
 class Queue:
-    def __init__(self, pool: Pool, worker: str, lease_s: float) -> None:
+    """`bundle`: this worker's; a claim pins the thread to it unless its run rests on another one already."""
+
+    def __init__(self, pool: Pool, worker: str, lease_s: float, bundle: Bundle | None = None) -> None:
         self._pool, self._worker, self._lease_s = pool, worker, lease_s
+        self._pin = {"bundle": bundle and bundle.json(), "digest": bundle.digest if bundle else ""}
 
     async def claim(self) -> Claim | None:
         """The next run that is due or whose worker has gone silent; None when there is none."""
         try:
             async with self._pool.connection() as connection:
-                values = {"worker": self._worker, "lease": self._lease_s}
+                values = {"worker": self._worker, "lease": self._lease_s, **self._pin}
                 row = await (await connection.execute(_CLAIM, values)).fetchone()
         except psycopg.errors.UniqueViolation:
             return None  # another worker took a run of the same thread at the same moment
@@ -89,6 +99,7 @@ class Queue:
             attempts=row["attempts"],
             cancel_requested=row["cancel_requested"],
             request=row["request"],
+            bundle=row["bundle"],
         )
 
     async def beat(self, run_ids: list[str]) -> dict[str, tuple[int, bool]]:
