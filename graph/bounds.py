@@ -15,6 +15,7 @@ from graph.events import (
     RunCreated,
     RunEvent,
     RunFinished,
+    RunHandedOver,
     RunInterrupted,
     RunResumed,
     ToolStarted,
@@ -23,7 +24,7 @@ from graph.events import (
 from graph.state import Value
 
 SAME_CALL_LIMIT = 3
-_PAUSES = (RunCreated, RunInterrupted, RunFinished)
+_PAUSES = (RunCreated, RunHandedOver, RunInterrupted, RunFinished)
 _FROM_OUTSIDE = (ApprovalDecided, CancelRequested, RunResumed)
 
 

@@ -18,15 +18,20 @@ class RunCreated(Value):
 
 
 class RunClaimed(Value):
-    """A worker took the run; `fence` grows with every claim, `attempt` > 1 means another worker had it before.
-
-    `bundle` is the hash of the version that the worker has installed: graph, prompts, tools, routes."""
+    """A worker took the run; `fence` grows with every claim, `attempt` > 1 means another worker had it before."""
 
     kind: Literal["run_claimed"] = "run_claimed"
     worker: str
     fence: int
     attempt: int
-    bundle: str = ""
+
+
+class RunHandedOver(Value):
+    """Its worker is told to go: the run is back in the queue and goes on elsewhere."""
+
+    kind: Literal["run_handed_over"] = "run_handed_over"
+    worker: str
+    fence: int
 
 
 class MemoryRecalled(Value):
@@ -197,6 +202,7 @@ class RunFinished(Value):
 EventBody = Annotated[
     RunCreated
     | RunClaimed
+    | RunHandedOver
     | MemoryRecalled
     | ConversationRecalled
     | PlanProposed

@@ -41,7 +41,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
 
 
 async def serve_worker() -> int:
-    """Claims and runs until SIGTERM, then hands its runs back."""
+    """Claims and runs until SIGTERM, then hands its runs over. 75: something stood still, start it again."""
     from serving.wiring import open_worker
 
     settings = _prepared()
@@ -50,8 +50,7 @@ async def serve_worker() -> int:
         ready = settings.home / "worker.ready"
         ready.parent.mkdir(parents=True, exist_ok=True)
         ready.write_text(str(os.getpid()))
-        await worker.serve()
-    return 0
+        return await worker.serve()
 
 
 async def migrate_database() -> int:

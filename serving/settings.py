@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serving.errors import SettingsError
@@ -34,8 +34,9 @@ class Settings(BaseSettings):
     known_names: Path | None = Field(default=None, description="a file of names to redact, one a line")
     vault_key: SecretStr | None = Field(default=None, description="32 bytes in base64; the same for all processes")
     parent: int = Field(default=0, description="pid of the stack's owner; its death ends this process")
-    lease_s: float = Field(default=10.0, gt=0)
+    lease_s: float = Field(default=10.0, ge=1, le=100)
     heartbeat_s: float = Field(default=3.0, gt=0)
+    stall_s: float = Field(default=60.0, ge=5, description="a worker whose event loop is stuck for longer ends")
     worker_concurrency: int = Field(default=8, ge=1, le=256)
     approval_ttl_s: float = Field(default=7 * 86_400, gt=0)
     studio_docs: Path | None = Field(default=None, description="documents for Studio's runs that name no collection")
@@ -53,6 +54,13 @@ class Settings(BaseSettings):
 
     smtp_url: SecretStr | None = Field(default=None, validation_alias="SMTP_URL")
     smtp_from: str = "trireme@localhost"
+
+    @field_validator("heartbeat_s")
+    @classmethod
+    def _within_the_lease(cls, seconds: float, others: ValidationInfo) -> float:
+        if seconds > others.data.get("lease_s", seconds * 2) / 2:
+            raise ValueError("must be at most half of TRIREME_LEASE_S")
+        return seconds
 
     @property
     def environ(self) -> Mapping[str, str]:

@@ -71,6 +71,7 @@ def _finished(event: Event) -> tuple[str, str, str]:
 
 _LINES: dict[str, Callable[[Event], tuple[str, str, str]]] = {
     "run_claimed": _claimed,
+    "run_handed_over": lambda event: ("worker", f"{event['worker']} stops; another one goes on", "dim"),
     "memory_recalled": lambda event: ("memory", "; ".join(event["items"]) or "nothing remembered", "dim"),
     "plan_proposed": _plan,
     "plan_edited": _plan,

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,11 @@ async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str
 
 
 async def resume_run(run_id: str) -> int:
+    asked_at = datetime.now(UTC)
     async with _open(run_id, worker=True) as (client, private):
         view = await client.get(f"/runs/{run_id}")
+        if view["status"] == "success" and datetime.fromisoformat(view["finished_at"]) > asked_at:
+            return _finish(Follower(private), private, view)  # the worker that this command started has done it
         if view["status"] not in ("pending", "running"):
             await client.post(f"/runs/{run_id}/resume")
         return await _watch(client, private, run_id, view["last_seq"])
@@ -115,9 +119,13 @@ async def cancel_run(run_id: str) -> int:
 async def _watch(client: Client, private: Private, run_id: str, after: int) -> int:
     follower = Follower(private, after)
     status = await follower.until_pause(client, run_id)
-    view = private.restore_json(await client.get(f"/runs/{run_id}"))
+    return _finish(follower, private, {**await client.get(f"/runs/{run_id}"), "status": status})
+
+
+def _finish(follower: Follower, private: Private, run: dict[str, Any]) -> int:
+    view = private.restore_json(run)
     follower.finish(view, {**view, "redactions": private.counts})
-    return {"success": 0, "interrupted": 3}.get(status, 1)
+    return {"success": 0, "interrupted": 3}.get(view["status"], 1)
 
 
 def _chosen(view: dict[str, Any], approval_id: str | None) -> dict[str, Any]:

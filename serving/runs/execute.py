@@ -1,14 +1,16 @@
 """One attempt at one run: load its log and checkpoint, go on, and leave it in a stated way."""
 
-import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 from langchain_core.messages import HumanMessage
+from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from graph.errors import FenceLost, TriremeError
@@ -19,17 +21,15 @@ from serving.errors import ServingError
 from serving.runs import approvals
 from serving.runs.checkpoints import PostgresSaver
 from serving.runs.log import AttemptLog
-from serving.runs.notices import Notices
-from serving.runs.queue import Claim, Queue
+from serving.runs.notices import QUEUE_CHANNEL, Notices
+from serving.runs.queue import CANCELLED, Claim, Queue
 from serving.runs.request import RunRequest
-from serving.runs.terms import Bundles, Terms
 
 _MOST_ATTEMPTS = 10
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
-_CANCELLED = RunFinished(status="cancelled", code="cancelled", message="on request")
 log = logging.getLogger(__name__)
 
-MakeDeps = Callable[[Claim, RunRequest, AttemptLog, Terms], Awaitable[Deps]]
+MakeDeps = Callable[[Claim, RunRequest, AttemptLog], Awaitable[Deps]]
 
 
 class Executor:
@@ -38,37 +38,53 @@ class Executor:
     `key` is the server's: checkpoints are sealed with one derived from it.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        queue: Queue,
-        notices: Notices,
-        graph: Any,
-        bundles: Bundles,
-        make_deps: MakeDeps,
-        key: bytes,
-    ) -> None:
+    def __init__(self, pool: Pool, queue: Queue, notices: Notices, graph: Any, make_deps: MakeDeps, key: bytes) -> None:
         self._pool, self._queue, self._notices = pool, queue, notices
-        self._graph, self._bundles, self._make_deps, self._key = graph, bundles, make_deps, key
+        self._graph, self._make_deps, self._key = graph, make_deps, key
 
-    async def attempt(self, claim: Claim) -> None:
-        """Never raises but for cancellation: what goes wrong becomes the run's status, or waits for another attempt."""
+    async def attempt(self, claim: Claim, control: RunControl | None = None) -> None:
+        """Never raises but for cancellation: what goes wrong becomes the run's status, or waits for another attempt.
+
+        `control` may ask it to stop at the end of the superstep: then the run is handed over.
+        """
         try:
-            await self._run(claim)
+            await self._run(claim, control)
+        except GraphDrained:
+            await self.handed_over(claim)
         except FenceLost:
             log.warning("action=attempt run=%s fence=%s outcome=fence_lost", claim.run_id, claim.fence)
         except psycopg.Error as error:
             # The log in the database is the truth: whoever claims the run next reads how far it came.
             log.warning("action=attempt run=%s error=%s outcome=left_for_retry", claim.run_id, type(error).__name__)
+            with suppress(psycopg.Error):
+                await self._queue.release(claim)
         finally:
             self._notices.touched(claim.run_id)
 
-    async def _run(self, claim: Claim) -> None:
+    async def cancelled(self, claim: Claim) -> None:
+        """Writes the end of a run whose attempt was cancelled on request."""
+        await self._stopped(claim, self._queue.leave(claim, "cancelled", CANCELLED))
+
+    async def handed_over(self, claim: Claim) -> None:
+        """Puts the run of a stopped attempt back into the queue."""
+        await self._stopped(claim, self._queue.hand_over(claim))
+        self._notices.touched(claim.run_id, QUEUE_CHANNEL)
+
+    async def _stopped(self, claim: Claim, written: Awaitable[None]) -> None:
+        try:
+            await written
+            log.info("action=stopped run=%s fence=%s", claim.run_id, claim.fence)
+        except (FenceLost, psycopg.Error) as error:
+            # Whoever claims the run when its lease has lapsed sees in its row what was asked for.
+            log.warning("action=stopped run=%s error=%s", claim.run_id, type(error).__name__)
+        self._notices.touched(claim.run_id)
+
+    async def _run(self, claim: Claim, control: RunControl | None) -> None:
         events = AttemptLog(self._pool, claim.run_id, claim.fence, self._notices)
         try:
             await events.load()
-            ending = (_CANCELLED,) if claim.cancel_requested else await self._go_on(claim, events)
-        except (psycopg.Error, FenceLost):
+            ending = (CANCELLED,) if claim.cancel_requested else await self._go_on(claim, events, control)
+        except (psycopg.Error, FenceLost, GraphDrained):
             raise
         except Exception as error:
             ending = self._failed(claim, error)
@@ -80,19 +96,21 @@ class Executor:
         else:
             await self._queue.leave(claim, getattr(ending[-1], "status", "error"), *ending)
 
-    async def _go_on(self, claim: Claim, events: AttemptLog) -> tuple[EventBody, ...]:
+    async def _go_on(self, claim: Claim, events: AttemptLog, control: RunControl | None) -> tuple[EventBody, ...]:
         if claim.attempts > _MOST_ATTEMPTS:
             raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
         request = RunRequest.model_validate(claim.request)
-        terms = await self._bundles.terms(claim, events)
-        return await self._drive(claim, request, await self._make_deps(claim, request, events, terms))
+        return await self._drive(claim, request, await self._make_deps(claim, request, events), control)
 
-    async def _drive(self, claim: Claim, request: RunRequest, deps: Deps) -> tuple[EventBody, ...]:
+    async def _drive(
+        self, claim: Claim, request: RunRequest, deps: Deps, control: RunControl | None
+    ) -> tuple[EventBody, ...]:
         saver = PostgresSaver(self._pool, claim.run_id, claim.fence, key=self._key, tenant=claim.tenant)
         graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver)
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
         start = await self._where_to_start(graph, config, claim, request)
-        async for _ in graph.astream(start, config, context=deps, durability="sync", stream_mode="updates"):
+        how: Any = {"durability": "sync", "stream_mode": "updates", "control": control}
+        async for _ in graph.astream(start, config, context=deps, **how):
             pass
         state = await graph.aget_state(config)
         if not state.interrupts:
@@ -137,12 +155,3 @@ def _asked(request: ApprovalRequest) -> ApprovalRequested:
         description=request.description,
         expires_at=request.expires_at,
     )
-
-
-async def cancelled(queue: Queue, claim: Claim, notices: Notices) -> None:
-    """Writes the end of a run whose attempt was cancelled on request."""
-    try:
-        await asyncio.shield(queue.leave(claim, "cancelled", _CANCELLED))
-    except FenceLost:
-        log.warning("action=cancel run=%s outcome=fence_lost", claim.run_id)
-    notices.touched(claim.run_id)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from serving.database import Pool
 
@@ -37,11 +36,15 @@ class Notices:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batches, self._waiting = self._waiting, {}
-            with suppress(psycopg.Error, PoolTimeout):
-                for channel, run_ids in batches.items():
-                    await self._send(channel, sorted(run_ids))
+            await self.flush()
             await asyncio.sleep(_SPACING_S)
+
+    async def flush(self) -> None:
+        """Sends what waits; what the database doesn't take is lost."""
+        batches, self._waiting = self._waiting, {}
+        with suppress(psycopg.Error):
+            for channel, run_ids in batches.items():
+                await self._send(channel, sorted(run_ids))
 
     async def _send(self, channel: str, run_ids: list[str]) -> None:
         payloads = [",".join(run_ids[at : at + _BATCH]) for at in range(0, len(run_ids), _BATCH)]

@@ -1,68 +1,94 @@
-"""The queue is the run row: claim, heartbeat and finish are one statement each, together with their log line."""
+"""The queue is the run row: claim, park, hand over and finish are one statement each, together with their log line.
 
+Every time in it is the database's. A lease counts while it ends within the next two minutes (settings allow no longer
+one): when that clock jumps, forward or back, all leases lapse, and none lasts for an hour.
+"""
+
+import time
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
 
 from graph.errors import FenceLost
-from graph.events import EventBody
-from serving.database import Pool
-from serving.runs.bundle import Bundle
+from graph.events import EventBody, RunFinished, RunHandedOver
+from serving.database import Pool, Row
 from serving.runs.log import encoded
 
-_CLAIM: LiteralString = """
-with free as (
-    select run.run_id from runs run
-    where ((run.status in ('pending', 'interrupted') and run.run_at <= now())
-        or (run.status = 'running' and run.lease_until < now()))
-      and not exists (
+CANCELLED = RunFinished(status="cancelled", code="cancelled", message="on request")
+
+# Each part reads its own partial index and stops at the limit; what another worker holds just now is skipped.
+_LAPSED_OR: LiteralString = """
+with lapsed as (
+    select run_id, priority, created_at as since from runs run
+    where status = 'running' and (lease_until <= now() or lease_until > now() + interval '2 minutes')
+    order by priority desc, since, run_id for update of run skip locked limit %(limit)s
+), """
+_DUE_OR: LiteralString = """due as (
+    select run_id, priority, greatest(created_at, run_at) as since from runs run
+    where (status = 'interrupted' or (status = 'pending' and run_at is not null)) and run_at <= now() """
+_READY: LiteralString = """ready as (
+    select run_id, priority, created_at as since from runs run
+    where status = 'pending' and run_at is null """
+# A parked run keeps its thread, whose checkpoint holds the pause; one that is to start later does not.
+_IF_THREAD_IS_FREE: LiteralString = """and not exists (
         select 1 from runs other
         where other.thread_id = run.thread_id and other.run_id <> run.run_id
-          and (other.status = 'running' or (run.status <> 'running'
-            and other.status in ('pending', 'interrupted') and other.run_id < run.run_id)))
-    order by run.priority desc, run.run_at, run.run_id
-    for update of run skip locked limit 1
+          and other.status in ('pending', 'interrupted', 'running')
+          and (other.status = 'running' or (other.run_id < run.run_id
+            and (other.status = 'interrupted' or other.run_at is null or other.run_at <= now()))))
+    order by priority desc, since, run_id for update of run skip locked limit %(limit)s
+), """
+_TAKE: LiteralString = """next as (
+    select * from (table lapsed union all table due union all table ready) found
+    order by priority desc, since, run_id limit %(limit)s
 ), run as (
     update runs set status = 'running', worker = %(worker)s, lease_until = now() + %(lease)s * interval '1 second',
         fence = fence + 1, attempts = attempts + 1, woken = false, started_at = coalesce(started_at, now())
-    where run_id = (select run_id from free)
+    where run_id in (select run_id from next)
     returning *
-), pinned as (
-    update threads set bundle = %(bundle)s::jsonb from run
-    where threads.thread_id = run.thread_id and threads.bundle <> %(bundle)s::jsonb and (threads.bundle = '{}'
-        or not exists (select from run_events past where past.run_id = run.run_id and past.kind = 'model_called'))
 )
-select run.*, threads.bundle from run join threads using (thread_id), append_events(run.run_id, run.fence,
-    json_build_array(json_build_object('kind', 'run_claimed', 'worker', run.worker, 'fence', run.fence,
-        'attempt', run.attempts, 'bundle', %(digest)s::text)))
+select run.* from run join next using (run_id), append_events(run.run_id, run.fence, json_build_array(json_build_object(
+    'kind', 'run_claimed', 'worker', run.worker, 'fence', run.fence, 'attempt', run.attempts)))
+order by next.priority desc, next.since, run_id
 """
-_BEAT: LiteralString = """
-update runs set lease_until = now() + %(lease)s * interval '1 second'
-where run_id = any(%(run_ids)s) and worker = %(worker)s and status = 'running'
-returning run_id, fence, cancel_requested
-"""
-_LEAVE: LiteralString = """
+_CLAIM: LiteralString = _LAPSED_OR + _DUE_OR + _IF_THREAD_IS_FREE + _READY + _IF_THREAD_IS_FREE + _TAKE
+# A decision or a cancel that came while the run still ran must find it awake, and so must one that waits for nothing.
+_LEFT: LiteralString = """
 with run as (
     update runs set lease_until = null,
-        status = case when (woken or cancel_requested) and %(status)s = 'interrupted' then 'pending'
-            else %(status)s end,
-        run_at = case when %(status)s <> 'interrupted' then run_at when woken or cancel_requested then now()
-            else coalesce(%(due)s::timestamptz, now()) end,
+        status = case when %(status)s = 'interrupted' and (woken or cancel_requested or %(due)s::timestamptz is null)
+            then 'pending' else %(status)s end,
+        run_at = case when %(status)s = 'interrupted' and not (woken or cancel_requested)
+            then %(due)s::timestamptz end,
         finished_at = case when %(status)s = 'interrupted' then null else now() end
     where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
     returning run_id
 )
-select line.seq from run, append_events(run.run_id, null, %(bodies)s) line
 """
+_BACK: LiteralString = """
+with run as (
+    update runs set lease_until = null, status = 'pending', run_at = null, attempts = attempts - 1
+    where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+    returning run_id
+)
+"""
+_LINES: LiteralString = "select line.seq from run, append_events(run.run_id, null, %(bodies)s) line"
+LEAVE: LiteralString = _LEFT + _LINES
+_HAND_OVER: LiteralString = _BACK + _LINES
+# The first time at once, then half a second later each time.
 _RELEASE: LiteralString = """
-update runs set lease_until = now() where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+update runs set lease_until = least(lease_until, now() + (attempts - 1) * interval '0.5 second')
+where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that this worker owns until its lease ends; `fence` goes with every write."""
+    """A run that this worker owns until its lease ends; `fence` goes with every write.
+
+    `asked_at` is this process's monotonic clock before the database was asked; the lease is counted from it.
+    """
 
     run_id: str
     thread_id: str
@@ -71,43 +97,24 @@ class Claim:
     attempts: int
     cancel_requested: bool
     request: dict[str, Any]
-    bundle: dict[str, Any]  # what the thread was pinned to before
+    asked_at: float
 
 
 class Queue:
-    """`bundle`: this worker's; a claim pins the thread to it unless its run rests on another one already."""
+    def __init__(self, pool: Pool, worker: str, lease_s: float) -> None:
+        self._pool, self.worker, self.lease_s = pool, worker, lease_s
 
-    def __init__(self, pool: Pool, worker: str, lease_s: float, bundle: Bundle | None = None) -> None:
-        self._pool, self._worker, self._lease_s = pool, worker, lease_s
-        self._pin = {"bundle": bundle and bundle.json(), "digest": bundle.digest if bundle else ""}
-
-    async def claim(self) -> Claim | None:
-        """The next run that is due or whose worker has gone silent; None when there is none."""
-        try:
-            async with self._pool.connection() as connection:
-                values = {"worker": self._worker, "lease": self._lease_s, **self._pin}
-                row = await (await connection.execute(_CLAIM, values)).fetchone()
-        except psycopg.errors.UniqueViolation:
-            return None  # another worker took a run of the same thread at the same moment
-        if row is None:
-            return None
-        return Claim(
-            run_id=str(row["run_id"]),
-            thread_id=str(row["thread_id"]),
-            tenant=row["tenant"],
-            fence=row["fence"],
-            attempts=row["attempts"],
-            cancel_requested=row["cancel_requested"],
-            request=row["request"],
-            bundle=row["bundle"],
-        )
-
-    async def beat(self, run_ids: list[str]) -> dict[str, tuple[int, bool]]:
-        """Renews the leases; returns run id -> (fence, whether a cancel is asked for) of those still ours."""
-        values = {"worker": self._worker, "lease": self._lease_s, "run_ids": run_ids}
+    async def claim(self, limit: int = 1) -> tuple[Claim, ...]:
+        """The next runs that are due or whose worker has gone silent, at most one of a thread."""
+        values = {"worker": self.worker, "lease": self.lease_s, "limit": limit}
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_BEAT, values)).fetchall()
-        return {str(row["run_id"]): (row["fence"], row["cancel_requested"]) for row in rows}
+            asked_at = time.monotonic()
+            try:
+                rows = await (await connection.execute(_CLAIM, values)).fetchall()
+            except psycopg.errors.UniqueViolation:
+                # Another worker took a run of the same thread at the same moment; its claim stands now.
+                rows = await (await connection.execute(_CLAIM, values)).fetchall()
+        return tuple(_claim_of(row, asked_at) for row in rows)
 
     async def leave(self, claim: Claim, status: str, *bodies: EventBody, due: str | None = None) -> None:
         """Status and log lines in one statement: how an attempt ends or parks its run.
@@ -115,13 +122,33 @@ class Queue:
         A parked run is claimed again when it is `due` (ISO time); at once when a decision or a cancel came while it
         still ran, or when nothing is left to wait for.
         """
-        values = {"run_id": claim.run_id, "fence": claim.fence, "status": status, "due": due}
+        await self._write(LEAVE, claim, bodies, status=status, due=due)
+
+    async def hand_over(self, claim: Claim) -> None:
+        """Back into the queue for another worker, at once; the attempt doesn't count. Raises FenceLost."""
+        await self._write(_HAND_OVER, claim, (RunHandedOver(worker=self.worker, fence=claim.fence),))
+
+    async def release(self, claim: Claim) -> None:
+        """Ends the lease of an attempt that failed, so that the next one needn't wait for it to lapse."""
         async with self._pool.connection() as connection:
-            done = await connection.execute(_LEAVE, {**values, "bodies": encoded(bodies)})
+            await connection.execute(_RELEASE, {"run_id": claim.run_id, "fence": claim.fence})
+
+    async def _write(self, statement: LiteralString, claim: Claim, bodies: tuple[EventBody, ...], **more: Any) -> None:
+        values = {"run_id": claim.run_id, "fence": claim.fence, "bodies": encoded(bodies)}
+        async with self._pool.connection() as connection:
+            done = await connection.execute(statement, values | more)
             if not await done.fetchall():
                 raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
 
-    async def release(self, claim: Claim) -> None:
-        """Ends the lease now, so that another attempt needn't wait for it to lapse."""
-        async with self._pool.connection() as connection:
-            await connection.execute(_RELEASE, {"run_id": claim.run_id, "fence": claim.fence})
+
+def _claim_of(row: Row, asked_at: float) -> Claim:
+    return Claim(
+        run_id=str(row["run_id"]),
+        thread_id=str(row["thread_id"]),
+        tenant=row["tenant"],
+        fence=row["fence"],
+        attempts=row["attempts"],
+        cancel_requested=row["cancel_requested"],
+        request=row["request"],
+        asked_at=asked_at,
+    )

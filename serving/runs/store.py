@@ -157,7 +157,7 @@ class RunStore:
     async def _queue_again(self, connection: Connection, run_id: str, *bodies: EventBody) -> None:
         await append_unfenced(connection, run_id, *bodies)
         query: LiteralString = """
-            update runs set status = 'pending', run_at = now(), attempts = 0, cancel_requested = false,
+            update runs set status = 'pending', run_at = null, attempts = 0, cancel_requested = false,
                 finished_at = null, exported = false
             where run_id = %s"""
         await connection.execute(query, (run_id,))

@@ -1,4 +1,4 @@
-"""A worker process: claims runs, keeps their leases alive, stops those it lost or was asked to cancel.
+"""A worker process: claims runs, stops those it lost or was asked to cancel, hands the rest over when it is told to go.
 
 It holds nothing that a run needs: kill it after any line and another worker goes on from the log and the checkpoint.
 """
@@ -6,72 +6,94 @@ It holds nothing that a run needs: kill it after any line and another worker goe
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
-from psycopg_pool import PoolTimeout
+from langgraph.runtime import RunControl
 
-from serving.runs.execute import Executor, cancelled
+from serving.runs.execute import Executor
+from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
 from serving.runs.notices import CANCEL_CHANNEL, QUEUE_CHANNEL, Notices, listen
 from serving.runs.queue import Claim, Queue
 
-_POLL_S = 1.0
+# The floor: a lapsed lease and a run that falls due send no notice, and a notice may be lost.
+_POLL_S = 0.75
+_TO_THE_NEXT_SUPERSTEP_S = 0.7
 log = logging.getLogger(__name__)
 
+Stop = Literal["cancel", "lost", "drain"]
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Attempt:
     claim: Claim
-    task: asyncio.Task[None]
-    cancel_asked: bool = False
+    control: RunControl
+    task: asyncio.Task[None] | None = None
+    stop: Stop | None = None
 
 
 class Worker:
     def __init__(
-        self, dsn: str, queue: Queue, notices: Notices, executor: Executor, heartbeat_s: float, concurrency: int
+        self, dsn: str, queue: Queue, notices: Notices, executor: Executor, heartbeat: Heartbeat, concurrency: int
     ) -> None:
         self._dsn, self._queue, self._notices, self._executor = dsn, queue, notices, executor
-        self._heartbeat_s, self._concurrency = heartbeat_s, concurrency
+        self._heartbeat, self._concurrency = heartbeat, concurrency
         self._attempts: dict[str, _Attempt] = {}
         self._wake = asyncio.Event()
         self._draining = False
+        self._exit_code = 0
 
-    async def serve(self) -> None:
-        """Runs until `drain` is called; then hands its runs back and returns."""
+    async def serve(self) -> int:
+        """Runs until `drain` is called, then hands its runs over; returns the process's exit code."""
         heard = {QUEUE_CHANNEL: self._heard_queue, CANCEL_CHANNEL: self._heard_cancel}
-        background = [
-            asyncio.create_task(part) for part in (self._notices.serve(), listen(self._dsn, heard), self._keep_leases())
-        ]
+        parts = (self._notices.serve(), listen(self._dsn, heard), self._heartbeat.tick())
+        background = [asyncio.create_task(part) for part in parts]
+        self._heartbeat.start(self)
         try:
             await self._claim_until_drained()
         finally:
-            await self._hand_back()
+            await self._hand_over()
+            await self._heartbeat.stop()
             for task in background:
                 task.cancel()
+        return self._exit_code
 
     def drain(self) -> None:
+        """Claims no more; each run stops at its next superstep."""
         self._draining = True
+        for attempt in self._attempts.values():
+            attempt.control.request_drain()
         self._wake.set()
+
+    def lose(self, run_id: str, fence: int) -> None:
+        self._stop(run_id, "lost", fence)
+
+    def cancel(self, run_id: str, fence: int | None = None) -> None:
+        self._stop(run_id, "cancel", fence)
+
+    def end(self) -> None:
+        """Others have its runs by now: nothing is handed over, and a fresh process takes this one's place."""
+        self._exit_code = EXIT_START_AGAIN
+        for run_id in self._attempts:
+            self._stop(run_id, "lost")
+        self.drain()
 
     async def _claim_until_drained(self) -> None:
         while not self._draining:
             self._wake.clear()
-            claim = await self._next()
-            if claim:
+            for claim in await self._next():
                 self._start(claim)
-            else:
-                await self._rest()
+            await self._rest()
 
-    async def _next(self) -> Claim | None:
-        if len(self._attempts) >= self._concurrency:
-            return None
+    async def _next(self) -> tuple[Claim, ...]:
+        free = self._concurrency - len(self._attempts)
         try:
-            return await self._queue.claim()
-        except (psycopg.Error, PoolTimeout) as error:
+            return await self._queue.claim(free) if free > 0 else ()
+        except psycopg.Error as error:
             log.warning("action=claim error=%s retry_s=%s", type(error).__name__, _POLL_S)
-            return None
+            return ()
 
     async def _rest(self) -> None:
-        # The poll is the floor: a lapsed lease sends no notice, and a notice may be lost.
         try:
             async with asyncio.timeout(_POLL_S):
                 await self._wake.wait()
@@ -81,62 +103,51 @@ class Worker:
     def _start(self, claim: Claim) -> None:
         log.info("action=claim run=%s fence=%s attempt=%s", claim.run_id, claim.fence, claim.attempts)
         # After a lapse of the lease the worker may claim its own run: the attempt that lost it must not go on.
-        self._stop(claim.run_id, cancel_asked=False)
-        self._attempts[claim.run_id] = _Attempt(claim, asyncio.create_task(self._attempt(claim)))
+        self._stop(claim.run_id, "lost")
+        attempt = self._attempts[claim.run_id] = _Attempt(claim, RunControl())
+        self._heartbeat.hold(claim)
+        if self._draining:
+            attempt.control.request_drain()
+        attempt.task = asyncio.create_task(self._run(attempt))
 
-    async def _attempt(self, claim: Claim) -> None:
+    async def _run(self, attempt: _Attempt) -> None:
+        claim = attempt.claim
         try:
-            await self._executor.attempt(claim)
+            await self._executor.attempt(claim, attempt.control)
         except asyncio.CancelledError:
-            if (mine := self._current(claim)) and mine.cancel_asked:
-                await cancelled(self._queue, claim, self._notices)
+            if attempt.stop == "cancel":
+                await self._executor.cancelled(claim)
+            elif attempt.stop == "drain":
+                await self._executor.handed_over(claim)
         finally:
-            if self._current(claim):
+            self._heartbeat.drop(claim)
+            if self._attempts.get(claim.run_id) is attempt:
                 del self._attempts[claim.run_id]
             self._wake.set()
 
-    def _current(self, claim: Claim) -> _Attempt | None:
-        attempt = self._attempts.get(claim.run_id)
-        return attempt if attempt and attempt.claim.fence == claim.fence else None
-
-    async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(self._heartbeat_s)
-            mine = {run_id: attempt.claim.fence for run_id, attempt in self._attempts.items()}
-            if not mine:
-                continue
-            try:
-                held = await self._queue.beat(list(mine))
-            except (psycopg.Error, PoolTimeout) as error:
-                log.warning("action=heartbeat error=%s", type(error).__name__)
-                continue
-            for run_id, fence in mine.items():
-                if held.get(run_id, (None, False))[0] != fence:
-                    self._stop(run_id, cancel_asked=False)
-                elif held[run_id][1]:
-                    self._stop(run_id, cancel_asked=True)
-
-    def _stop(self, run_id: str, *, cancel_asked: bool) -> None:
+    def _stop(self, run_id: str, why: Stop, fence: int | None = None) -> None:
         attempt = self._attempts.get(run_id)
-        if attempt and not attempt.task.cancelling():
-            log.info("action=stop run=%s cancel=%s", run_id, cancel_asked)
-            attempt.cancel_asked = cancel_asked
-            attempt.task.cancel()
+        if not attempt or not attempt.task or attempt.stop or fence not in (None, attempt.claim.fence):
+            return
+        log.info("action=stop run=%s why=%s", run_id, why)
+        attempt.stop = why
+        attempt.task.cancel()
 
     def _heard_queue(self, _: str) -> None:
         self._wake.set()
 
     def _heard_cancel(self, payload: str) -> None:
         for run_id in payload.split(","):
-            self._stop(run_id, cancel_asked=True)
+            self.cancel(run_id)
 
-    async def _hand_back(self) -> None:
-        """Stops every attempt and ends its lease, so that another worker takes the run at once."""
-        attempts = list(self._attempts.values())
-        for attempt in attempts:
-            attempt.task.cancel()
-        await asyncio.gather(*(attempt.task for attempt in attempts), return_exceptions=True)
-        for attempt in attempts:
-            if not attempt.cancel_asked:
-                await self._queue.release(attempt.claim)
-                log.info("action=hand_back run=%s", attempt.claim.run_id)
+    async def _hand_over(self) -> None:
+        """What does not reach the end of its superstep in time is cut, and goes on elsewhere from the one before."""
+        await self._ended(_TO_THE_NEXT_SUPERSTEP_S)
+        for run_id in list(self._attempts):
+            self._stop(run_id, "drain")
+        await self._ended(self._queue.lease_s)
+        await self._notices.flush()
+
+    async def _ended(self, seconds: float) -> None:
+        if tasks := [attempt.task for attempt in self._attempts.values() if attempt.task]:
+            await asyncio.wait(tasks, timeout=seconds)

@@ -22,9 +22,9 @@ _LIVE: Final = """
         (select count(*) from runs where status = 'pending') as pending,
         (select count(*) from runs where status = 'running') as running,
         (select count(*) from runs where status = 'interrupted') as interrupted,
-        (select count(*) from runs where status = 'pending' and run_at <= now()) as due,
-        (select coalesce(extract(epoch from now() - min(run_at)), 0)::float8
-            from runs where status = 'pending' and run_at <= now()) as oldest_s,
+        (select count(*) from runs where status = 'pending' and (run_at is null or run_at <= now())) as due,
+        (select coalesce(extract(epoch from now() - min(greatest(run_at, created_at))), 0)::float8
+            from runs where status = 'pending' and (run_at is null or run_at <= now())) as oldest_s,
         (select count(*) from runs where status = 'running' and lease_until > now()) as leased,
         (select count(*) from runs where status = 'running' and lease_until <= now()) as lapsed,
         (select count(*) from approvals a join runs r using (run_id)

@@ -21,6 +21,7 @@ from serving.telemetry.draft import SERVICE, Draft, as_json, cut, nanoseconds, s
 # Events that become points on the root span, with the fields that say something without quoting anybody.
 _POINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "run_claimed": ("worker", "fence", "attempt"),
+    "run_handed_over": ("worker", "fence"),
     "memory_recalled": (),
     "memory_proposed": (),
     "plan_edited": (),

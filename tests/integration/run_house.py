@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from graph.build import RunGraph, build
+from graph.build import build
 from graph.events import EventBody, RunEvent
 from graph.ports import Deps, Models
-from graph.prompt import Prompts, present_prompts
 from graph.state import Source
 from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
@@ -26,15 +25,14 @@ from serving.documents.tables import Databases
 from serving.rights import runtime_dsn
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.attempts import AttemptDeps
-from serving.runs.bundle import Bundle, bundle_of
 from serving.runs.execute import Executor
+from serving.runs.heartbeat import Heartbeat
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog, read_all
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
 from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
-from serving.runs.terms import Bundles, Terms
 from serving.runs.view import RunView
 from serving.runs.worker import Worker
 from serving.settings import Settings
@@ -75,19 +73,6 @@ class House:
     queue: Queue
     store: RunStore
     parts: Callable[[Models], AttemptDeps]
-    prompts: Prompts = field(default_factory=present_prompts)
-    tools: tuple[Tool, ...] = field(default_factory=lambda: (Lookup().tool(),))
-    graph: Callable[[], RunGraph] = build
-    routes: str = "scripted"
-
-    @property
-    def bundle(self) -> Bundle:
-        return bundle_of(self.graph(), self.prompts, Registry(self.tools), self.routes)
-
-    def version(self, **changes: Any) -> "House":
-        """The same place, where another version is installed: other `prompts`, `tools`, `graph` or `routes`."""
-        other = replace(self, **changes)
-        return replace(other, queue=Queue(self.pool, f"test-{new_id()}", 10.0, other.bundle))
 
     async def create(self, goal: str = GOAL, **options: Any) -> str:
         return (await self.store.create(RunRequest(goal=goal, **options)))[0].run_id
@@ -95,26 +80,24 @@ class House:
     async def claim(self) -> Claim:
         """What a worker that polls gets: a row that is being written to at this moment is skipped, and comes next."""
         async with asyncio.timeout(2):
-            while (claim := await self.queue.claim()) is None:
+            while not (claims := await self.queue.claim()):
                 await asyncio.sleep(0.01)
-        return claim
+        return claims[0]
 
     def executor(
         self, models: Models, lookup: Lookup | None = None, log: Callable[[AttemptLog], AttemptLog] = lambda log: log
     ) -> Executor:
         """`log` may put another log in the place of an attempt's own."""
-        installed = [lookup.tool() if lookup and tool.name == "lookup" else tool for tool in self.tools]
+        tool = (lookup or Lookup()).tool()
 
-        async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
+        async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog) -> Deps:
             events = log(events)
-            deps = await self.parts(models)(claim, request, events, terms)
+            deps = await self.parts(models)(claim, request, events)
             where = (self.pool, claim.run_id, claim.fence)
-            tools = Registry(tool for tool in installed if tool.name in terms.tools)
-            runner = ToolRunner(tools, PostgresLedger(*where), PostgresApprovals(*where), claim.run_id)
+            runner = ToolRunner(Registry([tool]), PostgresLedger(*where), PostgresApprovals(*where), claim.run_id)
             return replace(deps, tools=runner)
 
-        bundles = Bundles(self.pool, self.bundle, self.prompts)
-        return Executor(self.pool, self.queue, self.notices, self.graph(), bundles, make_deps, KEY)
+        return Executor(self.pool, self.queue, self.notices, build(), make_deps, KEY)
 
     async def finish(self, models: Models, lookup: Lookup | None = None, **options: Any) -> RunView:
         """A run from its creation to the end of its first attempt."""
@@ -126,7 +109,8 @@ class House:
     async def worker(self, models: Models, lookup: Lookup | None = None, concurrency: int = 8) -> AsyncIterator[Worker]:
         """A worker that serves beside the test."""
         executor = self.executor(models, lookup)
-        worker = Worker(self.dsn, self.queue, self.notices, executor, heartbeat_s=0.5, concurrency=concurrency)
+        heartbeat = Heartbeat(self.dsn, self.queue.worker, self.queue.lease_s, beat_s=0.5, stall_s=60)
+        worker = Worker(self.dsn, self.queue, self.notices, executor, heartbeat, concurrency)
         serving = asyncio.create_task(worker.serve())
         try:
             yield worker
@@ -178,9 +162,8 @@ async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float =
         )
 
     try:
-        house = House(dsn, pool, notices, Queue(pool, "", lease_s), RunStore(pool, notices), parts)
-        await Bundles(pool, house.bundle, house.prompts).publish()
-        yield replace(house, queue=Queue(pool, f"test-{new_id()}", lease_s, house.bundle))
+        queue = Queue(pool, f"test-{new_id()}", lease_s)
+        yield House(dsn, pool, notices, queue, RunStore(pool, notices), parts)
     finally:
         vault.close()
         await pool.close()

@@ -132,7 +132,7 @@ async def test_a_pending_run_is_cancelled_at_once(house: House) -> None:
     assert view.finished_at is not None
     assert view.error is not None
     assert view.error.code == "cancelled"
-    assert await house.queue.claim() is None
+    assert await house.queue.claim() == ()
     assert kinds(await house.events(run_id)) == ["run_created", "cancel_requested", "run_finished"]
 
 
@@ -142,7 +142,7 @@ async def test_a_parked_run_is_cancelled_at_once_and_takes_no_decision_any_more(
     assert (view.status, view.approvals) == ("cancelled", ())
     assert await code_of(house.store.decide(run_id, "plan-1", APPROVE)) == "no_decision_pending"
     assert await code_of(house.store.cancel(run_id, by="ops")) == "run_ended"
-    assert await house.queue.claim() is None
+    assert await house.queue.claim() == ()
 
 
 async def test_a_cancelled_run_can_be_resumed_and_goes_on(house: House) -> None:

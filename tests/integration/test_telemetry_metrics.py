@@ -33,7 +33,7 @@ def _run(dsn: str, number: int, status: str, **columns: object) -> None:
 
 
 async def test_queue_leases_and_runs_are_what_the_table_says(database: str) -> None:
-    _run(database, 1, "pending", run_at="-90 seconds")
+    _run(database, 1, "pending", created_at="-90 seconds")
     _run(database, 2, "pending", run_at="1 hour")
     _run(database, 3, "running", lease_until="10 seconds")
     _run(database, 4, "interrupted")

@@ -1,0 +1,222 @@
+"""Leases beside the event loop: kept while it is busy, lost when it is stuck, never renewed once they have ended."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from graph.ports import ModelCall, ModelReply
+from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
+from serving.runs.queue import Claim
+from tests.integration.run_house import House, gapless, kinds
+from tests.integration.scripted_models import ScriptedModels, Turn, finds_and_reports
+from tests.integration.worker_process import WorkerProcess, wait_for
+
+LEASE_S = 1.0
+
+
+class Told:
+    """What a heartbeat tells whoever holds the leases."""
+
+    def __init__(self) -> None:
+        self.lost: set[str] = set()
+        self.cancelled: set[str] = set()
+
+    def lose(self, run_id: str, fence: int) -> None:
+        self.lost.add(run_id)
+
+    def cancel(self, run_id: str, fence: int) -> None:
+        self.cancelled.add(run_id)
+
+    def end(self) -> None:
+        raise AssertionError("this process never stood still")
+
+
+@asynccontextmanager
+async def beating(house: House, *claims: Claim, dsn: str = "") -> AsyncIterator[Told]:
+    told = Told()
+    heartbeat = Heartbeat(dsn or house.dsn, house.queue.worker, house.queue.lease_s, beat_s=0.1, stall_s=60)
+    for claim in claims:
+        heartbeat.hold(claim)
+    ticking = asyncio.create_task(heartbeat.tick())
+    heartbeat.start(told)
+    try:
+        yield told
+    finally:
+        await heartbeat.stop()
+        ticking.cancel()
+
+
+@pytest.fixture
+async def short(house: House) -> House:
+    """The house with leases of a second."""
+    house.queue.lease_s = LEASE_S
+    return house
+
+
+def ends_in_s(house: House, run_id: str) -> float:
+    """How long a run's lease still lasts."""
+    left = house.execute("select extract(epoch from lease_until - now()) from runs where run_id = %s", run_id)[0][0]
+    return float(left)
+
+
+async def test_leases_are_renewed_until_they_are_dropped(short: House) -> None:
+    claims = [await short.claim() for _ in [await short.create(), await short.create()]]
+    async with beating(short, *claims) as told:
+        await asyncio.sleep(LEASE_S * 1.5)
+        assert all(ends_in_s(short, claim.run_id) > 0 for claim in claims)
+    assert not told.lost
+    await asyncio.sleep(LEASE_S)
+    assert len(await short.queue.claim(5)) == 2
+
+
+async def test_a_lease_that_has_ended_is_not_renewed_although_nobody_took_the_run(short: House) -> None:
+    run_id = await short.create()
+    claim = await short.claim()
+    short.execute("update runs set lease_until = now() - interval '1 millisecond'")
+    async with beating(short, claim) as told:
+        await asyncio.sleep(0.7)
+    assert told.lost == {run_id}
+    assert ends_in_s(short, run_id) < 0
+
+
+async def test_a_lease_that_another_attempt_holds_is_not_renewed(short: House) -> None:
+    run_id = await short.create()
+    claim = await short.claim()
+    short.execute("update runs set fence = fence + 1")
+    async with beating(short, claim) as told:
+        await asyncio.sleep(0.7)
+    assert told.lost == {run_id}
+    assert ends_in_s(short, run_id) < 0.5
+
+
+async def test_a_run_whose_row_is_held_by_somebody_costs_no_other_its_lease(short: House) -> None:
+    for _ in range(2):
+        await short.create()
+    held, free = await short.queue.claim(2)
+    async with beating(short, held, free) as told:
+        with psycopg.connect(short.dsn) as connection:
+            connection.execute("select 1 from runs where run_id = %s for update", (held.run_id,))
+            await asyncio.sleep(LEASE_S * 1.5)
+            assert ends_in_s(short, free.run_id) > 0
+    assert told.lost == {held.run_id}
+
+
+async def test_a_cut_connection_is_made_again(short: House) -> None:
+    await short.create()
+    claim = await short.claim()
+    async with beating(short, claim) as told:
+        for _ in range(3):
+            await asyncio.sleep(0.6)
+            short.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where query like '%%unnest%%held%%' and pid <> pg_backend_pid()"
+            )
+    assert not told.lost
+
+
+async def test_a_lease_that_can_not_be_renewed_in_time_is_given_up(short: House) -> None:
+    run_id = await short.create()
+    claim = await short.claim()
+    async with beating(short, claim, dsn="postgresql:///nothing?host=/nowhere") as told:
+        await asyncio.sleep(0.3)
+        assert not told.lost
+        await asyncio.sleep(LEASE_S)
+    assert told.lost == {run_id}
+
+
+def beside(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def once(turn: Callable[[], None]) -> tuple[Turn, asyncio.Event]:
+    """A step's turn that does something which blocks the loop, the first time."""
+    reached = asyncio.Event()
+
+    async def blocking(call: ModelCall) -> ModelReply:
+        if not reached.is_set():
+            reached.set()
+            turn()
+        return await finds_and_reports(call)
+
+    return blocking, reached
+
+
+async def test_a_node_that_computes_for_longer_than_the_lease_keeps_its_run(short: House) -> None:
+    left: list[float] = []
+
+    def computes() -> None:
+        until = time.monotonic() + 2.5 * LEASE_S
+        watching = beside(lambda: left.extend(ends_in_s(short, run_id) for _ in range(20) if not time.sleep(0.12)))  # type: ignore[func-returns-value]
+        while time.monotonic() < until:
+            sum(range(1_000))
+        watching.join()
+
+    turn, _ = once(computes)
+    async with short.worker(ScriptedModels(worker=turn)):
+        run_id = await short.create()
+        assert (await short.ended(run_id)).status == "success"
+    assert min(left) > 0
+    assert len(left) == 20
+    assert len(await short.bodies(run_id, "run_claimed")) == 1
+
+
+async def test_a_cancel_ends_a_run_within_a_second_although_its_node_blocks_the_loop(house: House) -> None:
+    took: list[float] = []
+
+    def cancels() -> None:
+        time.sleep(0.3)
+        begun = time.monotonic()
+        house.execute("update runs set cancel_requested = true where run_id = %s", run_id)
+        wait_for(house.dsn, "select status = 'cancelled' from runs")
+        took.append(time.monotonic() - begun)
+
+    turn, _ = once(lambda: beside(cancels).join())
+    async with house.worker(ScriptedModels(worker=turn)):
+        run_id = await house.create()
+        assert (await house.ended(run_id)).status == "cancelled"
+        assert (await house.ended(await house.create())).status == "success", "the worker lives on"
+    events = await house.events(run_id)
+    assert gapless(events)
+    assert kinds(events).count("run_finished") == 1, "what the attempt did afterwards was refused"
+    assert took[0] < 1.2
+
+
+async def test_a_stuck_loop_loses_its_run_and_its_process_ends(house: House, tmp_path: Path) -> None:
+    process = WorkerProcess(
+        house.dsn, tmp_path, tmp_path / "effects", "blocks", lease_s=LEASE_S, beat_s=0.2, stall_s=2.0
+    ).start()
+    run_id = await house.create()
+    await asyncio.to_thread(wait_for, house.dsn, "select last_seq > 5 and status = 'running' from runs")
+    await asyncio.sleep(1.2)
+    assert ends_in_s(house, run_id) > 0, "it may still come back"
+    async with house.worker(ScriptedModels()):
+        assert (await house.ended(run_id)).status == "success"
+    await asyncio.to_thread(process.join, 5)
+    assert process.exitcode == EXIT_START_AGAIN
+
+
+async def test_a_process_that_was_stopped_past_its_lease_changes_nothing_and_ends(house: House, tmp_path: Path) -> None:
+    effects = tmp_path / "effects"
+    process = WorkerProcess(house.dsn, tmp_path, effects, takes_s=0.3, lease_s=LEASE_S, beat_s=0.2).start()
+    runs = [await house.create() for _ in range(4)]
+    assert process.pid is not None
+    await asyncio.to_thread(wait_for, house.dsn, "select count(*) = 4 from runs where status = 'running'")
+    os.kill(process.pid, signal.SIGSTOP)
+    async with house.worker(ScriptedModels()):
+        views = [await house.ended(run_id) for run_id in runs]
+        assert {view.status for view in views} == {"success"}
+        before = [await house.events(run_id) for run_id in runs]
+        os.kill(process.pid, signal.SIGCONT)
+        await asyncio.to_thread(process.join, 5)
+    assert process.exitcode == EXIT_START_AGAIN
+    assert [await house.events(run_id) for run_id in runs] == before
