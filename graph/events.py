@@ -18,12 +18,15 @@ class RunCreated(Value):
 
 
 class RunClaimed(Value):
-    """A worker took the run; `fence` grows with every claim, `attempt` > 1 means another worker had it before."""
+    """A worker took the run; `fence` grows with every claim, `attempt` > 1 means another worker had it before.
+
+    `bundle` is the hash of the version that the worker has installed: graph, prompts, tools, routes."""
 
     kind: Literal["run_claimed"] = "run_claimed"
     worker: str
     fence: int
     attempt: int
+    bundle: str = ""
 
 
 class RunHandedOver(Value):

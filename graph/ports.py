@@ -4,13 +4,14 @@ Nothing here knows HTTP, SQL or a provider; `serving` implements each port and c
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field
 
 from graph.bounds import Budget
 from graph.events import EventBody, RunEvent
+from graph.prompt import Prompts, present_prompts
 from graph.state import Channel, Plan, Source, Step, StepOutcome, Value, Verdict
 from privacy.redact import Redacted
 
@@ -308,5 +309,6 @@ class Deps:
     memory: Memory
     redactor: Redactor
     budget: Budget
+    prompts: Prompts = field(default_factory=present_prompts)
     model: str | None = None
     approval_ttl_s: float = 7 * 86_400

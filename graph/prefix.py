@@ -5,16 +5,14 @@ before what they share: no clock, no id, no set order. Order: system and memory,
 the step's own transcript, instruction.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib.resources import files
 
 import orjson
 from pydantic import BaseModel
 
 from graph.events import ConversationRecalled, PlanEdited, PlanProposed, RunEvent, StepFinished
 from graph.ports import AnswerTask, Message, Overview, PlanTask, ReviewTask, StepTask, Task
+from graph.prompt import Prompts
 from graph.state import Channel, StepOutcome, Value
 from graph.transcript import StepTranscript, bodies, memory_of
 from privacy.redact import Redacted, from_record
@@ -28,28 +26,21 @@ _STYLE: dict[Channel, str] = {
 }
 
 
-@cache
-def prompt(name: str) -> str:
-    return (files("graph") / "prompts" / f"{name}.md").read_text("utf-8").strip()
-
-
-@cache
-def prompt_version(role: str) -> str:
-    """The content hash that a log line and a trace carry: of the shared part and the role's part together."""
-    return hashlib.sha256(f"{prompt('system')}\0{prompt(role)}".encode()).hexdigest()[:12]
-
-
 def assemble(
-    task: Task, history: Sequence[RunEvent], overview: Overview, step: StepTranscript | None = None
+    prompts: Prompts,
+    task: Task,
+    history: Sequence[RunEvent],
+    overview: Overview,
+    step: StepTranscript | None = None,
 ) -> tuple[Message, ...]:
     """The whole prompt of one call, oldest and most shared first."""
     messages = [
-        Message("system", _text(prompt("system"), _memory(memory_of(history)))),
+        Message("system", _text(prompts.texts["system"], _memory(memory_of(history)))),
         Message("user", _text(f"# Goal\n{task.goal}", _documents(overview), _previous(history))),
     ]
     messages += _story(task, history)
     messages += step.messages() if step else ()
-    messages.append(Message("user", _instruction(task)))
+    messages.append(Message("user", _instruction(prompts, task)))
     return tuple(messages)
 
 
@@ -94,8 +85,8 @@ def _finding(outcome: StepOutcome) -> str:
     return f"Finding of step {outcome.step_id} ({outcome.status}):\n{outcome.finding}\nSources: {refs}"
 
 
-def _instruction(task: Task) -> Redacted:
-    parts = [prompt(task.role)]
+def _instruction(prompts: Prompts, task: Task) -> Redacted:
+    parts = [prompts.texts[task.role]]
     if isinstance(task, PlanTask) and task.feedback:
         parts.append("The last plan was not enough:\n" + "\n".join(f"- {reason}" for reason in task.feedback))
     elif isinstance(task, StepTask):

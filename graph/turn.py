@@ -12,7 +12,7 @@ from graph.errors import BadReply, BoundReached, ModelUnavailable
 from graph.events import BoundReached as BoundReachedEvent
 from graph.events import EventBody, ModelCalled, ModelFailed
 from graph.ports import Deps, ModelCall, ModelReply, OnText, StepTask, Task
-from graph.prefix import assemble, prompt_version
+from graph.prefix import assemble
 from graph.transcript import StepTranscript
 
 Follows = Callable[[ModelReply], tuple[EventBody, ...]]
@@ -35,7 +35,7 @@ async def take_turn(
     started = time.perf_counter()
     with deps.budget.model_call(deps.models.estimate(call)):
         answer = _with_new_ids(await _complete(deps, call, on_text), call)
-        logged = _logged(task, attempt, answer, time.perf_counter() - started)
+        logged = _logged(deps, task, attempt, answer, time.perf_counter() - started)
         await deps.events.append(logged, *follows(answer))
     return answer
 
@@ -68,7 +68,7 @@ async def _call(deps: Deps, task: Task, reply: type[BaseModel] | None, attempt: 
         run_id=deps.run_id,
         thread_id=deps.thread_id,
         task=task,
-        messages=assemble(task, history, await deps.documents.overview(), step),
+        messages=assemble(deps.prompts, task, history, await deps.documents.overview(), step),
         tools=deps.tools.schemas(),
         transcript=step.messages() if step else (),
         reply=reply,
@@ -89,7 +89,7 @@ def _with_new_ids(answer: ModelReply, call: ModelCall) -> ModelReply:
     return replace(answer, tool_calls=tuple(calls))
 
 
-def _logged(task: Task, attempt: int, answer: ModelReply, seconds: float) -> ModelCalled:
+def _logged(deps: Deps, task: Task, attempt: int, answer: ModelReply, seconds: float) -> ModelCalled:
     return ModelCalled(
         role=task.role,
         step_id=task.step.id if isinstance(task, StepTask) else "",
@@ -97,7 +97,7 @@ def _logged(task: Task, attempt: int, answer: ModelReply, seconds: float) -> Mod
         model=answer.model,
         text=answer.text,
         tool_calls=tuple(call.model_dump() for call in answer.tool_calls),
-        prompt_version=prompt_version(task.role),
+        prompt_version=deps.prompts.version(task.role),
         duration_ms=round(seconds * 1000, 1),
         **answer.usage.model_dump(),
     )

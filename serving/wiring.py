@@ -19,6 +19,7 @@ from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.known_names import read_known_names
 from serving.migrate import migrate
+from serving.models.routes import Routes
 from serving.models.select import Credentials, models_for, select_routes
 from serving.rights import runtime_dsn
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
@@ -92,10 +93,14 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
 @asynccontextmanager
 async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from graph.build import build
+    from graph.prompt import present_prompts
+    from graph.tools.registry import Registry
     from serving.documents.tables import Databases
     from serving.runs.attempts import AttemptDeps
+    from serving.runs.bundle import bundle_of
     from serving.runs.execute import Executor
     from serving.runs.heartbeat import Heartbeat
+    from serving.runs.terms import Bundles
     from serving.runs.worker import Worker
     from serving.telemetry.export import exporter_of
 
@@ -104,7 +109,6 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         parts = await stack.enter_async_context(_open_parts(settings, settings.worker_concurrency + 4))
         if exporter := exporter_of(settings, parts.pool):
             await stack.enter_async_context(exporter.running())
-        queue = Queue(parts.pool, worker_name(), settings.lease_s)
         make_deps = AttemptDeps(
             pool=parts.pool,
             models=models,
@@ -115,8 +119,13 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
             redactor=parts.redactor,
             settings=settings,
         )
-        executor = Executor(parts.pool, queue, parts.notices, build(), make_deps, _key(settings))
+        graph, prompts = build(), present_prompts()
+        bundle = bundle_of(graph, prompts, Registry(make_deps.tools()), _routes(settings).described())
+        bundles = Bundles(parts.pool, bundle, prompts)
+        await bundles.publish()
         dsn, lease_s = settings.database_url, settings.lease_s
+        queue = Queue(parts.pool, worker_name(), lease_s, bundle)
+        executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings))
         heartbeat = Heartbeat(dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
         yield Worker(dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
 
@@ -124,7 +133,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
 @asynccontextmanager
 async def open_models(settings: Settings) -> AsyncIterator[Models]:
     """The models that the settings choose. Raises SettingsError that names file, line and field."""
-    routes = select_routes(credentials_of(settings), settings.routes, settings.environ)
+    routes = _routes(settings)
     models = models_for(routes, secret=_key(settings))
     if routes.offline:
         yield models
@@ -137,6 +146,10 @@ async def open_models(settings: Settings) -> AsyncIterator[Models]:
         yield models
     finally:
         await models.close()
+
+
+def _routes(settings: Settings) -> Routes:
+    return select_routes(credentials_of(settings), settings.routes, settings.environ)
 
 
 def credentials_of(settings: Settings) -> Credentials:

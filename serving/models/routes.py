@@ -71,6 +71,11 @@ class Routes:
     def offline(self) -> bool:
         return not self.deployments
 
+    def described(self) -> str:
+        """Which models answer which role, without keys or addresses: two that differ here may answer differently."""
+        models = sorted((deployment.alias, deployment.model) for deployment in self.deployments)
+        return repr([sorted(self.roles.items()), models])
+
     @property
     def aliases(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(deployment.alias for deployment in self.deployments))

@@ -7,7 +7,7 @@ from graph.bounds import Budget
 from graph.errors import MemoryUnavailable
 from graph.ports import Deps, MemoryItem, Models
 from graph.tools.builtin import builtin_tools
-from graph.tools.registry import Registry
+from graph.tools.registry import Registry, Tool
 from graph.tools.runner import ToolRunner
 from memory.errors import MemoryFailure
 from memory.item import Item
@@ -25,6 +25,7 @@ from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.queue import Claim
 from serving.runs.request import RunRequest
+from serving.runs.terms import Terms
 from serving.settings import Settings
 from serving.vault import PostgresVault
 
@@ -42,13 +43,10 @@ class AttemptDeps:
     redactor: Redactor
     settings: Settings
 
-    async def __call__(self, claim: Claim, request: RunRequest, events: AttemptLog) -> Deps:
+    async def __call__(self, claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
         run_id, fence = claim.run_id, claim.fence
-        documents = CollectionDocuments(self.documents, request.collection or None)
-        tables = CollectionTables(self.documents, request.collection or None, self.databases)
-        mailer = self._mailer(run_id)
-        artifacts = PostgresArtifacts(self.pool, run_id, fence)
-        tools = builtin_tools(documents, tables, artifacts, mailer, mailer.honours_key)
+        installed = self.tools(run_id, fence, request.collection)
+        tools = Registry(tool for tool in installed if tool.name in terms.tools)
         approvals = PostgresApprovals(self.pool, run_id, fence)
         ledger = PostgresLedger(self.pool, run_id, fence)
         ttl_s = self.settings.approval_ttl_s
@@ -56,16 +54,24 @@ class AttemptDeps:
             run_id=run_id,
             thread_id=claim.thread_id,
             models=self.models,
-            tools=ToolRunner(Registry(tools), ledger, approvals, run_id, approval_ttl_s=ttl_s),
+            tools=ToolRunner(tools, ledger, approvals, run_id, approval_ttl_s=ttl_s),
             events=events,
             approvals=approvals,
-            documents=documents,
+            documents=CollectionDocuments(self.documents, request.collection or None),
             memory=RunMemory(LongTermMemory(self.memory), run_id),
             redactor=self.redactor,
             budget=Budget(request.bounds, events.history),
+            prompts=terms.prompts,
             model=request.model,
             approval_ttl_s=ttl_s,
         )
+
+    def tools(self, run_id: str = "", fence: int = 0, collection: str = "") -> tuple[Tool, ...]:
+        """Those of one attempt; without one, what is installed here."""
+        documents = CollectionDocuments(self.documents, collection or None)
+        tables = CollectionTables(self.documents, collection or None, self.databases)
+        artifacts, mailer = PostgresArtifacts(self.pool, run_id, fence), self._mailer(run_id)
+        return builtin_tools(documents, tables, artifacts, mailer, mailer.honours_key)
 
     def _mailer(self, run_id: str) -> OutboxMailer | SmtpMailer:
         """SMTP when a server is set, else the outbox folder; either sees only what a person revealed to this run."""

@@ -24,12 +24,13 @@ from serving.runs.log import AttemptLog
 from serving.runs.notices import QUEUE_CHANNEL, Notices
 from serving.runs.queue import CANCELLED, Claim, Queue
 from serving.runs.request import RunRequest
+from serving.runs.terms import Bundles, Terms
 
 _MOST_ATTEMPTS = 10
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
 log = logging.getLogger(__name__)
 
-MakeDeps = Callable[[Claim, RunRequest, AttemptLog], Awaitable[Deps]]
+MakeDeps = Callable[[Claim, RunRequest, AttemptLog, Terms], Awaitable[Deps]]
 
 
 class Executor:
@@ -38,9 +39,18 @@ class Executor:
     `key` is the server's: checkpoints are sealed with one derived from it.
     """
 
-    def __init__(self, pool: Pool, queue: Queue, notices: Notices, graph: Any, make_deps: MakeDeps, key: bytes) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        queue: Queue,
+        notices: Notices,
+        graph: Any,
+        bundles: Bundles,
+        make_deps: MakeDeps,
+        key: bytes,
+    ) -> None:
         self._pool, self._queue, self._notices = pool, queue, notices
-        self._graph, self._make_deps, self._key = graph, make_deps, key
+        self._graph, self._bundles, self._make_deps, self._key = graph, bundles, make_deps, key
 
     async def attempt(self, claim: Claim, control: RunControl | None = None) -> None:
         """Never raises but for cancellation: what goes wrong becomes the run's status, or waits for another attempt.
@@ -100,7 +110,8 @@ class Executor:
         if claim.attempts > _MOST_ATTEMPTS:
             raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
         request = RunRequest.model_validate(claim.request)
-        return await self._drive(claim, request, await self._make_deps(claim, request, events), control)
+        terms = await self._bundles.terms(claim, events)
+        return await self._drive(claim, request, await self._make_deps(claim, request, events, terms), control)
 
     async def _drive(
         self, claim: Claim, request: RunRequest, deps: Deps, control: RunControl | None

@@ -13,6 +13,7 @@ import psycopg
 from graph.errors import FenceLost
 from graph.events import EventBody, RunFinished, RunHandedOver
 from serving.database import Pool, Row
+from serving.runs.bundle import Bundle
 from serving.runs.log import encoded
 
 CANCELLED = RunFinished(status="cancelled", code="cancelled", message="on request")
@@ -47,9 +48,14 @@ _TAKE: LiteralString = """next as (
         fence = fence + 1, attempts = attempts + 1, woken = false, started_at = coalesce(started_at, now())
     where run_id in (select run_id from next)
     returning *
+), pinned as (
+    update threads set bundle = %(bundle)s::jsonb from run
+    where threads.thread_id = run.thread_id and threads.bundle <> %(bundle)s::jsonb and (threads.bundle = '{}'
+        or not exists (select from run_events past where past.run_id = run.run_id and past.kind = 'model_called'))
 )
-select run.* from run join next using (run_id), append_events(run.run_id, run.fence, json_build_array(json_build_object(
-    'kind', 'run_claimed', 'worker', run.worker, 'fence', run.fence, 'attempt', run.attempts)))
+select run.*, threads.bundle from run join next using (run_id) join threads using (thread_id),
+    append_events(run.run_id, run.fence, json_build_array(json_build_object('kind', 'run_claimed', 'worker', run.worker,
+        'fence', run.fence, 'attempt', run.attempts, 'bundle', %(digest)s::text)))
 order by next.priority desc, next.since, run_id
 """
 _CLAIM: LiteralString = _LAPSED_OR + _DUE_OR + _IF_THREAD_IS_FREE + _READY + _IF_THREAD_IS_FREE + _TAKE
@@ -98,15 +104,19 @@ class Claim:
     cancel_requested: bool
     request: dict[str, Any]
     asked_at: float
+    bundle: dict[str, Any]  # what the thread was pinned to before
 
 
 class Queue:
-    def __init__(self, pool: Pool, worker: str, lease_s: float) -> None:
+    """`bundle`: this worker's; a claim pins the thread to it unless its run rests on another one already."""
+
+    def __init__(self, pool: Pool, worker: str, lease_s: float, bundle: Bundle | None = None) -> None:
         self._pool, self.worker, self.lease_s = pool, worker, lease_s
+        self._pin = {"bundle": bundle and bundle.json(), "digest": bundle.digest if bundle else ""}
 
     async def claim(self, limit: int = 1) -> tuple[Claim, ...]:
         """The next runs that are due or whose worker has gone silent, at most one of a thread."""
-        values = {"worker": self.worker, "lease": self.lease_s, "limit": limit}
+        values = {"worker": self.worker, "lease": self.lease_s, "limit": limit, **self._pin}
         async with self._pool.connection() as connection:
             asked_at = time.monotonic()
             try:
@@ -151,4 +161,5 @@ def _claim_of(row: Row, asked_at: float) -> Claim:
         cancel_requested=row["cancel_requested"],
         request=row["request"],
         asked_at=asked_at,
+        bundle=row["bundle"],
     )

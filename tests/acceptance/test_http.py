@@ -4,6 +4,7 @@ import socket
 import subprocess
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -232,7 +233,9 @@ def test_a_client_that_goes_away_in_the_middle_of_a_stream_harms_nobody(up: Up, 
 @pytest.fixture(scope="module")
 def guarded(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An API process of its own over the same database, which wants a key; its address."""
-    home = Home(tmp_path_factory.mktemp("guarded"), {"DATABASE_URL": up.home.dsn, "TRIREME_API_KEY": SECRET})
+    key = b64encode((up.home.path / "server-vault.key").read_bytes()).decode()
+    settings = {"DATABASE_URL": up.home.dsn, "TRIREME_API_KEY": SECRET, "TRIREME_VAULT_KEY": key}
+    home = Home(tmp_path_factory.mktemp("guarded"), settings)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = home.start("serve", "--port", str(port))
@@ -261,6 +264,16 @@ def test_with_an_api_key_set_every_route_but_ok_wants_it(guarded: str) -> None:
             failed(httpx.get(guarded + route, headers=headers), 401, "unauthorized")
     for headers in ({"Authorization": f"Bearer {SECRET}"}, {"X-API-Key": SECRET}):
         assert httpx.get(f"{guarded}/runs", headers=headers).status_code == 200
+
+
+def test_a_process_with_another_vault_key_ends_and_says_what_to_set(up: Up, tmp_path: Path) -> None:
+    other = Home(tmp_path, {"DATABASE_URL": up.home.dsn, "TRIREME_PORT": "0"})
+    serve, worker = other.run("serve", timeout=30), other.run("worker", timeout=30)
+    assert serve.returncode != 0
+    assert "TRIREME_VAULT_KEY" in serve.stderr
+    (line,) = worker.stderr.splitlines()
+    assert worker.returncode == 2
+    assert "TRIREME_VAULT_KEY" in line
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.example.com"])

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from graph.build import build
+from graph.build import RunGraph, build
 from graph.events import EventBody, RunEvent
 from graph.ports import Deps, Models
+from graph.prompt import Prompts, present_prompts
 from graph.state import Source
 from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
@@ -25,6 +26,7 @@ from serving.documents.tables import Databases
 from serving.rights import runtime_dsn
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.attempts import AttemptDeps
+from serving.runs.bundle import Bundle, bundle_of
 from serving.runs.execute import Executor
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.ledger import PostgresLedger
@@ -33,6 +35,7 @@ from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
 from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
+from serving.runs.terms import Bundles, Terms
 from serving.runs.view import RunView
 from serving.runs.worker import Worker
 from serving.settings import Settings
@@ -73,6 +76,19 @@ class House:
     queue: Queue
     store: RunStore
     parts: Callable[[Models], AttemptDeps]
+    prompts: Prompts = field(default_factory=present_prompts)
+    tools: tuple[Tool, ...] = field(default_factory=lambda: (Lookup().tool(),))
+    graph: Callable[[], RunGraph] = build
+    routes: str = "scripted"
+
+    @property
+    def bundle(self) -> Bundle:
+        return bundle_of(self.graph(), self.prompts, Registry(self.tools), self.routes)
+
+    def version(self, **changes: Any) -> "House":
+        """The same place, where another version is installed: other `prompts`, `tools`, `graph` or `routes`."""
+        other = replace(self, **changes)
+        return replace(other, queue=Queue(self.pool, f"test-{new_id()}", 10.0, other.bundle))
 
     async def create(self, goal: str = GOAL, **options: Any) -> str:
         return (await self.store.create(RunRequest(goal=goal, **options)))[0].run_id
@@ -88,16 +104,18 @@ class House:
         self, models: Models, lookup: Lookup | None = None, log: Callable[[AttemptLog], AttemptLog] = lambda log: log
     ) -> Executor:
         """`log` may put another log in the place of an attempt's own."""
-        tool = (lookup or Lookup()).tool()
+        installed = [lookup.tool() if lookup and tool.name == "lookup" else tool for tool in self.tools]
 
-        async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog) -> Deps:
+        async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
             events = log(events)
-            deps = await self.parts(models)(claim, request, events)
+            deps = await self.parts(models)(claim, request, events, terms)
             where = (self.pool, claim.run_id, claim.fence)
-            runner = ToolRunner(Registry([tool]), PostgresLedger(*where), PostgresApprovals(*where), claim.run_id)
+            tools = Registry(tool for tool in installed if tool.name in terms.tools)
+            runner = ToolRunner(tools, PostgresLedger(*where), PostgresApprovals(*where), claim.run_id)
             return replace(deps, tools=runner)
 
-        return Executor(self.pool, self.queue, self.notices, build(), make_deps, KEY)
+        bundles = Bundles(self.pool, self.bundle, self.prompts)
+        return Executor(self.pool, self.queue, self.notices, self.graph(), bundles, make_deps, KEY)
 
     async def finish(self, models: Models, lookup: Lookup | None = None, **options: Any) -> RunView:
         """A run from its creation to the end of its first attempt."""
@@ -162,8 +180,9 @@ async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float =
         )
 
     try:
-        queue = Queue(pool, f"test-{new_id()}", lease_s)
-        yield House(dsn, pool, notices, queue, RunStore(pool, notices), parts)
+        house = House(dsn, pool, notices, Queue(pool, "", lease_s), RunStore(pool, notices), parts)
+        await Bundles(pool, house.bundle, house.prompts).publish()
+        yield replace(house, queue=Queue(pool, f"test-{new_id()}", lease_s, house.bundle))
     finally:
         vault.close()
         await pool.close()

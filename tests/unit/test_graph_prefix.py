@@ -33,7 +33,8 @@ from graph.ports import (
     TableInfo,
     Task,
 )
-from graph.prefix import assemble, prompt, prompt_version
+from graph.prefix import assemble
+from graph.prompt import present_prompts
 from graph.state import Plan, Source, Step, StepOutcome
 from graph.tools.registry import Output, Problem, Registry, Tool, ToolContext
 from graph.transcript import StepTranscript
@@ -109,7 +110,11 @@ def tasks() -> dict[str, Task]:
 def prompts(history: list[RunEvent]) -> dict[str, tuple[Message, ...]]:
     return {
         role: assemble(
-            task, history, OVERVIEW, StepTranscript(history, "s3", 1) if isinstance(task, StepTask) else None
+            present_prompts(),
+            task,
+            history,
+            OVERVIEW,
+            StepTranscript(history, "s3", 1) if isinstance(task, StepTask) else None,
         )
         for role, task in tasks().items()
     }
@@ -131,8 +136,9 @@ def test_all_four_roles_share_system_goal_and_documents_byte_by_byte() -> None:
 def test_the_roles_instruction_comes_last_and_nowhere_else() -> None:
     made = prompts(log(*START, PlanProposed(plan=PLAN, round=0), *turn("s3", 1)))
     for role, messages in made.items():
-        assert prompt(role) in messages[-1].content
-        assert not any(prompt(other) in m.content for other in ROLES for m in messages[:-1])
+        texts = present_prompts().texts
+        assert texts[role] in messages[-1].content
+        assert not any(texts[other] in m.content for other in ROLES for m in messages[:-1])
 
 
 def test_every_content_is_redacted_text() -> None:
@@ -220,7 +226,7 @@ def test_the_bytes_are_the_same_in_every_process() -> None:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_prompts_bytes_move_only_on_purpose(name: str) -> None:
-    now = hashlib.sha256(prompt(name).encode()).hexdigest()[:12]
+    now = hashlib.sha256(present_prompts().texts[name].encode()).hexdigest()[:12]
     assert now == RECORDED[name], (
         f"graph/prompts/{name}.md has other bytes than the recorded ones: every cached prefix is void and every model "
         f"reads something new. If that is meant, run the goals of tests/evals, then set RECORDED[{name!r}] in "
@@ -229,6 +235,7 @@ def test_the_prompts_bytes_move_only_on_purpose(name: str) -> None:
 
 
 def test_a_prompts_version_moves_with_the_shared_part_and_with_its_own() -> None:
-    assert len({prompt_version(role) for role in ROLES}) == len(ROLES)
-    whole = hashlib.sha256(f"{prompt('system')}\0{prompt('critic')}".encode()).hexdigest()[:12]
-    assert prompt_version("critic") == whole
+    present = present_prompts()
+    assert len({present.version(role) for role in ROLES}) == len(ROLES)
+    whole = hashlib.sha256(f"{present.texts['system']}\0{present.texts['critic']}".encode()).hexdigest()[:12]
+    assert present.version("critic") == whole
