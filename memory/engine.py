@@ -50,6 +50,7 @@ def open_engine(dsn: str, embed: Embed, dimensions: int, home: Path) -> Engine:
         min_size=0,
         max_size=4,
         timeout=_ANSWER_S,
+        reconnect_timeout=_ANSWER_S,
         max_idle=60,
         num_workers=1,
         check=ConnectionPool.check_connection,

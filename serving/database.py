@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import select
 import time
 import uuid
 from typing import Any, TypeAlias
@@ -14,8 +15,10 @@ Row: TypeAlias = DictRow
 Connection: TypeAlias = AsyncConnection[DictRow]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 
-# A pool tries again after 1, 2, 4, ... s, up to this long; then afresh, so that it is back soon after a long outage.
-_PATIENCE_S = 10.0
+_PATIENCE_S = 5.0
+# A pool connects again after one second, and after one more; then afresh at the next request. With the default of five
+# minutes its pauses double, and it would be back long after the database is.
+RECONNECT_S = 2.0
 
 
 def open_pool(dsn: str, largest: int = 10) -> Pool:
@@ -28,10 +31,18 @@ def open_pool(dsn: str, largest: int = 10) -> Pool:
         max_size=largest,
         open=False,
         timeout=_PATIENCE_S,
-        reconnect_timeout=_PATIENCE_S,
-        check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=RECONNECT_S,
+        check=_still_there,
         configure=_configured,
     )
+
+
+async def _still_there(connection: AsyncConnection[Any]) -> None:
+    """A resting connection has something to read only when its server took leave: only then a round trip is made."""
+    rest = select.poll()
+    rest.register(connection.fileno(), select.POLLIN)
+    if rest.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def _configured(connection: Connection) -> None:
@@ -48,8 +59,8 @@ def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnec
         max_size=largest,
         open=False,
         timeout=_PATIENCE_S,
-        reconnect_timeout=_PATIENCE_S,
-        check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=RECONNECT_S,
+        check=_still_there,
     )
 
 

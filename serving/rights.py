@@ -22,6 +22,7 @@ begin
         select oid::regclass as name, case relname
             when 'run_events' then 'select, insert'
             when 'schema_migrations' then 'select'
+            when 'retention' then 'select'
             when 'runs' then 'select, insert, update'
             when 'threads' then 'select, insert, update'
             else 'select, insert, update, delete' end as rights

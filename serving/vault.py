@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 
 from privacy.sealer import KEY_BYTES, Sealer, new_key
 from privacy.vault import normalise
+from serving.database import RECONNECT_S
 from serving.errors import SettingsError
 
 REALM = "S"
@@ -89,7 +90,8 @@ class PostgresVault:
             min_size=0,
             max_size=2,
             open=True,
-            timeout=10,
+            timeout=5,
+            reconnect_timeout=RECONNECT_S,
             check=ConnectionPool.check_connection,
         )
         self._sealer, self._tenant = Sealer(key), tenant

@@ -28,6 +28,8 @@ from serving.runs.terms import Bundles, Terms
 
 _MOST_ATTEMPTS = 10
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
+# Of the database itself: it is away, full, read-only or too slow, or it chose this statement to break a deadlock.
+_TROUBLE = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
 log = logging.getLogger(__name__)
 
 MakeDeps = Callable[[Claim, RunRequest, AttemptLog, Terms], Awaitable[Deps]]
@@ -66,6 +68,8 @@ class Executor:
         except psycopg.Error as error:
             # The log in the database is the truth: whoever claims the run next reads how far it came.
             log.warning("action=attempt run=%s error=%s outcome=left_for_retry", claim.run_id, type(error).__name__)
+            if isinstance(error, _TROUBLE):
+                return  # the worker lets go of it as soon as the database is back
             with suppress(psycopg.Error):
                 await self._queue.release(claim)
         finally:

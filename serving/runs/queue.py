@@ -5,6 +5,7 @@ one): when that clock jumps, forward or back, all leases lapse, and none lasts f
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -87,6 +88,11 @@ _RELEASE: LiteralString = """
 update runs set lease_until = least(lease_until, now() + (attempts - 1) * interval '0.5 second')
 where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
 """
+# Trouble with the database ended their attempts, or cut off the answer to a claim: that counts as no attempt.
+_LET_GO: LiteralString = """
+update runs set lease_until = now(), attempts = attempts - 1
+where status = 'running' and worker = %(worker)s and run_id <> all(%(held)s::uuid[])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,11 @@ class Queue:
         """Ends the lease of an attempt that failed, so that the next one needn't wait for it to lapse."""
         async with self._pool.connection() as connection:
             await connection.execute(_RELEASE, {"run_id": claim.run_id, "fence": claim.fence})
+
+    async def let_go(self, held: Collection[str]) -> None:
+        """Ends the leases of this worker's runs but those `held`: nobody works on them."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_LET_GO, {"worker": self.worker, "held": list(held)})
 
     async def _write(self, statement: LiteralString, claim: Claim, bodies: tuple[EventBody, ...], **more: Any) -> None:
         values = {"run_id": claim.run_id, "fence": claim.fence, "bodies": encoded(bodies)}

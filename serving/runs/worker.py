@@ -5,6 +5,7 @@ It holds nothing that a run needs: kill it after any line and another worker goe
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +41,7 @@ class Worker:
         self._heartbeat, self._concurrency = heartbeat, concurrency
         self._attempts: dict[str, _Attempt] = {}
         self._wake = asyncio.Event()
+        self._looked = 0.0
         self._draining = False
         self._exit_code = 0
 
@@ -88,10 +90,17 @@ class Worker:
     async def _next(self) -> tuple[Claim, ...]:
         free = self._concurrency - len(self._attempts)
         try:
+            await self._let_go_of_strays()
             return await self._queue.claim(free) if free > 0 else ()
         except psycopg.Error as error:
             log.warning("action=claim error=%s retry_s=%s", type(error).__name__, _POLL_S)
             return ()
+
+    async def _let_go_of_strays(self) -> None:
+        """Now and then: a run that this worker has in the database alone would wait for its lease to lapse."""
+        if time.monotonic() - self._looked > _POLL_S:
+            await self._queue.let_go(self._attempts)
+            self._looked = time.monotonic()
 
     async def _rest(self) -> None:
         try:

@@ -5,7 +5,7 @@ import os
 import random
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
@@ -22,7 +22,7 @@ from privacy.redact import Redactor
 from serving.api.app import create_app
 from serving.api.stream import Tails
 from serving.cli.retention import prune, show_retention
-from serving.database import new_id, open_row_pool
+from serving.database import Connection, new_id, open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.errors import BadRequest, Conflict, Gone
@@ -62,14 +62,18 @@ async def api(house: House, runs_memory: MemoryStore) -> AsyncIterator[httpx.Asy
     vault.close()
 
 
+def as_owner(house: House) -> Awaitable[Connection]:
+    return psycopg.AsyncConnection.connect(house.dsn, autocommit=True, row_factory=dict_row)
+
+
 @asynccontextmanager
 async def pruning(house: House) -> AsyncIterator[Pruning]:
-    async with await psycopg.AsyncConnection.connect(house.dsn, autocommit=True, row_factory=dict_row) as connection:
+    async with await as_owner(house) as connection:
         yield Pruning(connection)
 
 
 async def keep(house: House, tenant: str = EVERYONE, **days: int | None) -> None:
-    async with house.pool.connection() as connection:
+    async with await as_owner(house) as connection:
         await set_terms(connection, tenant, days)
 
 
@@ -181,6 +185,16 @@ async def test_what_is_not_over_or_waits_for_a_person_stays(house: House) -> Non
     house.execute("update effects set state = 'done' where run_id = %s", undecided)
     await pruned(house)
     assert left(house, undecided)["events"] == 0
+
+
+async def test_the_running_processes_may_neither_prune_nor_change_what_is_kept(house: House) -> None:
+    await keep(house, events=30)
+    ended_long_ago(house, await full_run(house))
+    async with house.pool.connection() as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await set_terms(connection, EVERYONE, {"events": 0})
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await Pruning(connection).apply()
 
 
 async def test_the_log_stays_closed_but_for_runs_marked_as_pruned_and_only_ended_ones_can_be(house: House) -> None:

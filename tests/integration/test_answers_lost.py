@@ -1,0 +1,83 @@
+"""The connection is cut behind a commit and before its answer: whoever asked goes on, and nothing is done twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from memory.store import MemoryStore
+from serving.runs.request import RunRequest
+from tests.integration.cutting_proxy import CuttingProxy, cutting_proxy
+from tests.integration.run_house import GOAL, House, Lookup, gapless, kinds, open_house
+from tests.integration.scripted_models import ScriptedModels, plans
+
+APPEND, CHECKPOINT, EFFECT = "from append_events(", "insert into state_checkpoints", "insert into effects"
+CLAIM, END = "started_at = coalesce(", "finished_at = case"
+
+
+@pytest.fixture
+def proxy(runs_database: str) -> Iterator[CuttingProxy]:
+    with cutting_proxy(runs_database) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def far(house: House, proxy: CuttingProxy, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
+    """The same database, behind the proxy."""
+    async with open_house(proxy.dsn, tmp_path, runs_memory) as far:
+        yield far
+
+
+def models() -> ScriptedModels:
+    return ScriptedModels(planner=plans("s1", "s2<s1"))
+
+
+async def test_a_create_whose_answer_is_lost_is_the_same_run_when_it_is_sent_again(
+    house: House, far: House, proxy: CuttingProxy
+) -> None:
+    lost = proxy.cut("insert into runs ")
+    with pytest.raises(psycopg.OperationalError):
+        await far.store.create(RunRequest(goal=GOAL), "k1")
+    assert lost.is_set()
+    run, new = await far.store.create(RunRequest(goal=GOAL), "k1")
+    assert not new
+    assert house.execute("select run_id::text, last_seq from runs") == [(run.run_id, 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "skip"),
+    [(APPEND, 1), (APPEND, 4), (APPEND, 9), (CHECKPOINT, 0), (CHECKPOINT, 3), (CLAIM, 0), (END, 0)],
+)
+async def test_a_run_whose_answer_is_lost_goes_on_within_seconds_and_repeats_nothing(
+    far: House, proxy: CuttingProxy, words: str, skip: int
+) -> None:
+    plain = await far.finish(models())
+    told = kinds(await far.events(plain.run_id))
+    lookup, run_id = Lookup(), await far.create()
+    lost = proxy.cut(words, skip)
+    async with far.worker(models(), lookup):
+        assert await asyncio.to_thread(lost.wait, 5)
+        view = await far.ended(run_id, 5)
+    assert view.status == "success"
+    events = await far.events(run_id)
+    assert gapless(events)
+    assert [kind for kind in kinds(events) if kind != "run_claimed"] == [k for k in told if k != "run_claimed"]
+    assert len(lookup.asked) == 2
+
+
+async def test_a_way_that_was_closed_for_a_while_is_used_again_by_all(far: House, proxy: CuttingProxy) -> None:
+    async with far.worker(models(), Lookup(takes_s=0.1)):
+        run_ids = [await far.create() for _ in range(8)]
+        await asyncio.sleep(0.3)
+        proxy.down()
+        await asyncio.sleep(3)
+        proxy.up()
+        opened = asyncio.get_running_loop().time()
+        views = [await far.ended(run_id) for run_id in run_ids]
+        took = asyncio.get_running_loop().time() - opened
+    assert {view.status for view in views} == {"success"}
+    assert took < 5
+    for run_id in run_ids:
+        assert gapless(await far.events(run_id))
