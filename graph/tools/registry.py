@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -105,6 +106,7 @@ class Registry:
         return self._tools.get(name)
 
 
+@cache
 def _schema(name: str, description: str, parameters: type[BaseModel]) -> ToolSchema:
     schema: dict[str, Any] = _untitled(parameters.model_json_schema())
     schema.pop("description", None)

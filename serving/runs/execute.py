@@ -4,10 +4,12 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 import psycopg
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
@@ -36,7 +38,7 @@ MakeDeps = Callable[[Claim, RunRequest, AttemptLog, Terms], Awaitable[Deps]]
 
 
 class Executor:
-    """Runs claims on one compiled-per-attempt graph; each attempt has a saver of its own on the shared pool.
+    """Runs claims on one graph, compiled once; each attempt has a saver of its own on the shared pool.
 
     `key` is the server's: checkpoints are sealed with one derived from it.
     """
@@ -52,7 +54,7 @@ class Executor:
         key: bytes,
     ) -> None:
         self._pool, self._queue, self._notices = pool, queue, notices
-        self._graph, self._bundles, self._make_deps, self._key = graph, bundles, make_deps, key
+        self._graph, self._bundles, self._make_deps, self._key = graph.compile(), bundles, make_deps, key
 
     async def attempt(self, claim: Claim, control: RunControl | None = None) -> None:
         """Never raises but for cancellation: what goes wrong becomes the run's status, or waits for another attempt.
@@ -121,24 +123,25 @@ class Executor:
         self, claim: Claim, request: RunRequest, deps: Deps, control: RunControl | None
     ) -> tuple[EventBody, ...]:
         saver = PostgresSaver(self._pool, claim.run_id, claim.fence, key=self._key, tenant=claim.tenant)
-        graph: CompiledStateGraph[Any, Any, Any, Any] = self._graph.compile(checkpointer=saver)
+        graph: CompiledStateGraph[Any, Any, Any, Any] = copy(self._graph)
+        graph.checkpointer = saver
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
-        start = await self._where_to_start(graph, config, claim, request)
+        start, paused = await self._where_to_start(graph, config, claim, request), False
         how: Any = {"durability": "sync", "stream_mode": "updates", "control": control}
-        async for _ in graph.astream(start, config, context=deps, **how):
-            pass
-        state = await graph.aget_state(config)
-        if not state.interrupts:
+        async for update in graph.astream(start, config, context=deps, **how):
+            paused = paused or INTERRUPT in update
+        if not paused:
             return (RunFinished(status="success"),)
         return await self._parked(claim.run_id, deps)
 
     async def _where_to_start(self, graph: Any, config: Any, claim: Claim, request: RunRequest) -> Any:
         """Fresh input for a run without a checkpoint; else on from there, with the decisions people have taken."""
-        state = await graph.aget_state(config)
-        if state.values.get("run_id") != claim.run_id:
+        found = await graph.checkpointer.aget_tuple(config)
+        if found is None or found.checkpoint["channel_values"].get("run_id") != claim.run_id:
             message = HumanMessage(request.goal, id=f"goal-{claim.run_id}")
             options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
             return {**options, "run_id": claim.run_id, "messages": [message]}
+        state = await graph.aget_state(config)
         if not state.interrupts:
             return None
         decided = await approvals.decisions(self._pool, claim.run_id)

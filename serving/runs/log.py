@@ -5,6 +5,7 @@ later fills; when a newer attempt owns the run it writes nothing.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import LiteralString
 
 import orjson
@@ -38,7 +39,12 @@ def event_of(row: Row) -> RunEvent:
 
 def encoded(bodies: Sequence[EventBody]) -> str:
     """What Postgres or JSON can't hold (NUL, lone surrogates, huge integers) is made fit here for every event alike."""
-    return orjson.dumps([clean(body.model_dump(mode="json")) for body in bodies]).decode()
+    plain = [body.model_dump(mode="json") for body in bodies]
+    with suppress(TypeError):  # where orjson finds nothing to refuse, looking at each value is needed only for a NUL
+        text = orjson.dumps(plain, option=orjson.OPT_STRICT_INTEGER).decode()
+        if "\\u0000" not in text:
+            return text
+    return orjson.dumps(clean(plain)).decode()
 
 
 async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES) -> list[RunEvent]:
