@@ -31,6 +31,7 @@ class _Attempt:
     control: RunControl
     task: asyncio.Task[None] | None = None
     stop: Stop | None = None
+    begun: bool = False
 
 
 class Worker:
@@ -120,8 +121,10 @@ class Worker:
         attempt.task = asyncio.create_task(self._run(attempt))
 
     async def _run(self, attempt: _Attempt) -> None:
-        claim = attempt.claim
+        claim, attempt.begun = attempt.claim, True
         try:
+            if attempt.stop:
+                raise asyncio.CancelledError
             await self._executor.attempt(claim, attempt.control)
         except asyncio.CancelledError:
             if attempt.stop == "cancel":
@@ -140,7 +143,8 @@ class Worker:
             return
         log.info("action=stop run=%s why=%s", run_id, why)
         attempt.stop = why
-        attempt.task.cancel()
+        if attempt.begun:  # a task that is cancelled before its first step would never get to its own end
+            attempt.task.cancel()
 
     def _heard_queue(self, _: str) -> None:
         self._wake.set()

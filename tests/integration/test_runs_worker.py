@@ -75,6 +75,15 @@ async def test_a_running_run_is_cancelled_within_a_second(house: House) -> None:
     assert kinds(events)[-2:] == ["cancel_requested", "run_finished"]
 
 
+async def test_a_cancel_that_comes_before_the_attempt_has_begun_ends_the_run(house: House) -> None:
+    run_id = await house.create()
+    claim = await house.claim()
+    async with house.worker(ScriptedModels()) as worker:
+        worker._start(claim)
+        worker.cancel(run_id)
+        assert (await house.ended(run_id, seconds=2)).status == "cancelled"
+
+
 async def test_a_cancel_without_a_notice_comes_through_with_the_next_heartbeat(house: House) -> None:
     gate = Gate()
     async with house.worker(ScriptedModels(worker=gate)):
