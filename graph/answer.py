@@ -10,6 +10,7 @@ from graph.ports import AnswerTask, Deps, ModelReply
 from graph.state import Answer, Citation, Source, StepOutcome, Verdict
 from graph.transcript import bodies, memory_of, stopped_by
 from graph.turn import log_bound, take_turn
+from privacy.placeholder import unfinished
 
 _MOST_SOURCES = 20
 _CITED = re.compile(r"\[(\d{1,2})\]")
@@ -96,24 +97,27 @@ def _without_a_model(outcomes: tuple[StepOutcome, ...], sources: tuple[Source, .
 
 
 class _Deltas:
-    """Joins a model's small pieces of text into few log events."""
+    """Joins a model's small pieces of text into few log events; a placeholder is never cut in two."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self._pieces: list[str] = []
+        self._text = ""
+        self._begun = False
         self._since = time.monotonic()
 
     async def add(self, piece: str) -> None:
-        self._pieces.append(piece)
-        waited = time.monotonic() - self._since
-        if waited >= _FLUSH_SECONDS or sum(map(len, self._pieces)) >= _FLUSH_CHARACTERS:
-            await self.flush()
-
-    async def flush(self) -> None:
-        if rest := self.rest():
-            await self._deps.events.append(*rest)
+        self._text += piece
+        full = time.monotonic() - self._since >= _FLUSH_SECONDS or len(self._text) >= _FLUSH_CHARACTERS
+        if full and (delta := self._delta(unfinished(self._text))):
+            await self._deps.events.append(*delta)
 
     def rest(self) -> tuple[AnswerDelta, ...]:
         """What has not been written down yet; empty afterwards."""
-        text, self._pieces, self._since = "".join(self._pieces), [], time.monotonic()
-        return (AnswerDelta(text=text),) if text else ()
+        return self._delta(len(self._text))
+
+    def _delta(self, end: int) -> tuple[AnswerDelta, ...]:
+        text, self._text, self._since = self._text[:end], self._text[end:], time.monotonic()
+        if not text:
+            return ()
+        begins, self._begun = not self._begun, True
+        return (AnswerDelta(text=text, begins=begins),)

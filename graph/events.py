@@ -156,8 +156,12 @@ class BoundReached(Value):
 
 
 class AnswerDelta(Value):
+    """A piece of the answer as it is written. Where one `begins`, forget the pieces before it: an attempt that was
+    killed, or a stream that broke, is told from the start again. `answer_written` holds the whole and replaces them."""
+
     kind: Literal["answer_delta"] = "answer_delta"
     text: str
+    begins: bool = False
 
 
 class AnswerWritten(Value):

@@ -83,6 +83,10 @@ class Redactor:
                 position = found.end
         return "".join([*pieces, text[position:]])
 
+    def owns_any(self, text: str) -> bool:
+        """Whether a placeholder in it could be one of this vault."""
+        return any(self._is_own(found) for found in find(text))
+
     def restore_json(self, value: Any) -> Any:
         """`restore` for each string of a JSON value, keys too."""
         return _mapped(value, self.restore)

@@ -1,11 +1,13 @@
 """The process's connection pool, and the one way a database error becomes ours."""
 
+import asyncio
 import os
 import secrets
 import select
 import time
 import uuid
-from typing import Any, TypeAlias
+from collections.abc import Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
@@ -21,10 +23,44 @@ _PATIENCE_S = 5.0
 RECONNECT_S = 2.0
 
 
+_AnyConnection = TypeVar("_AnyConnection", bound=AsyncConnection[Any])
+_T = TypeVar("_T")
+
+
+class ProcessPool(AsyncConnectionPool[_AnyConnection]):
+    """Taking and giving back a connection is the process's work: psycopg_pool loses one when the request that waits for
+    it, or gives it back, is cancelled (its issues 1208 and 1345)."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._work: set[asyncio.Task[Any]] = set()
+
+    async def getconn(self, timeout: float | None = None) -> _AnyConnection:
+        taking = self._own(super().getconn(timeout))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._untaken)
+            raise
+
+    async def putconn(self, conn: _AnyConnection) -> None:
+        await asyncio.shield(self._own(super().putconn(conn)))
+
+    def _untaken(self, taking: "asyncio.Task[_AnyConnection]") -> None:
+        if not taking.cancelled() and not taking.exception():
+            self._own(super().putconn(taking.result()))
+
+    def _own(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+
 def open_pool(dsn: str, largest: int = 10) -> Pool:
     """A pool to be opened with `await pool.open()`. Connections are in autocommit: one statement, one round trip."""
     options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
-    return AsyncConnectionPool(
+    return ProcessPool(
         dsn,
         kwargs=options,
         min_size=1,
@@ -52,7 +88,7 @@ async def _configured(connection: Connection) -> None:
 
 def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnection]:
     """For the document store: rows as tuples, and a connection's block is one transaction."""
-    return AsyncConnectionPool(
+    return ProcessPool(
         dsn,
         kwargs={"connect_timeout": 5},
         min_size=1,

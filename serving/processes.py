@@ -20,6 +20,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     import uvicorn
 
     from serving.api.app import create_app
+    from serving.api.sockets import LendingProtocol
     from serving.wiring import open_api_services
 
     settings = _prepared()
@@ -30,7 +31,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     options = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=LendingProtocol,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from serving.rights import runtime_dsn
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.queue import Queue
 from serving.runs.store import RunStore
-from serving.services import ApiServices
+from serving.services import ApiServices, restored_line
 from serving.settings import Settings
 from serving.vault import PostgresVault, vault_key
 
@@ -70,10 +71,11 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
 @asynccontextmanager
 async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
     async with _open_parts(settings, _API_CONNECTIONS) as parts:
-        tails = Tails(parts.pool)
+        tails = Tails(parts.pool, partial(restored_line, parts.redactor), settings.slow_reader_s)
         heard = {LOG_CHANNEL: tails.heard}
         background = [
-            asyncio.create_task(work) for work in (parts.notices.serve(), listen(settings.database_url, heard))
+            asyncio.create_task(work)
+            for work in (parts.notices.serve(), listen(settings.database_url, heard), tails.serve())
         ]
         try:
             yield ApiServices(
@@ -86,6 +88,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 memory=parts.memory,
             )
         finally:
+            tails.close()
             for task in background:
                 task.cancel()
 

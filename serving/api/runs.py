@@ -1,17 +1,14 @@
 """Runs over HTTP: create, look, follow, decide, resume, cancel."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.events import AnswerDelta
 from graph.ports import ApprovalDecision
-from privacy.stream import StreamRestorer
-from serving.api.stream import frame
+from serving.api.sockets import EventStream
 from serving.errors import BadRequest, Gone, NotFound
 from serving.runs.audit import Audit
 from serving.runs.limits import parse_id
@@ -61,7 +58,7 @@ async def create_run(
     response.headers["Location"] = f"/runs/{run.run_id}"
     if "text/event-stream" in accept:
         refuse_pruned(run.run_id, run.pruned_at)
-        return _stream(services, run.run_id, 0)
+        return EventStream(services.tails, run.run_id, 0)
     if wait:
         run = await _settled(services, run.run_id)
     response.status_code = 202 if new and not wait else 200
@@ -85,24 +82,23 @@ async def run_events(
     last_event_id: Annotated[str, Header()] = "",
     after: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """The run's log as server-sent events: first what was, then what comes, until the run ends.
+    """The run's log as server-sent events: first what was, then what comes, until the run has ended.
 
-    204 when nothing is left to come, which tells an EventSource not to connect again.
+    An event's id is its `seq`, its place in this run's log; one that isn't there is refused, also when it is another
+    run's. 204 when nothing is left to come, which tells an EventSource not to connect again.
     """
-    if last_event_id and not last_event_id.isdecimal():
-        raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
-    run = await services.runs.get(run_id)
-    start = int(last_event_id[:18]) if last_event_id else after
-    if start > run.last_seq:
+    start = _place(last_event_id) if last_event_id else after
+    run = await services.runs.row(run_id)
+    if start > run["last_seq"]:
         raise BadRequest(
-            f"event {start} is not in this run's log: it ends at {run.last_seq}",
-            "leave Last-Event-ID out",
+            f"event {start} is not in this run's log: it ends at {run['last_seq']}",
+            "leave Last-Event-ID out to read from the start; an id counts for its own run only",
             "bad_last_event_id",
         )
-    if start == run.last_seq and run.status in TERMINAL:
+    if start == run["last_seq"] and run["status"] in TERMINAL:
         return Response(status_code=204)
-    refuse_pruned(run.run_id, run.pruned_at)
-    return _stream(services, run.run_id, start)
+    refuse_pruned(run_id, run["pruned_at"])
+    return EventStream(services.tails, str(run["run_id"]), start)
 
 
 @router.get("/runs/{run_id}/audit", response_model=Audit)
@@ -166,30 +162,19 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value if value is None or isinstance(value, str) else str(value) for key, value in row.items()}
 
 
-def _stream(services: ApiServices, run_id: str, after: int) -> StreamingResponse:
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Location": f"/runs/{run_id}"}
-    return StreamingResponse(_frames(services, run_id, after), media_type="text/event-stream", headers=headers)
-
-
-async def _frames(services: ApiServices, run_id: str, after: int) -> AsyncIterator[bytes]:
-    restorer = StreamRestorer(services.redactor.restore)
-    async for event in services.tails.follow(run_id, after):
-        if event is not None and isinstance(event.body, AnswerDelta):
-            text = await asyncio.to_thread(restorer.feed, event.body.text)
-            yield frame(event.model_copy(update={"body": AnswerDelta(text=text)}))
-        else:
-            yield await asyncio.to_thread(frame, event, services.redactor.restore_json)
+def _place(last_event_id: str) -> int:
+    if not (last_event_id.isascii() and last_event_id.isdecimal()):
+        raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
+    return int(last_event_id[:18])  # more digits than any log has lines
 
 
 async def _settled(services: ApiServices, run_id: str) -> RunView:
     """Follows the log until the run has ended or waits for a person."""
     try:
         async with asyncio.timeout(_LONGEST_WAIT_S):
-            async for event in services.tails.follow(run_id):
-                if event is not None and event.body.kind == "run_interrupted":
-                    run = await services.runs.get(run_id)
-                    if run.last_seq == event.seq:
-                        return run
+            async for page in services.tails.follow(run_id):
+                if page and page.status == "interrupted" and page.last == page.last_seq:
+                    break
     except TimeoutError:
         pass
     return await services.runs.get(run_id)

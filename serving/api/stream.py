@@ -1,85 +1,215 @@
-"""The tail of a run's log as server-sent events. A stream holds nothing: `Last-Event-ID` goes on behind a cut."""
+"""The tails of runs as server-sent events. A stream holds nothing but its place: `Last-Event-ID` goes on behind a cut.
+
+Readers that stand at the same line share one read and one encoding of what follows. Reading is the process's work: a
+reader that goes away cancels no query, and one that takes nothing keeps nothing here but its place.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 
-import orjson
+import psycopg
+from psycopg_pool import PoolTimeout
 
-from graph.events import RunEvent, RunFinished
-from serving.database import Pool
-from serving.runs.log import read
+from serving.database import Pool, Row
+from serving.runs.log import read_tail, standings
+from serving.runs.view import TERMINAL
 
 _POLL_S = 1.0
-_HEARTBEAT_S = 15.0
-Restore = Callable[[dict[str, object]], dict[str, object]]
+HEARTBEAT_S = 15.0
+_PAGE_BYTES = 256 * 1024
+HEARTBEAT = b": still here\n\n"
+Restore = Callable[[str], Awaitable[str]]
+log = logging.getLogger(__name__)
+
+
+async def as_stored(body: str) -> str:
+    return body
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands behind a place in a run's log, read at `at` (the loop's clock).
+
+    `over`: the run has ended, and nothing follows `last`.
+    """
+
+    lines: tuple[Row, ...]
+    data: bytes
+    last: int
+    status: str
+    last_seq: int
+    at: float
+
+    @cached_property
+    def chunk(self) -> bytes:
+        """`data` as HTTP/1.1 sends it (RFC 9112, 7.1)."""
+        return b"%x\r\n%b\r\n" % (len(self.data), self.data)
+
+    @property
+    def over(self) -> bool:
+        return self.status in TERMINAL and (self.last >= self.last_seq or not self.lines)
+
+
+class Reader(Protocol):
+    """`after` is the last line it has; while it isn't `ready`, nothing is read for it."""
+
+    after: int
+
+    @property
+    def ready(self) -> bool: ...
+    def take(self, page: Page) -> None: ...
+    def tick(self, now: float) -> None:
+        """Once a second, by the loop's clock."""
+
+    def cut(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Tail:
+    readers: set[Reader] = field(default_factory=set)
+    due: bool = False
+    task: asyncio.Task[None] | None = None
 
 
 class Tails:
-    """The process's readers: one LISTEN connection wakes those whose run has new lines."""
+    """The process's readers. A notice or the poll says that a run has news; whoever joins has subscribed by that."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+    def __init__(self, pool: Pool, restore: Restore = as_stored, patience_s: float = 30.0) -> None:
+        """A reader that takes nothing for `patience_s` seconds, with more waiting than it may have, is cut off."""
+        self._pool, self._restore, self.patience_s = pool, restore, patience_s
+        self._tails: dict[str, _Tail] = {}
+
+    def close(self) -> None:
+        """Cuts every reader off; each goes on at another process, behind the last line it has."""
+        for tail in list(self._tails.values()):
+            for reader in list(tail.readers):
+                reader.cut()
+            if tail.task:
+                tail.task.cancel()
 
     def heard(self, payload: str) -> None:
-        run_ids = payload.split(",") if payload else list(self._waiting)
-        for run_id in run_ids:
-            for event in self._waiting.get(run_id, ()):
-                event.set()
+        for run_id in payload.split(",") if payload else list(self._tails):
+            self.wake(run_id)
 
-    async def follow(self, run_id: str, after: int = 0) -> AsyncIterator[RunEvent | None]:
-        """Events with seq > `after`, then new ones until the run has ended; None when nothing came for a while.
+    async def serve(self) -> None:
+        """The poll, which is the floor: one query a second, whatever the number of readers."""
+        while True:
+            await asyncio.sleep(_POLL_S)
+            now = asyncio.get_running_loop().time()
+            for tail in list(self._tails.values()):
+                for reader in list(tail.readers):
+                    reader.tick(now)
+            try:
+                await self._poll()
+            except (psycopg.Error, PoolTimeout) as error:
+                log.warning("action=poll error=%s retry_s=%s", type(error).__name__, _POLL_S)
 
-        It subscribes before it reads, so no line falls between replay and live.
-        """
-        with self._subscribed(run_id) as news:
-            quiet, last = 0.0, await self._at(run_id, after)
+    def join(self, run_id: str, reader: Reader) -> None:
+        self._tails.setdefault(run_id, _Tail()).readers.add(reader)
+        self.wake(run_id)
+
+    def leave(self, run_id: str, reader: Reader) -> None:
+        if tail := self._tails.get(run_id):
+            tail.readers.discard(reader)
+            if not tail.readers:
+                del self._tails[run_id]
+
+    def wake(self, run_id: str) -> None:
+        """There may be something to read for this run."""
+        if tail := self._tails.get(run_id):
+            tail.due = True
+            tail.task = tail.task or asyncio.create_task(self._advance(run_id, tail))
+
+    async def follow(self, run_id: str, after: int = 0) -> AsyncIterator[Page | None]:
+        """Pages behind `after`, then new ones until the run has ended; None when nothing came for a while."""
+        reader = _Caller(after, lambda: self.wake(run_id))
+        self.join(run_id, reader)
+        try:
             while True:
-                news.clear()
-                page = await read(self._pool, run_id, after)
-                for event in page:
-                    yield event
-                    after, last = event.seq, event
-                if page:
-                    quiet = 0.0
-                    continue
-                if last is None or isinstance(last.body, RunFinished):
-                    return  # no line where one must be: retention has taken the log
-                quiet += await self._rest(news)
-                if quiet >= _HEARTBEAT_S:
-                    quiet, last = 0.0, await self._at(run_id, after)
-                    yield None
-
-    async def _at(self, run_id: str, seq: int) -> RunEvent | None:
-        page = await read(self._pool, run_id, seq - 1, lines=1) if seq > 0 else []
-        return page[0] if page else None
-
-    async def _rest(self, news: asyncio.Event) -> float:
-        started = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(_POLL_S):
-                await news.wait()
-        except TimeoutError:
-            pass
-        return asyncio.get_running_loop().time() - started
-
-    @contextmanager
-    def _subscribed(self, run_id: str) -> Iterator[asyncio.Event]:
-        event = asyncio.Event()
-        self._waiting.setdefault(run_id, set()).add(event)
-        try:
-            yield event
+                page = await reader.next()
+                yield page
+                if page and page.over:
+                    return
         finally:
-            self._waiting[run_id].discard(event)
-            if not self._waiting[run_id]:
-                del self._waiting[run_id]
+            self.leave(run_id, reader)
+
+    async def _poll(self) -> None:
+        known = await standings(self._pool, list(self._tails)) if self._tails else {}
+        for run_id, tail in list(self._tails.items()):
+            status, last_seq = known.get(run_id, ("", 0))
+            if run_id not in known or status in TERMINAL or any(reader.after < last_seq for reader in tail.readers):
+                self.wake(run_id)
+
+    async def _advance(self, run_id: str, tail: _Tail) -> None:
+        try:
+            while tail.due:
+                tail.due = False
+                for after in sorted({reader.after for reader in tail.readers if reader.ready}):
+                    page = await self._page(run_id, after)
+                    if page.lines or page.over:
+                        tail.due = tail.due or page.last < page.last_seq
+                        self._give(run_id, tail, after, page)
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("action=tail run=%s error=%s outcome=left_to_the_poll", run_id, type(error).__name__)
+        finally:
+            tail.task = None
+
+    def _give(self, run_id: str, tail: _Tail, after: int, page: Page) -> None:
+        for reader in [reader for reader in tail.readers if reader.ready and reader.after == after]:
+            reader.take(page)
+            if page.over:
+                self.leave(run_id, reader)
+
+    async def _page(self, run_id: str, after: int) -> Page:
+        tail, now = await read_tail(self._pool, run_id, after, _PAGE_BYTES), asyncio.get_running_loop().time()
+        if tail is None:  # deleted with its thread
+            return Page((), b"", after, "cancelled", after, now)
+        data = "".join([frame(row, await self._restore(row["body"])) for row in tail.lines])
+        last = tail.lines[-1]["seq"] if tail.lines else after
+        return Page(tail.lines, data.encode(), last, tail.status, tail.last_seq, now)
 
 
-def frame(event: RunEvent | None, restore: Restore = dict) -> bytes:
-    """One SSE message (HTML standard, 9.2): id is the seq, event the kind, data the body as JSON."""
-    if event is None:
-        return b": still here\n\n"
-    body = restore({"seq": event.seq, "at": event.at.isoformat(), **event.body.model_dump(mode="json")})
-    head = f"id: {event.seq}\nevent: {event.body.kind}\ndata: ".encode()
-    return head + orjson.dumps(body) + b"\n\n"
+class _Caller:
+    """A reader in this process's own code: takes a page when it asks for one."""
+
+    def __init__(self, after: int, wake: Callable[[], None]) -> None:
+        self.after, self._wake = after, wake
+        self._page: Page | None = None
+        self._news = asyncio.Event()
+        self._quiet_since = asyncio.get_running_loop().time()
+
+    @property
+    def ready(self) -> bool:
+        return self._page is None
+
+    def take(self, page: Page) -> None:
+        self._page, self.after = page, page.last
+        self._news.set()
+
+    def tick(self, now: float) -> None:
+        if now - self._quiet_since >= HEARTBEAT_S:
+            self._news.set()
+
+    def cut(self) -> None:
+        """Its own task ends with the server."""
+
+    async def next(self) -> Page | None:
+        await self._news.wait()
+        self._news.clear()
+        page, self._page = self._page, None
+        self._quiet_since = asyncio.get_running_loop().time()
+        self._wake()
+        return page
+
+
+def frame(row: Row, body: str) -> str:
+    """One SSE message (HTML standard, 9.2): id is the seq, event the kind, data the body with its seq and time.
+
+    `body` is JSON text, so a line feed in it can only stand between tokens.
+    """
+    head = f'id: {row["seq"]}\nevent: {row["kind"]}\ndata: {{"seq":{row["seq"]},"at":"{row["at"].isoformat()}",'
+    return head + body[1:].replace("\n", " ").replace("\r", " ") + "\n\n"

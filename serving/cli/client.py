@@ -53,21 +53,21 @@ class Client:
         await self._send("DELETE", path)
 
     async def events(self, run_id: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
-        """The run's log, live, to its end: a run that was resumed has an end in the middle too.
+        """The run's log, live, until nothing is left to come: a run that was resumed has an end in the middle too.
 
         A cut connection is taken up behind the last event; gives up after 30 s without one.
         """
         import asyncio
         import time
 
-        last_seen, ended = time.monotonic(), False
+        last_seen = time.monotonic()
         while True:
             try:
-                async for event in self._stream(run_id, after):
-                    after, last_seen = event["seq"], time.monotonic()
-                    ended = event["kind"] == "run_finished"
-                    yield event
-                if ended:
+                last = None
+                async for last in self._stream(run_id, after):
+                    after, last_seen = last["seq"], time.monotonic()
+                    yield last
+                if last is None or last["kind"] == "run_finished":
                     return
             except (httpx.TransportError, Unreachable) as error:
                 if time.monotonic() - last_seen > _PATIENCE_S:

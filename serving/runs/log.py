@@ -6,6 +6,7 @@ later fills; when a newer attempt owns the run it writes nothing.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import LiteralString
 
 import orjson
@@ -19,18 +20,32 @@ from serving.runs.notices import Notices
 _APPEND: LiteralString = """
 select seq, at, body::text from append_events(%(run_id)s, %(fence)s, %(bodies)s)
 """
-_READ: LiteralString = """
-select seq, at, body::text from (
-    select *, sum(size) over (order by seq) - size as before
-    from (
-        select seq, at, body, size from run_events where run_id = %(run_id)s and seq > %(after)s
-        order by seq limit %(lines)s
-    ) line
-) page
-where before < %(bytes)s order by seq
+_LINES: LiteralString = """
+    select seq, at, kind, body::text from (
+        select *, sum(size) over (order by seq) - size as before
+        from (
+            select seq, at, kind, body, size from run_events where run_id = %(run_id)s and seq > %(after)s
+            order by seq limit %(lines)s
+        ) line
+    ) page
+    where before < %(bytes)s
 """
+_TAIL: LiteralString = """
+select run.status, run.last_seq, line.* from runs run left join lateral ({lines}) line on true
+where run.run_id = %(run_id)s order by line.seq
+"""
+_STANDINGS: LiteralString = "select run_id::text, status, last_seq from runs where run_id = any(%s::uuid[])"
 _PAGE_LINES = 500
 _PAGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A page of lines, and how their run stood in the same snapshot."""
+
+    status: str
+    last_seq: int
+    lines: tuple[Row, ...]
 
 
 def event_of(row: Row) -> RunEvent:
@@ -51,7 +66,7 @@ async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES
     """The next page: at most so many lines, and 1 MiB of them or one line."""
     values = {"run_id": run_id, "after": after, "lines": lines, "bytes": _PAGE_BYTES}
     async with pool.connection() as connection:
-        rows = await (await connection.execute(_READ, values)).fetchall()
+        rows = await (await connection.execute(_LINES + "order by seq", values)).fetchall()
     return [event_of(row) for row in rows]
 
 
@@ -60,6 +75,23 @@ async def read_all(pool: Pool, run_id: str) -> list[RunEvent]:
     while page := await read(pool, run_id, history[-1].seq if history else 0):
         history += page
     return history
+
+
+async def read_tail(pool: Pool, run_id: str, after: int, most_bytes: int) -> Tail | None:
+    """Lines behind `after` (rows of seq, at, kind and body as text): so many bytes, or one line. None: no such run."""
+    values = {"run_id": run_id, "after": after, "lines": _PAGE_LINES, "bytes": most_bytes}
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_TAIL.format(lines=_LINES), values)).fetchall()
+    if not rows:
+        return None
+    return Tail(rows[0]["status"], rows[0]["last_seq"], tuple(row for row in rows if row["seq"] is not None))
+
+
+async def standings(pool: Pool, run_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Run id -> (status, last seq), of those that exist."""
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_STANDINGS, (list(run_ids),))).fetchall()
+    return {row["run_id"]: (row["status"], row["last_seq"]) for row in rows}
 
 
 async def append_unfenced(connection: Connection, run_id: str, *bodies: EventBody) -> None:

@@ -78,12 +78,12 @@ class RunStore:
         return await self.get(run_id), True
 
     async def get(self, run_id: str) -> RunView:
-        row = await self._row(run_id)
+        row = await self.row(run_id)
         return view_of(row, await read_all(self._pool, str(row["run_id"])))
 
     async def audit(self, run_id: str, kept: str = "") -> Audit:
         """Whether the log is what was written, and holds the head that the caller has kept."""
-        row = await self._row(run_id)
+        row = await self.row(run_id)
         refuse_pruned(run_id, row["pruned_at"])
         return await audit(self._pool, str(row["run_id"]), kept)
 
@@ -209,7 +209,8 @@ class RunStore:
             hint = f"send documents to /collections/{collection}/documents first, or leave collection out"
             raise NotFound(f"no collection {collection}", hint, "collection_not_found")
 
-    async def _row(self, run_id: str) -> Row:
+    async def row(self, run_id: str) -> Row:
+        """The run as it stands, without its log."""
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_MINE, (parse_id(run_id, "run"), self._tenant))).fetchone()
         return self._found(row, run_id)

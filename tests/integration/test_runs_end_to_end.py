@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from graph.events import RunFinished
 from privacy.redact import from_record
 from serving.api.stream import Tails
 from serving.database import open_row_pool
@@ -51,20 +50,16 @@ async def collection(runs_database: str, tmp_path: Path) -> str:
 
 async def ask(store: RunStore, tails: Tails, goal: str) -> RunView:
     view, _ = await store.create(RunRequest(goal=goal, collection=COLLECTION))
-    seqs = []
-    async for event in tails.follow(view.run_id):
-        if event is not None:
-            seqs.append(event.seq)
-            last = event
-    assert seqs == list(range(1, len(seqs) + 1))
-    assert isinstance(last.body, RunFinished)
+    lines = [line async for page in tails.follow(view.run_id) if page for line in page.lines]
+    assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    assert lines[-1]["kind"] == "run_finished"
     return await store.get(view.run_id)
 
 
 async def test_goals_become_cited_answers(house: House, settings: Settings, collection: str) -> None:
     store, tails = house.store, Tails(house.pool)
     async with open_worker(settings) as worker:
-        parts = [house.notices.serve(), listen(house.dsn, {LOG_CHANNEL: tails.heard}), worker.serve()]
+        parts = [house.notices.serve(), listen(house.dsn, {LOG_CHANNEL: tails.heard}), tails.serve(), worker.serve()]
         tasks = [asyncio.create_task(part) for part in parts]
         async with asyncio.timeout(40):
             speed = await ask(store, tails, "What is the speed limit in the harbour?")

@@ -1,0 +1,132 @@
+"""A stream without a request around it: uvicorn lends its connection, and the transport is written to directly.
+
+A request in flight costs some 30 KiB; a stream that waits for hours needs a socket and a place in a log.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from typing import Any, Final
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.api.stream import HEARTBEAT, HEARTBEAT_S, Page, Tails
+
+_LEND: Final = "trireme.lend"
+_MOST_WAITING: Final = 64 * 1024
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+log = logging.getLogger(__name__)
+
+
+class LendingProtocol(HttpToolsProtocol):
+    """uvicorn's own, which can hand a request's connection over for good to whoever answers it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {_LEND: {"to": self._lend}}
+
+    def _lend(self, borrower: asyncio.Protocol) -> bool:
+        """False where it can't be: HTTP/1.0 has no chunks, and another request may wait behind this one."""
+        cycle, transport = self.cycle, self.transport
+        if self.pipeline or cycle.more_body or cycle.scope["http_version"] != "1.1" or transport.is_closing():
+            return False
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        self.flow.resume_reading()
+        cycle.disconnected = True  # whatever the application still says to it is dropped
+        del self.parser, self.cycle, self.scope, self.headers  # they refer to each other
+        transport.set_protocol(borrower)
+        borrower.connection_made(transport)
+        return True
+
+
+class EventStream(Response):
+    """Answers with a run's log from behind line `after` until the run has ended."""
+
+    def __init__(self, tails: Tails, run_id: str, after: int) -> None:
+        super().__init__(headers={**_HEADERS, "Location": f"/runs/{run_id}"})
+        self._tails, self._run_id, self._after = tails, run_id, after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lender: Any = scope.get("extensions", {}).get(_LEND)
+        reader = _SocketReader(self._tails, self._run_id, self._after)
+        if lender and lender["to"](reader):
+            reader.begin({**_HEADERS, "Location": f"/runs/{self._run_id}", "X-Request-Id": scope.get("request_id", "")})
+            self._tails.join(self._run_id, reader)
+            return
+        headers = {name: value for name, value in self.headers.items() if name != "content-length"}
+        await StreamingResponse(self._frames(), headers=headers)(scope, receive, send)
+
+    async def _frames(self) -> AsyncIterator[bytes]:
+        async for page in self._tails.follow(self._run_id, self._after):
+            yield HEARTBEAT if page is None else page.data
+
+
+class _SocketReader(asyncio.Protocol):
+    """Has at most 64 KiB and a page waiting in its transport; takes the next page when they are gone."""
+
+    __slots__ = ("_paused", "_run_id", "_spoke", "_stuck_since", "_tails", "_transport", "_waiting", "after")
+    _transport: asyncio.Transport
+
+    def __init__(self, tails: Tails, run_id: str, after: int) -> None:
+        self._tails, self._run_id, self.after = tails, run_id, after
+        self._paused = False
+        self._spoke = self._stuck_since = asyncio.get_running_loop().time()
+        self._waiting = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(_MOST_WAITING)
+
+    def begin(self, headers: dict[str, str]) -> None:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        standing = f"Date: {formatdate(usegmt=True)}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+        self._transport.write(f"HTTP/1.1 200 OK\r\n{lines}{standing}\r\n".encode())
+
+    @property
+    def ready(self) -> bool:
+        return not self._paused
+
+    def take(self, page: Page) -> None:
+        self.after, self._spoke = page.last, page.at
+        if page.lines:
+            self._transport.write(page.chunk)
+        if page.over:
+            self._transport.write(b"0\r\n\r\n")
+            self._transport.close()
+
+    def tick(self, now: float) -> None:
+        if self._paused:
+            self._cut_if_stuck(now)
+        elif now - self._spoke >= HEARTBEAT_S:
+            self._spoke = now
+            self._transport.write(b"%x\r\n%b\r\n" % (len(HEARTBEAT), HEARTBEAT))
+
+    def cut(self) -> None:
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._paused, self._waiting = True, 0
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._tails.wake(self._run_id)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tails.leave(self._run_id, self)
+
+    def _cut_if_stuck(self, now: float) -> None:
+        waiting = self._transport.get_write_buffer_size()
+        if not self._waiting or waiting < self._waiting:
+            self._stuck_since, self._waiting = now, waiting
+        elif now - self._stuck_since >= self._tails.patience_s:
+            log.info("action=cut_slow_reader run=%s seq=%s", self._run_id, self.after)
+            self.cut()
