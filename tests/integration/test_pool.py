@@ -1,0 +1,65 @@
+"""The process's pool stays whole, whatever its callers do to themselves."""
+
+import asyncio
+import random
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from serving.database import Pool, open_pool
+
+_SIZE = 5
+_SEED = 7
+
+
+async def statement(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await connection.execute("select pg_sleep(0.001)")
+
+
+async def transaction(pool: Pool) -> None:
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute("select 1")
+        await connection.execute("select pg_sleep(0.001)")
+
+
+async def cancelled_at_random(pool: Pool, times: int) -> int:
+    """Starts so many pieces of work, 40 at a time, each cancelled some time within its life; returns how many were."""
+    chance = random.Random(_SEED)
+
+    async def one(number: int) -> bool:
+        work = asyncio.create_task((statement if number % 2 else transaction)(pool))
+        await asyncio.sleep(chance.random() * 0.02)
+        work.cancel()
+        return isinstance((await asyncio.gather(work, return_exceptions=True))[0], asyncio.CancelledError)
+
+    batches = [range(at, at + 40) for at in range(0, times, 40)]
+    return sum([sum(await asyncio.gather(*map(one, batch))) for batch in batches])
+
+
+async def test_three_thousand_cancelled_callers_leave_the_pool_whole(database: str) -> None:
+    async with open_pool(database, _SIZE) as pool:
+        assert await cancelled_at_random(pool, 3_000) > 1_000
+        async with asyncio.timeout(10):
+            held = [await pool.getconn() for _ in range(_SIZE)]
+        assert {each.info.transaction_status for each in held} == {TransactionStatus.IDLE}
+        for each in held:
+            await pool.putconn(each)
+        await asyncio.sleep(0.1)
+        assert pool.get_stats()["pool_available"] == _SIZE
+        with psycopg.connect(database) as other:
+            query = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle'"
+            assert other.execute(query).fetchone() == (1,), "only the one who asks is at work"
+
+
+async def test_a_caller_that_stopped_waiting_gets_no_connection_later(database: str) -> None:
+    async with open_pool(database, 1) as pool:
+        held = await pool.getconn()
+        waiting = [asyncio.create_task(pool.getconn()) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await pool.putconn(held)
+        async with asyncio.timeout(2):
+            await statement(pool)
