@@ -10,6 +10,7 @@ from graph.errors import BoundReached
 from graph.events import (
     ApprovalDecided,
     CancelRequested,
+    EffectDecided,
     ModelCalled,
     ModelFailed,
     RunCreated,
@@ -24,8 +25,9 @@ from graph.events import (
 from graph.state import Value
 
 SAME_CALL_LIMIT = 3
+_TO_SETTLE_S = 1.0
 _PAUSES = (RunCreated, RunHandedOver, RunInterrupted, RunFinished)
-_FROM_OUTSIDE = (ApprovalDecided, CancelRequested, RunResumed)
+_FROM_OUTSIDE = (ApprovalDecided, CancelRequested, EffectDecided, RunResumed)
 
 
 class Bounds(Value):
@@ -90,6 +92,11 @@ class Budget:
         if used >= self.bounds.seconds:
             raise BoundReached("seconds", self.bounds.seconds, round(used, 1))
         return self.bounds.seconds - used
+
+    def seconds_for_tool(self) -> float:
+        """What is left, and never nothing: a call that a crash cut off is settled even when the time is used up."""
+        used = spent(self._history, datetime.now(UTC)).seconds
+        return max(self.bounds.seconds - used, _TO_SETTLE_S)
 
     def announces(self, bound: str) -> bool:
         """True for the first of this attempt's steps that says it reached `bound`."""

@@ -2,12 +2,13 @@
 
 TriremeError
 ├── FenceLost          a newer attempt owns the run: stop, write nothing
+├── StorageLost        the run's database does not answer: stop, another attempt goes on
 ├── BoundReached       a limit of the run: end with what there is
 ├── ModelUnavailable   the provider failed or refused for now (429, 5xx, network)
 ├── ModelRefused       the provider refuses this key or this request (401, 403, 400, unknown price)
 ├── BadReply           the model's reply is not what was asked for
 ├── ToolFailed         a tool could not do its work, and had no effect
-│   └── OutcomeUnknown its effect may have happened: a person must look
+│   └── OutcomeUnknown its effect may have happened or not
 └── MemoryUnavailable  long-term memory is out of reach: the run goes on without it
 """
 
@@ -25,6 +26,14 @@ class FenceLost(TriremeError):
 
     code = "fence_lost"
     status = 409
+
+
+class StorageLost(TriremeError):
+    """The database can't be used now. It ends the attempt, never the run, and never becomes a tool's answer."""
+
+    code = "database_unavailable"
+    status = 503
+    retryable = True
 
 
 class BoundReached(TriremeError):

@@ -148,6 +148,26 @@ class ApprovalDecided(Value):
     reason: str = ""
 
 
+class EffectUnknown(Value):
+    """Nobody knows whether an effect happened; the run waits for a person. `round` counts a person's retries from 1."""
+
+    kind: Literal["effect_unknown"] = "effect_unknown"
+    key: str
+    step_id: str
+    tool: str
+    arguments: dict[str, Any]
+    reason: str
+    round: int
+
+
+class EffectDecided(Value):
+    kind: Literal["effect_decided"] = "effect_decided"
+    key: str
+    decision: Literal["happened", "did_not", "retry"]
+    by: str
+    note: str = ""
+
+
 class BoundReached(Value):
     kind: Literal["bound_reached"] = "bound_reached"
     bound: str
@@ -188,10 +208,11 @@ class CancelRequested(Value):
 
 
 class RunInterrupted(Value):
-    """The run waits for a person; `approvals` are the ids that are open."""
+    """The run waits for a person; `approvals` are the ids that are open, `effects` the keys that are unknown."""
 
     kind: Literal["run_interrupted"] = "run_interrupted"
     approvals: tuple[str, ...]
+    effects: tuple[str, ...] = ()
 
 
 class RunResumed(Value):
@@ -223,6 +244,8 @@ EventBody = Annotated[
     | VerdictGiven
     | ApprovalRequested
     | ApprovalDecided
+    | EffectUnknown
+    | EffectDecided
     | BoundReached
     | AnswerDelta
     | AnswerWritten

@@ -3,7 +3,7 @@
 Nothing here knows HTTP, SQL or a provider; `serving` implements each port and composes them.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -200,35 +200,21 @@ class Email(Value):
 
 
 class Mailer(Protocol):
+    """`honours_key`: sending twice with one key sends once; else only a person can tell whether a cut-off send went."""
+
+    @property
+    def reconcile(self) -> Literal["honours_key", "ask_a_person"]: ...
+
     async def send(self, email: Email, key: str) -> str:
-        """Sends once per `key`; returns a sentence that says where it went. Raises ToolFailed."""
-
-
-EffectState = Literal["proposed", "approved", "prepared", "done", "failed", "unknown"]
-
-
-class Effect(Value):
-    """`fresh`: this very `prepare` made the row; a `prepared` row that is not fresh was left by a crash."""
-
-    key: str
-    state: EffectState
-    result: dict[str, Any] | None = None
-    fresh: bool = False
-
-
-class Ledger(Protocol):
-    """Rows that make an effect happen once. `key` comes from the action (run, step, tool, version, arguments)."""
-
-    async def prepare(self, key: str, tool: str, arguments: Mapping[str, Any]) -> Effect:
-        """Commits `prepared` before the call, or returns the row that is already there."""
-
-    async def settle(
-        self, key: str, state: Literal["done", "failed", "unknown"], result: Mapping[str, Any]
-    ) -> None: ...
+        """Returns a sentence that says where it went. Raises ToolFailed, OutcomeUnknown, StorageLost."""
 
 
 class ApprovalRequest(Value):
-    """What a person is asked. `digest` binds tool, version and exact arguments."""
+    """What a person is asked. `digest` binds tool, version and exact arguments.
+
+    For a tool, `parameters` is the JSON Schema that an edit must fit, and `effect_key` the ledger's key of the effect
+    that is proposed with it; empty for a tool that only reads.
+    """
 
     id: str
     kind: Literal["plan", "tool"]
@@ -237,6 +223,9 @@ class ApprovalRequest(Value):
     description: str
     digest: str
     expires_at: str
+    step_id: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    effect_key: str = ""
 
 
 class ApprovalDecision(Value):
@@ -265,7 +254,8 @@ class ToolResult(Value):
 class Tools(Protocol):
     def schemas(self) -> tuple[ToolSchema, ...]: ...
 
-    async def run(self, call: ToolCall, step_id: str) -> ToolResult: ...
+    async def run(self, call: ToolCall, step_id: str, seconds: float) -> ToolResult:
+        """`seconds` bounds the call beside the tool's own limit. Raises FenceLost, StorageLost, GraphInterrupt."""
 
 
 class MemoryItem(Value):

@@ -78,7 +78,7 @@ async def _use_tool(deps: Deps, step: Step, attempt: int, call: ToolCall, done: 
         with deps.budget.tool_call():
             await deps.events.append(ToolStarted(**where, arguments=call.arguments))
     started = time.perf_counter()
-    result = await deps.tools.run(call, step.id)
+    result = await deps.tools.run(call, step.id, deps.budget.seconds_for_tool())
     spent_ms = round((time.perf_counter() - started) * 1000, 1)
     await deps.events.append(ToolFinished(**where, **result.model_dump(), duration_ms=spent_ms))
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,12 +26,50 @@ _SETUP_LOCK: Final = 0x6D65_6D6F_7269_6573  # "memories"
 _ANSWER_S: Final = 5
 
 
+class _Transactional:
+    """What mem0 takes for its pool. Inside `transaction` all that this thread asks of it is one transaction."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool, self._mine = pool, threading.local()
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        if (current := getattr(self._mine, "connection", None)) is not None:
+            yield current
+            return
+        with self._pool.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        with self._pool.connection() as connection:
+            self._mine.connection = _Held(connection)
+            try:
+                yield connection
+            finally:
+                self._mine.connection = None
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Held:
+    """A connection whose transaction somebody else ends: mem0 commits after each of its writes."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.cursor = connection.cursor
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """mem0's `Memory` and the pool that it and we use. Both are thread-safe."""
+    """mem0's `Memory` and the connections that it and we use. Both are thread-safe."""
 
     memory: Any  # mem0 ships no types
-    pool: ConnectionPool
+    pool: _Transactional
 
     def close(self) -> None:
         self.memory.close()
@@ -54,16 +93,24 @@ def open_engine(dsn: str, embed: Embed, dimensions: int, home: Path) -> Engine:
         max_idle=60,
         num_workers=1,
         check=ConnectionPool.check_connection,
+        configure=_configured,
         kwargs={"connect_timeout": _ANSWER_S, "application_name": "trireme-memory", "prepare_threshold": None},
         open=True,
     )
+    ours = _Transactional(pool)
     try:
-        engine = Engine(_build(pool, embed, dimensions), pool)
+        engine = Engine(_build(ours, embed, dimensions), ours)
         _set_up_table(engine)
     except BaseException:
         pool.close()
         raise
     return engine
+
+
+def _configured(connection: psycopg.Connection) -> None:
+    """A process that stands still in the middle of a write must not hold what it has locked."""
+    connection.execute("set idle_in_transaction_session_timeout = '5s'")
+    connection.commit()
 
 
 class _OurEmbedder:
@@ -95,7 +142,7 @@ class _NoHistory:
     def close(self) -> None: ...
 
 
-def _build(pool: ConnectionPool, embed: Embed, dimensions: int) -> Any:
+def _build(pool: _Transactional, embed: Embed, dimensions: int) -> Any:
     factories = import_module("mem0.utils.factory")
     factories.EmbedderFactory.provider_to_class["trireme"] = f"{__name__}.{_OurEmbedder.__name__}"
     factories.LlmFactory.register_provider("trireme", f"{__name__}.{_NoModel.__name__}")

@@ -3,7 +3,7 @@
 from memory.item import Item
 from memory.proposals import extract
 from memory.recall import Recall
-from memory.store import MemoryStore
+from memory.store import Guard, MemoryStore
 from privacy.redact import Redacted
 
 
@@ -18,10 +18,11 @@ class LongTermMemory:
         """What belongs into the prefix of a run with this goal."""
         return await self._recall.recall(goal)
 
-    async def propose(self, goal: Redacted, source: str) -> tuple[Item, ...]:
+    async def propose(self, goal: Redacted, source: str, guard: Guard | None = None) -> tuple[Item, ...]:
         """Stores what the person stated as lasting in `goal`; returns what is new or changed.
 
-        It is given nothing but the goal, so neither an answer nor a document can become a memory.
+        It is given nothing but the goal, so neither an answer nor a document can become a memory. Raises what `guard`
+        raises, which looks in the writing transaction whether the run still may.
         """
         await self._store.delete_expired()
-        return await self._store.remember(extract(goal, source))
+        return await self._store.remember(extract(goal, source), guard)

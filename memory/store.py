@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -25,6 +25,8 @@ _NEVER: Final = 253_402_300_799  # the end of the year 9999, in seconds: rows wi
 _QUERY_LENGTH: Final = 2_000
 
 T = TypeVar("T")
+Guard: TypeAlias = Callable[[psycopg.Connection], None]
+"""Looks, in the transaction that is about to write, whether the writer still may; raises when it may not."""
 
 
 class _Connection:
@@ -43,12 +45,17 @@ class _Connection:
             return self._engine
 
     @contextmanager
-    def exclusive(self, owner: Owner) -> Iterator[Engine]:
-        """One writer an owner, over all processes; one a process, since each holds a connection while it waits."""
+    def exclusive(self, owner: Owner, guard: Guard | None = None) -> Iterator[Engine]:
+        """One writer an owner, over all processes; one a process, since each holds a connection while it waits.
+
+        All that it writes is one transaction, and `guard` is called in it first.
+        """
         engine = self.engine()
-        with self._writing, engine.pool.connection() as connection:
+        with self._writing, engine.pool.transaction() as connection:
             key = f"{owner.tenant} {owner.user}"
             connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
+            if guard:
+                guard(connection)
             yield engine
 
     def close(self) -> None:
@@ -92,10 +99,11 @@ class MemoryStore:
         stated = Proposal(text, kind, "", confidence, source)
         return await self._call(lambda: self._add_one(stated, expires_at))
 
-    async def remember(self, proposals: Iterable[Proposal]) -> tuple[Item, ...]:
-        """Stores what is new in `proposals` and replaces what they contradict; returns the items that changed."""
+    async def remember(self, proposals: Iterable[Proposal], guard: Guard | None = None) -> tuple[Item, ...]:
+        """Stores what is new in `proposals` and replaces what they contradict, in one transaction; returns the items
+        that changed. Raises what `guard` raises."""
         given = tuple(proposals)
-        return await self._call(lambda: self._remember(given)) if given else ()
+        return await self._call(lambda: self._remember(given, guard)) if given else ()
 
     async def delete(self, item_id: str) -> bool:
         """False when the owner has no such memory."""
@@ -146,8 +154,8 @@ class MemoryStore:
         with self._shared.exclusive(self._owner) as engine:
             return self._write(engine, stated, None, len(self._list(engine)), expires_at)
 
-    def _remember(self, proposals: tuple[Proposal, ...]) -> tuple[Item, ...]:
-        with self._shared.exclusive(self._owner) as engine:
+    def _remember(self, proposals: tuple[Proposal, ...], guard: Guard | None) -> tuple[Item, ...]:
+        with self._shared.exclusive(self._owner, guard) as engine:
             known = {item.id: item for item in self._list(engine)}
             changed: dict[str, Item] = {}
             for proposal in proposals:

@@ -6,18 +6,25 @@ import secrets
 import select
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, TypeVar
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from graph.errors import StorageLost
+
 Row: TypeAlias = DictRow
 Connection: TypeAlias = AsyncConnection[DictRow]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
+AnyConnection = TypeVar("AnyConnection", bound=AsyncConnection[Any])
 
 _PATIENCE_S = 5.0
+# Of the database itself: it is away, full, read-only or too slow, or it chose this statement to break a deadlock.
+TROUBLE = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
 # A pool connects again after one second, and after one more; then afresh at the next request. With the default of five
 # minutes its pauses double, and it would be back long after the database is.
 RECONNECT_S = 2.0
@@ -98,6 +105,26 @@ def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnec
         reconnect_timeout=RECONNECT_S,
         check=_still_there,
     )
+
+
+@contextmanager
+def storage() -> Iterator[None]:
+    """Around what a port does for an attempt: trouble with Postgres becomes StorageLost, which ends the attempt.
+
+    A fault in a statement stays what it is.
+    """
+    try:
+        yield
+    except TROUBLE as error:
+        raise StorageLost(f"Postgres can't be used now ({type(error).__name__}): the run goes on later") from error
+
+
+@asynccontextmanager
+async def connected(pool: AsyncConnectionPool[AnyConnection]) -> AsyncIterator[AnyConnection]:
+    """A connection for an attempt's work. Raises StorageLost."""
+    with storage():
+        async with pool.connection() as connection:
+            yield connection
 
 
 def new_id() -> str:

@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, getaddresses, parseaddr
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from graph.errors import OutcomeUnknown, ToolFailed
@@ -38,7 +38,7 @@ async def keep_placeholders(placeholder: str) -> str:
 class OutboxMailer:
     """Writes each e-mail as one `.eml` file, named after its key: the same key never writes twice."""
 
-    honours_key = True
+    reconcile: Final = "honours_key"
 
     def __init__(self, folder: Path, sender: str = "trireme@localhost", reveal: Reveal = keep_placeholders) -> None:
         self._folder, self._sender, self._reveal = folder, sender, reveal
@@ -75,7 +75,7 @@ class SmtpMailer:
     A server keeps no keys, so a repeat can go out twice; it carries the same Message-ID.
     """
 
-    honours_key = False
+    reconcile: Final = "ask_a_person"
 
     def __init__(self, url: str, sender: str, reveal: Reveal = keep_placeholders, timeout_s: float = 20.0) -> None:
         """Raises SettingsError for a URL that is none, without repeating it: it may hold a password."""

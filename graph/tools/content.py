@@ -52,8 +52,20 @@ def canonical(value: Any) -> str:
 
 
 def digest(*values: Any) -> str:
-    """SHA-256, in hex, of the values' canonical JSON."""
-    return hashlib.sha256(canonical(values).encode()).hexdigest()
+    """SHA-256, in hex, of the values' canonical JSON, in which 1.0 and 1 are one number (RFC 8785).
+
+    Text counts as it is, without Unicode normalisation: two spellings of a name can be two files.
+    """
+    return hashlib.sha256(canonical(_one_number(clean(values))).encode()).hexdigest()
+
+
+def _one_number(value: Any) -> Any:
+    """JSON knows one kind of number; Postgres and models write 1.0 and 1 for each other."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_INTEGER:
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _one_number(item) for key, item in value.items()}
+    return [_one_number(item) for item in value] if isinstance(value, list) else value
 
 
 def bounded(data: Mapping[str, Any], limit: int = LIMIT_BYTES) -> str:

@@ -12,7 +12,6 @@ from graph.state import Source, Value
 
 Risk: TypeAlias = Annotated[int, Field(ge=0, le=4)]
 READ, LOCAL_WRITE, EXTERNAL_DRAFT, EXTERNAL_EFFECT, HIGH_RISK = range(5)
-Reconcile: TypeAlias = Literal["pure", "honours_key", "can_check", "ask_a_person"]
 REPORT: Final = "report"
 
 
@@ -52,12 +51,20 @@ Check: TypeAlias = Callable[[Any, ToolContext], Awaitable[Output | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
-    """`risk`: 0 read, 1 local write, 2 external draft, 3 external effect, 4 high risk.
+class CanCheck:
+    """The tool can be asked what became of a call: `check` gives what it did, or None when nothing happened."""
 
-    `reconcile` says what to do when a crash left open whether the effect happened: call again (`pure`, `honours_key`),
-    ask `check` first (`can_check`; it gives None when nothing happened), or leave it to a person.
-    """
+    check: Check
+
+
+Reconcile: TypeAlias = Literal["pure", "honours_key", "ask_a_person"] | CanCheck
+"""What to do when nobody knows whether a call had its effect: `pure`: call again, it changes nothing that lasts;
+`honours_key`: call again with the same key; `CanCheck`: ask, then call if need be; `ask_a_person`: the run waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`risk`: 0 read, 1 local write, 2 external draft, 3 external effect, 4 high risk; from 1 on `reconcile` is due."""
 
     name: str
     description: str
@@ -65,13 +72,8 @@ class Tool:
     call: Call
     risk: int = READ
     version: str = "1"
-    reconcile: Reconcile = "pure"
-    check: Check | None = None
+    reconcile: Reconcile | None = None
     timeout_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        if (self.reconcile == "can_check") != (self.check is not None):
-            raise ValueError(f"tool {self.name}: `check` and reconcile='can_check' go together")
 
     def schema(self) -> ToolSchema:
         return _schema(self.name, self.description, self.parameters)
@@ -94,6 +96,8 @@ class Registry:
         self._tools = {tool.name: tool for tool in listed}
         if len(self._tools) != len(listed) or REPORT in self._tools:
             raise ValueError(f"tool names must be unique and not {REPORT!r}: {[tool.name for tool in listed]}")
+        if silent := [tool.name for tool in listed if tool.risk >= LOCAL_WRITE and tool.reconcile is None]:
+            raise ValueError(f"tools that have effects must say how they `reconcile`: {', '.join(silent)}")
         report = _schema(REPORT, "End the step: say what was found and which refs it rests on.", Report)
         schemas = [report, *(tool.schema() for tool in listed)]
         self.schemas = tuple(sorted(schemas, key=lambda schema: schema.name))

@@ -1,24 +1,21 @@
-"""The one way every tool call goes: known, valid, permitted, prepared, done once, recorded. Errors are values."""
+"""The one way every tool call goes: known, valid, permitted, done once, recorded. Errors are values."""
 
-import asyncio
-import logging
-from collections import defaultdict
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from graph.approval import decide
-from graph.errors import FenceLost, OutcomeUnknown, ToolFailed
-from graph.ports import ApprovalRequest, Approvals, Effect, Ledger, ToolCall, ToolResult, ToolSchema
-from graph.tools.content import bounded, clean, digest, without_paths
+from graph.ledger import Ledger
+from graph.ports import ApprovalRequest, Approvals, ToolCall, ToolResult, ToolSchema
+from graph.tools.action import Action, told
+from graph.tools.content import clean, digest
+from graph.tools.effects import Effects
 from graph.tools.policy import DEFAULT_POLICY, Policy
-from graph.tools.registry import LOCAL_WRITE, Output, Problem, Registry, Tool, ToolContext
-
-_log = logging.getLogger(__name__)
-_ASK_A_PERSON = "don't repeat the call: a person must look whether it happened"
+from graph.tools.registry import LOCAL_WRITE, Problem, Registry, Tool
 
 
 class _Refused(Exception):
@@ -30,7 +27,7 @@ class _Refused(Exception):
 
 
 class ToolRunner:
-    """Port `Tools` for one run. Raises only FenceLost, LangGraph's interrupts, and what the ledger itself raises."""
+    """Port `Tools` for one run. Raises LangGraph's interrupts, and what a port raises to end the attempt."""
 
     def __init__(
         self,
@@ -41,22 +38,23 @@ class ToolRunner:
         policy: Policy = DEFAULT_POLICY,
         approval_ttl_s: float = 7 * 86_400,
     ) -> None:
-        self._registry, self._ledger, self._approvals = registry, ledger, approvals
+        self._registry, self._effects, self._approvals = registry, Effects(ledger), approvals
         self._run_id, self._policy, self._approval_ttl_s = run_id, policy, approval_ttl_s
-        self._in_flight: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def schemas(self) -> tuple[ToolSchema, ...]:
         return self._registry.schemas
 
-    async def run(self, call: ToolCall, step_id: str) -> ToolResult:
+    async def run(self, call: ToolCall, step_id: str, seconds: float = math.inf) -> ToolResult:
         try:
             tool = self._known(call.name)
-            proposed = _validated(tool, call.arguments)
-            arguments = await self._permitted(tool, proposed, step_id)
-            changed = _difference(proposed, arguments)
-            return await self._performed(tool, arguments, step_id, changed)
+            proposed = Action(self._run_id, step_id, tool, _validated(tool, call.arguments), seconds)
+            action = await self._permitted(proposed, seconds)
         except _Refused as refused:
-            return _result(refused.problem)
+            return told(refused.problem)
+        changed = _difference(proposed, action)
+        if tool.risk < LOCAL_WRITE:
+            return told((await action.call()).answer, changed)
+        return await self._effects.once(action, changed)
 
     def _known(self, name: str) -> Tool:
         tool = self._registry.find(name)
@@ -66,92 +64,38 @@ class ToolRunner:
             raise _Refused("unknown_tool", f"there is no tool {clean(name)[:80]!r}", hint)
         return tool
 
-    async def _permitted(self, tool: Tool, proposed: BaseModel, step_id: str) -> BaseModel:
-        """The arguments to use: those proposed, or what a person made of them."""
-        action = self._policy.action(tool)
-        if action == "deny":
+    async def _permitted(self, proposed: Action, seconds: float) -> Action:
+        """The action to carry out: the one proposed, or what a person made of it."""
+        tool = proposed.tool
+        permission = self._policy.action(tool)
+        if permission == "deny":
             raise _Refused("denied_by_policy", f"policy does not allow {tool.name}", "go on without it and say so")
-        if action == "allow":
+        if permission == "allow":
             return proposed
-        decision = await decide(self._approvals, self._request(tool, proposed, step_id))
+        decision = await decide(self._approvals, self._request(proposed))
         if decision.type == "reject":
             reason = decision.reason or "no reason given"
             raise _Refused("rejected", f"a person did not approve {tool.name}: {reason}", "don't propose it again")
-        return proposed if decision.arguments is None else _validated(tool, decision.arguments)
+        if decision.arguments is None:
+            return proposed
+        return Action(self._run_id, proposed.effect.step_id, tool, _validated(tool, decision.arguments), seconds)
 
-    def _request(self, tool: Tool, arguments: BaseModel, step_id: str) -> ApprovalRequest:
-        plain = _plain(arguments)
-        bound = digest(tool.name, tool.version, plain)
+    def _request(self, action: Action) -> ApprovalRequest:
+        tool, call = action.tool, action.effect
+        bound = digest(tool.name, tool.version, call.arguments)
         expires = datetime.now(UTC) + timedelta(seconds=self._approval_ttl_s)
         return ApprovalRequest(
-            id=f"tool-{digest(self._run_id, step_id, bound)[:24]}",
+            id=f"tool-{digest(self._run_id, call.step_id, bound)[:24]}",
             kind="tool",
             name=tool.name,
-            arguments=plain,
-            description=f"Step {step_id} asks to run {tool.name}: {tool.description}",
+            arguments=call.arguments,
+            description=f"Step {call.step_id} asks to run {tool.name}: {tool.description}",
             digest=bound,
             expires_at=expires.isoformat(),
+            step_id=call.step_id,
+            parameters=tool.schema().parameters,
+            effect_key=call.key if tool.risk >= LOCAL_WRITE else "",
         )
-
-    async def _performed(self, tool: Tool, arguments: BaseModel, step_id: str, changed: tuple[str, ...]) -> ToolResult:
-        plain = _plain(arguments)
-        key = _key(self._run_id, step_id, tool, plain)
-        context = ToolContext(run_id=self._run_id, step_id=step_id, key=key)
-        if tool.risk < LOCAL_WRITE:
-            return (await _called(tool, arguments, context, changed))[1]
-        # The same action twice at a time: the second waits and finds the first one's result.
-        async with self._in_flight[key]:
-            effect = await self._ledger.prepare(key, tool.name, plain)
-            if effect.state in ("done", "failed", "unknown"):
-                return _recorded(effect)
-            state, result = await self._once(tool, arguments, context, changed, effect.fresh)
-            await self._ledger.settle(key, state, result.model_dump(mode="json"))
-            return result
-
-    async def _once(
-        self, tool: Tool, arguments: BaseModel, context: ToolContext, changed: tuple[str, ...], fresh: bool
-    ) -> tuple[Literal["done", "failed", "unknown"], ToolResult]:
-        """A row that is not fresh was prepared by an attempt that died around the call: reconcile it."""
-        if not fresh and tool.reconcile == "ask_a_person":
-            message = f"{tool.name} was interrupted while it ran: it may have happened or not"
-            return "unknown", _result(Problem(code="outcome_unknown", message=message, hint=_ASK_A_PERSON))
-        if not fresh and tool.check is not None:
-            found = await tool.check(arguments, context)
-            if found is not None:
-                return "done", _result(found, changed)
-        return await _called(tool, arguments, context, changed)
-
-
-async def _called(
-    tool: Tool, arguments: BaseModel, context: ToolContext, changed: tuple[str, ...]
-) -> tuple[Literal["done", "failed", "unknown"], ToolResult]:
-    """Only a Problem or ToolFailed says that nothing happened; anything else leaves it open for a tool of one shot."""
-    from langgraph.errors import GraphBubbleUp
-
-    try:
-        async with asyncio.timeout(tool.timeout_s):
-            answer = await tool.call(arguments, context)
-        return ("failed" if isinstance(answer, Problem) else "done"), _result(answer, changed)
-    except (FenceLost, GraphBubbleUp):
-        raise
-    except OutcomeUnknown as error:
-        return "unknown", _result(Problem(code=error.code, message=str(error), hint=_ASK_A_PERSON))
-    except ToolFailed as error:
-        return "failed", _result(Problem(code=error.code, message=str(error)))
-    except Exception as error:
-        _log.warning("action=tool_failed run=%s tool=%s error=%s", context.run_id, tool.name, type(error).__name__)
-        open_ = tool.risk >= LOCAL_WRITE and tool.reconcile == "ask_a_person"
-        return ("unknown" if open_ else "failed"), _result(_unexpected(tool, error, open_))
-
-
-def _unexpected(tool: Tool, error: Exception, outcome_open: bool) -> Problem:
-    """Says the kind of error, never its text, which may hold anything."""
-    late = isinstance(error, TimeoutError)
-    what = f"did not answer within {tool.timeout_s:g} s" if late else f"failed with {type(error).__name__}"
-    if outcome_open:
-        return Problem(code="outcome_unknown", message=f"{tool.name} {what}", hint=_ASK_A_PERSON)
-    hint = "try other arguments, or go on without it and say so"
-    return Problem(code="timeout" if late else "tool_failed", message=f"{tool.name} {what}", hint=hint)
 
 
 def _validated(tool: Tool, arguments: Mapping[str, Any]) -> BaseModel:
@@ -165,27 +109,6 @@ def _validated(tool: Tool, arguments: Mapping[str, Any]) -> BaseModel:
         raise _Refused("bad_arguments", said, f"{tool.name} takes: {takes}") from None
 
 
-def _plain(arguments: BaseModel) -> dict[str, Any]:
-    plain: dict[str, Any] = clean(arguments.model_dump(mode="json"))
-    return plain
-
-
-def _key(run_id: str, step_id: str, tool: Tool, arguments: dict[str, Any]) -> str:
-    return digest(run_id, step_id, tool.name, tool.version, arguments)
-
-
-def _difference(proposed: BaseModel, used: BaseModel) -> tuple[str, ...]:
-    before, after = _plain(proposed), _plain(used)
+def _difference(proposed: Action, used: Action) -> tuple[str, ...]:
+    before, after = proposed.effect.arguments, used.effect.arguments
     return tuple(sorted(name for name in after if after[name] != before.get(name)))
-
-
-def _recorded(effect: Effect) -> ToolResult:
-    return ToolResult.model_validate(effect.result)
-
-
-def _result(answer: Output | Problem, changed: tuple[str, ...] = ()) -> ToolResult:
-    if isinstance(answer, Problem):
-        error = {**answer.model_dump(), "message": without_paths(answer.message)}
-        return ToolResult(ok=False, content=bounded({"error": error}))
-    note = {"changed_by_reviewer": changed} if changed else {}
-    return ToolResult(ok=True, content=bounded({**answer.data, **note}), sources=answer.sources)

@@ -126,6 +126,25 @@ def approve(
 
 
 @app.command()
+def effects(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="the run's id; without it, all runs")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="proposed, approved, prepared, done, failed or unknown")
+    ] = None,
+    decide: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--decide", metavar="KEY WORD", help="say of an unknown one: happened, did-not or retry"),
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="with --decide: why, for the agent and the log")] = "",
+    json: Json = False,
+) -> None:
+    """List what runs changed outside, and say what became of a call that nobody knows about."""
+    from serving.cli.effects import show_effects
+
+    _perform(show_effects, run, state, decide, note, json)
+
+
+@app.command()
 def resume(run: Run) -> None:
     """Go on with a run that failed or was cancelled."""
     from serving.cli.runs import resume_run

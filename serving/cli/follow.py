@@ -14,6 +14,7 @@ from serving.cli.private import Private
 
 OFFLINE_LABEL = "offline (extractive stand-in, no language model: set a key or OPENAI_BASE_URL for a real one)"
 _PAUSED = "interrupted"
+_VERDICTS = {"y": "happened", "n": "did_not", "r": "retry"}
 
 
 class Follower:
@@ -45,9 +46,7 @@ class Follower:
         if view["error"]:
             self._console.print(Text(f"\n{view['error']['code']}: {view['error']['message']}", style="red"))
         if view["status"] == _PAUSED:
-            names = ", ".join(approval["name"] for approval in view["approvals"])
-            hint = f"trireme approve {view['run_id']} (or --reject)"
-            self._console.print(f"\nwaits for a person: {names}. Look: trireme plan {view['run_id']}; then {hint}")
+            self._console.print(Text(f"\n{waits_for(view)}"))
         for name in view["artifacts"]:
             self._console.print(Text(f"  file {name}: trireme artifact {view['run_id']} {name}", style="cyan"))
         self._console.print(Text(last_line(result), style="dim"))
@@ -75,6 +74,17 @@ def place_of(source: dict[str, Any]) -> str:
     return f"{source['path']}{page}{heading}"
 
 
+def waits_for(view: dict[str, Any]) -> str:
+    """What a parked run waits for, and the command that answers."""
+    run_id, waits = view["run_id"], []
+    if names := ", ".join(approval["name"] for approval in view["approvals"]):
+        hint = f"trireme approve {run_id} (or --reject)"
+        waits.append(f"waits for a person: {names}. Look: trireme plan {run_id}; then {hint}")
+    if reasons := "; ".join(effect["reason"] for effect in view["effects"]):
+        waits.append(f"waits for a person to say whether it happened: {reasons}. Look: trireme effects {run_id}")
+    return "\n".join(waits)
+
+
 def last_line(result: dict[str, Any]) -> str:
     usage = result["usage"]
     redactions = ", ".join(f"{kind} {count}" for kind, count in result["redactions"].items()) or "none"
@@ -91,8 +101,8 @@ def last_line(result: dict[str, Any]) -> str:
 
 
 async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> bool:
-    """Asks about each open approval at the terminal. False when the person leaves it open."""
-    from serving.cli.decisions import send_decision
+    """Asks about all that waits, at the terminal. False when the person leaves something open."""
+    from serving.cli.decisions import send_decision, send_verdict
 
     for approval in view["approvals"]:
         print(f"\n{approval['description']}")
@@ -103,6 +113,15 @@ async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> 
             return False
         decision = "approve" if answer.startswith("y") else "reject"
         await send_decision(client, private, view["run_id"], approval, decision)
+    for effect in view["effects"]:
+        print(f"\n{effect['reason']}. Its arguments:")
+        for name, value in effect["arguments"].items():
+            print(f"  {name}: {value}")
+        answer = await asyncio.to_thread(_read, "did it happen? [y]es, [n]o, [r]etry, [l]ater: ")
+        verdict = _VERDICTS.get(answer.strip().lower()[:1])
+        if verdict is None:
+            return False
+        await send_verdict(client, private, view["run_id"], effect, verdict)
     return True
 
 

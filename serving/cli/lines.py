@@ -64,6 +64,15 @@ def _approval(event: Event) -> tuple[str, str, str]:
     return "approval", f"{event['description']} ({event['approval_id']})", "bold yellow"
 
 
+def _unknown(event: Event) -> tuple[str, str, str]:
+    return "effect", _cut(f"unknown: {event['reason']} ({event['key'][:12]})"), "bold yellow"
+
+
+def _effect_decided(event: Event) -> tuple[str, str, str]:
+    note = f": {event['note']}" if event["note"] else ""
+    return "effect", _cut(f"{event['decision'].replace('_', ' ')}, says {event['by']}{note}"), "yellow"
+
+
 def _finished(event: Event) -> tuple[str, str, str]:
     why = f": {event['code']}: {event['message']}" if event["code"] else ""
     return "run", event["status"] + why, "bold green" if event["status"] == "success" else "bold red"
@@ -81,6 +90,8 @@ _LINES: dict[str, Callable[[Event], tuple[str, str, str]]] = {
     "verdict_given": _verdict,
     "approval_requested": _approval,
     "approval_decided": lambda event: ("approval", f"{event['decision']} by {event['by']}", "yellow"),
+    "effect_unknown": _unknown,
+    "effect_decided": _effect_decided,
     "bound_reached": lambda event: ("bound", f"{event['bound']}: {event['used']:g} of {event['limit']:g}", "yellow"),
     "memory_proposed": lambda event: ("memory", "remembers: " + "; ".join(event["items"]), "dim"),
     "noted": lambda event: ("note", f"{event['code']}: {event['message']}", "yellow"),

@@ -145,7 +145,7 @@ async def _follow(client: Client, command: RunCommand, private: Private, run: di
 def summary(view: dict[str, Any], private: Private) -> dict[str, Any]:
     """The object that --json prints."""
     keys = ("run_id", "thread_id", "status", "answer", "sources", "plan", "usage", "cost_usd", "cached_share")
-    extra = {key: view[key] for key in ("partial", "note", "error", "approvals") if view.get(key)}
+    extra = {key: view[key] for key in ("partial", "note", "error", "approvals", "effects") if view.get(key)}
     rest = {key: view[key] for key in ("model", "duration_s", "log_head")}
     return {key: view[key] for key in keys} | {"redactions": private.counts} | rest | extra
 

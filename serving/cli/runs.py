@@ -16,7 +16,7 @@ import yaml
 
 from serving.cli.client import Client
 from serving.cli.decisions import send_decision
-from serving.cli.follow import Follower, last_line, place_of
+from serving.cli.follow import Follower, last_line, place_of, waits_for
 from serving.cli.lines import line_of
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
@@ -26,7 +26,7 @@ from serving.settings import load_settings
 
 
 @asynccontextmanager
-async def _open(run_id: str | None, *, worker: bool = False) -> AsyncIterator[tuple[Client, Private]]:
+async def opened(run_id: str | None, *, worker: bool = False) -> AsyncIterator[tuple[Client, Private]]:
     if run_id is not None:
         parse_id(run_id, "run")
     settings = load_settings()
@@ -36,7 +36,7 @@ async def _open(run_id: str | None, *, worker: bool = False) -> AsyncIterator[tu
 
 
 async def show_status(run_id: str | None, json: bool) -> int:
-    async with _open(run_id) as (client, private):
+    async with opened(run_id) as (client, private):
         if run_id is None:
             return _list(private.restore_json(await client.get("/runs")), json)
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
@@ -55,12 +55,14 @@ async def show_status(run_id: str | None, json: bool) -> int:
     if view["pruned_at"]:
         print(f"pruned on {view['pruned_at'][:10]} by retention: log and answer are gone")
         return 0
+    if waiting := waits_for(view) if view["status"] == "interrupted" else "":
+        print(f"\n{waiting}")
     print(last_line({**view, "redactions": private.counts}))
     return 0
 
 
 async def show_logs(run_id: str, follow: bool, json: bool) -> int:
-    async with _open(run_id, worker=follow) as (client, private):
+    async with opened(run_id, worker=follow) as (client, private):
         last = (await client.get(f"/runs/{run_id}"))["last_seq"]
         async for event in client.events(run_id):
             shown = private.restore_json(event)
@@ -74,7 +76,7 @@ async def show_logs(run_id: str, follow: bool, json: bool) -> int:
 
 
 async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
-    async with _open(run_id, worker=edit) as (client, private):
+    async with opened(run_id, worker=edit) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
         if view["plan"] is None:
             raise Conflict(f"run {run_id} has no plan yet: it is {view['status']}", "wait, or see trireme logs")
@@ -87,36 +89,36 @@ async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
             raise Conflict(f"the plan of run {run_id} waits for no approval", "start the run with --review-plan")
         edited = await asyncio.to_thread(_edited, text, file)
         await send_decision(client, private, run_id, approval, "edit", arguments=private.redact_json(edited))
-        return await _watch(client, private, run_id, view["last_seq"])
+        return await watch(client, private, run_id, view["last_seq"])
 
 
 async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str) -> int:
-    async with _open(run_id, worker=True) as (client, private):
+    async with opened(run_id, worker=True) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
         approval = _chosen(view, approval_id)
         await send_decision(client, private, run_id, approval, "reject" if reject else "approve", reason=reason)
-        return await _watch(client, private, run_id, view["last_seq"])
+        return await watch(client, private, run_id, view["last_seq"])
 
 
 async def resume_run(run_id: str) -> int:
     asked_at = datetime.now(UTC)
-    async with _open(run_id, worker=True) as (client, private):
+    async with opened(run_id, worker=True) as (client, private):
         view = await client.get(f"/runs/{run_id}")
         if view["status"] == "success" and datetime.fromisoformat(view["finished_at"]) > asked_at:
             return _finish(Follower(private), private, view)  # the worker that this command started has done it
         if view["status"] not in ("pending", "running"):
             await client.post(f"/runs/{run_id}/resume")
-        return await _watch(client, private, run_id, view["last_seq"])
+        return await watch(client, private, run_id, view["last_seq"])
 
 
 async def cancel_run(run_id: str) -> int:
-    async with _open(run_id) as (client, _):
+    async with opened(run_id) as (client, _):
         view = await client.post(f"/runs/{run_id}/cancel")
     print("cancelled" if view["status"] == "cancelled" else "asked to stop")
     return 0
 
 
-async def _watch(client: Client, private: Private, run_id: str, after: int) -> int:
+async def watch(client: Client, private: Private, run_id: str, after: int) -> int:
     follower = Follower(private, after)
     status = await follower.until_pause(client, run_id)
     return _finish(follower, private, {**await client.get(f"/runs/{run_id}"), "status": status})
@@ -135,7 +137,8 @@ def _chosen(view: dict[str, Any], approval_id: str | None) -> dict[str, Any]:
     if approval_id in waiting:
         return dict(waiting[approval_id])
     if not waiting:
-        raise Conflict(f"run {view['run_id']} waits for no decision: it is {view['status']}")
+        hint = waits_for(view) if view["effects"] else ""
+        raise Conflict(f"run {view['run_id']} waits for no decision: it is {view['status']}", hint)
     raise BadRequest(f"run {view['run_id']} waits for {len(waiting)} decisions", f"--id {' or --id '.join(waiting)}")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from graph.ports import Hit, Overview
 from graph.state import Source
+from serving.database import connected, storage
 from serving.documents.rerank import Candidate, Ranked, rerank
 from serving.documents.store import DocumentStore, mismatch, vector_text
 from serving.documents.words import words
@@ -63,7 +64,8 @@ class CollectionDocuments:
         self._store, self._collection = store, collection
 
     async def overview(self) -> Overview:
-        return await self._store.overview(self._collection) if self._collection else Overview()
+        with storage():
+            return await self._store.overview(self._collection) if self._collection else Overview()
 
     async def search(self, query: str, limit: int = 6) -> tuple[Hit, ...]:
         """The chunks that answer best, best first; `score` is in [0, 1], `source.quote` the sentence that fits best.
@@ -80,7 +82,7 @@ class CollectionDocuments:
 
     async def read(self, path: str, offset: int = 0, limit: int = 8_000) -> str:
         place = (max(0, offset) + 1, max(0, limit), self._store.tenant, self._collection, path)
-        async with self._store.pool.connection() as connection:
+        async with connected(self._store.pool) as connection:
             row = await (await connection.execute(_READ, place)).fetchone()
         if row is None:
             raise KeyError(path)
@@ -96,7 +98,7 @@ class CollectionDocuments:
             "embedder": embedder.name,
             "vector": vector_text(vector),
         }
-        async with self._store.pool.connection() as connection:
+        async with connected(self._store.pool) as connection:
             rows = await (await connection.execute(_SEARCH, values)).fetchall()
         if rows and rows[0][0] != embedder.name:
             raise mismatch(collection, rows[0][0], embedder.name)

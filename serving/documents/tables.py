@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from graph.ports import TableResult
+from serving.database import connected
 from serving.documents.catalog import table_names
 from serving.documents.database import Database, Table
 from serving.documents.spreadsheet import read_columns
@@ -84,6 +85,6 @@ class CollectionTables:
         return await asyncio.to_thread(self._databases.load, key, versions, bodies)
 
     async def _rows(self, statement: str, values: Sequence[object]) -> Versions:
-        async with self._store.pool.connection() as connection:
+        async with connected(self._store.pool) as connection:
             rows = await (await connection.execute(statement.encode(), values)).fetchall()
         return tuple((str(first), str(second)) for first, second in rows)

@@ -2,25 +2,40 @@
 
 from typing import Any, LiteralString
 
-from graph.errors import FenceLost
 from graph.ports import ApprovalDecision, ApprovalRequest
-from graph.tools.content import canonical
-from serving.database import Connection, Pool
+from graph.tools.action import told
+from graph.tools.content import canonical, digest
+from graph.tools.registry import Problem
+from serving.database import Connection, Pool, connected
 from serving.errors import BadRequest, Conflict, NotFound
+from serving.runs.fence import OWNED, fence_lost
 
-_REQUEST: LiteralString = """
-with owned as (
-    select run_id from runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running' for share
+# The effect it is about is proposed with it, and fails with it when nobody has decided in time.
+_REQUEST: LiteralString = """, asked as (
+    insert into approvals (approval_id, run_id, kind, request, digest, expires_at)
+    select %(id)s, run_id, %(kind)s, %(request)s::jsonb, %(digest)s, %(expires_at)s::timestamptz from owned
+    on conflict (run_id, approval_id) do update set kind = approvals.kind
+    returning run_id, digest, decision, expires_at, decision is null and expires_at <= clock_timestamp() as expired
+), proposed as (
+    insert into effects (run_id, key, step_id, tool, arguments_digest, state, fence)
+    select run_id, %(effect_key)s, %(step_id)s, %(name)s, %(arguments_digest)s, 'proposed', %(fence)s
+    from asked where %(effect_key)s <> '' and decision is null
+    on conflict (run_id, key) do update set state = 'failed', result = %(refused)s
+    where effects.state = 'proposed' and (select expired from asked)
 )
-insert into approvals (approval_id, run_id, kind, request, digest, expires_at)
-select %(id)s, run_id, %(kind)s, %(request)s::jsonb, %(digest)s, %(expires_at)s::timestamptz from owned
-on conflict (run_id, approval_id) do update set kind = approvals.kind
-returning digest, decision, expires_at, expires_at <= clock_timestamp() as expired
+select * from asked
 """
 _DECIDE: LiteralString = """
-update approvals set decision = %(decision)s, decided_by = %(by)s, decided_at = clock_timestamp()
-where run_id = %(run_id)s and approval_id = %(id)s and decision is null and expires_at > clock_timestamp()
-returning request
+with taken as (
+    update approvals set decision = %(decision)s, decided_by = %(by)s, decided_at = clock_timestamp()
+    where run_id = %(run_id)s and approval_id = %(id)s and decision is null and expires_at > clock_timestamp()
+    returning run_id, request
+), effect as (
+    update effects set state = case when %(type)s = 'approve' then 'approved' else 'failed' end,
+        result = case when %(type)s = 'approve' then null else %(refused)s::jsonb end
+    from taken where effects.run_id = taken.run_id and key = request ->> 'effect_key' and state = 'proposed'
+)
+select request from taken
 """
 _WHY_NOT: LiteralString = """
 select decision is not null as decided, expires_at from approvals where run_id = %s and approval_id = %s
@@ -56,15 +71,17 @@ class PostgresApprovals:
 
     async def _row(self, request: ApprovalRequest) -> dict[str, Any]:
         values = {
-            **request.model_dump(include={"id", "kind", "digest", "expires_at"}),
+            **request.model_dump(include={"id", "kind", "name", "digest", "expires_at", "step_id", "effect_key"}),
             "request": canonical(request.model_dump(mode="json")),
+            "arguments_digest": digest(request.arguments),
+            "refused": _refused("nobody decided in time"),
             "run_id": self._run_id,
             "fence": self._fence,
         }
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_REQUEST, values)).fetchone()
+        async with connected(self._pool) as connection:
+            row = await (await connection.execute(OWNED + _REQUEST, values)).fetchone()
         if row is None:
-            raise FenceLost(f"run {self._run_id}: this attempt may not ask for approvals any more")
+            raise fence_lost(self._run_id, "ask for approvals")
         return row
 
 
@@ -78,7 +95,8 @@ class MemoryApprovals:
 async def decide(connection: Connection, run_id: str, approval_id: str, decision: ApprovalDecision) -> ApprovalRequest:
     """Takes a person's decision inside the caller's transaction; returns what had been asked.
 
-    Raises NotFound, Conflict (approval_already_decided, approval_expired), BadRequest for an edit without arguments.
+    Raises NotFound, Conflict (approval_already_decided, approval_expired), BadRequest for an edit without arguments or
+    with such as the tool does not take; the transaction must then be rolled back, and the request is still open.
     """
     if decision.type == "edit" and decision.arguments is None:
         raise BadRequest("an edit needs the arguments to use instead", "send them under `arguments`")
@@ -86,12 +104,34 @@ async def decide(connection: Connection, run_id: str, approval_id: str, decision
         "run_id": run_id,
         "id": approval_id,
         "by": decision.by,
+        "type": decision.type,
+        "refused": _refused("a person turned it down, or changed it into another action"),
         "decision": canonical(decision.model_copy(update={"approval_id": approval_id}).model_dump(mode="json")),
     }
     row = await (await connection.execute(_DECIDE, values)).fetchone()
     if row is None:
         raise await _why_not(connection, run_id, approval_id)
-    return ApprovalRequest.model_validate(row["request"])
+    request = ApprovalRequest.model_validate(row["request"])
+    if decision.arguments is not None and request.parameters:
+        _check_edit(request, decision.arguments)
+    return request
+
+
+def _check_edit(request: ApprovalRequest, arguments: dict[str, Any]) -> None:
+    """Says which field is wrong and never what stands in it."""
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    problem = next(Draft202012Validator(request.parameters).iter_errors(arguments), None)
+    if problem is None:
+        return
+    where = ".".join(str(part) for part in problem.absolute_path) or "arguments"
+    takes = ", ".join(request.parameters.get("properties", {}))
+    message = f"{where} does not fit `{problem.validator}` of {request.name}'s parameters"
+    raise BadRequest(message, f"it takes: {takes}; the request is still open", "bad_arguments")
+
+
+def _refused(message: str) -> str:
+    return canonical(told(Problem(code="rejected", message=message)).model_dump(mode="json"))
 
 
 async def _why_not(connection: Connection, run_id: str, approval_id: str) -> NotFound | Conflict:

@@ -2,14 +2,11 @@
 
 from typing import LiteralString
 
-from graph.errors import FenceLost
 from graph.tools.content import clean
-from serving.database import Pool
+from serving.database import Pool, connected
+from serving.runs.fence import OWNED, fence_lost
 
 _WRITE: LiteralString = """
-with owned as (
-    select run_id from runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running' for share
-)
 insert into artifacts (run_id, name, media_type, content)
 select run_id, %(name)s, %(media_type)s, %(content)s from owned
 on conflict (run_id, name) do update
@@ -28,10 +25,10 @@ class PostgresArtifacts:
         """Returns the path at which the API serves it. Raises FenceLost when a newer attempt owns the run."""
         values = {"name": name, "media_type": media_type, "content": clean(content)}
         owner = {"run_id": self._run_id, "fence": self._fence}
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_WRITE, {**owner, **values})).fetchone()
+        async with connected(self._pool) as connection:
+            row = await (await connection.execute(OWNED + _WRITE, {**owner, **values})).fetchone()
         if row is None:
-            raise FenceLost(f"run {self._run_id}: this attempt may not write artifacts any more")
+            raise fence_lost(self._run_id, "write artifacts")
         return f"/runs/{self._run_id}/artifacts/{name}"
 
 

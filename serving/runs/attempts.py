@@ -12,15 +12,16 @@ from graph.tools.runner import ToolRunner
 from memory.errors import MemoryFailure
 from memory.item import Item
 from memory.long_term import LongTermMemory
-from memory.store import MemoryStore
+from memory.store import Guard, MemoryStore
 from privacy.redact import Redactor, from_record
-from serving.database import Pool
+from serving.database import Pool, storage
 from serving.documents.search import CollectionDocuments
 from serving.documents.store import DocumentStore
 from serving.documents.tables import CollectionTables, Databases
 from serving.mail import OutboxMailer, SmtpMailer
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.artifacts import PostgresArtifacts
+from serving.runs.fence import guard
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.queue import Claim
@@ -58,7 +59,7 @@ class AttemptDeps:
             events=events,
             approvals=approvals,
             documents=CollectionDocuments(self.documents, request.collection or None),
-            memory=RunMemory(LongTermMemory(self.memory), run_id),
+            memory=RunMemory(LongTermMemory(self.memory), run_id, guard(run_id, fence)),
             redactor=self.redactor,
             budget=Budget(request.bounds, events.history),
             prompts=terms.prompts,
@@ -71,13 +72,14 @@ class AttemptDeps:
         documents = CollectionDocuments(self.documents, collection or None)
         tables = CollectionTables(self.documents, collection or None, self.databases)
         artifacts, mailer = PostgresArtifacts(self.pool, run_id, fence), self._mailer(run_id)
-        return builtin_tools(documents, tables, artifacts, mailer, mailer.honours_key)
+        return builtin_tools(documents, tables, artifacts, mailer)
 
     def _mailer(self, run_id: str) -> OutboxMailer | SmtpMailer:
         """SMTP when a server is set, else the outbox folder; either sees only what a person revealed to this run."""
 
         async def reveal(placeholder: str) -> str:
-            return await asyncio.to_thread(self.vault.revealed, run_id, placeholder) or placeholder
+            with storage():
+                return await asyncio.to_thread(self.vault.revealed, run_id, placeholder) or placeholder
 
         sender, url = self.settings.smtp_from, self.settings.smtp_url
         if url:
@@ -88,8 +90,8 @@ class AttemptDeps:
 class RunMemory:
     """Port `Memory` over long-term memory: what it raises becomes the graph's error."""
 
-    def __init__(self, memory: LongTermMemory, run_id: str) -> None:
-        self._memory, self._run_id = memory, run_id
+    def __init__(self, memory: LongTermMemory, run_id: str, guard: Guard | None = None) -> None:
+        self._memory, self._run_id, self._guard = memory, run_id, guard
 
     async def recall(self, goal: str) -> tuple[MemoryItem, ...]:
         try:
@@ -99,7 +101,7 @@ class RunMemory:
 
     async def propose(self, goal: str) -> tuple[MemoryItem, ...]:
         try:
-            return _items(await self._memory.propose(from_record(goal), f"run {self._run_id}"))
+            return _items(await self._memory.propose(from_record(goal), f"run {self._run_id}", self._guard))
         except MemoryFailure as error:
             raise MemoryUnavailable(str(error)) from None
 

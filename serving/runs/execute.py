@@ -15,12 +15,12 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
-from graph.errors import FenceLost, TriremeError
-from graph.events import ApprovalRequested, EventBody, RunFinished, RunInterrupted
+from graph.errors import FenceLost, StorageLost, TriremeError
+from graph.events import ApprovalRequested, EffectUnknown, EventBody, RunFinished, RunInterrupted
 from graph.ports import ApprovalRequest, Deps
-from serving.database import Pool
+from serving.database import TROUBLE, Pool
 from serving.errors import ServingError
-from serving.runs import approvals
+from serving.runs import approvals, effects
 from serving.runs.checkpoints import PostgresSaver
 from serving.runs.log import AttemptLog
 from serving.runs.notices import QUEUE_CHANNEL, Notices
@@ -30,8 +30,7 @@ from serving.runs.terms import Bundles, Terms
 
 _MOST_ATTEMPTS = 10
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
-# Of the database itself: it is away, full, read-only or too slow, or it chose this statement to break a deadlock.
-_TROUBLE = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
+_NEVER = "9999-12-31T00:00:00+00:00"
 log = logging.getLogger(__name__)
 
 MakeDeps = Callable[[Claim, RunRequest, AttemptLog, Terms], Awaitable[Deps]]
@@ -67,10 +66,10 @@ class Executor:
             await self.handed_over(claim)
         except FenceLost:
             log.warning("action=attempt run=%s fence=%s outcome=fence_lost", claim.run_id, claim.fence)
-        except psycopg.Error as error:
+        except (psycopg.Error, StorageLost) as error:
             # The log in the database is the truth: whoever claims the run next reads how far it came.
             log.warning("action=attempt run=%s error=%s outcome=left_for_retry", claim.run_id, type(error).__name__)
-            if isinstance(error, _TROUBLE):
+            if isinstance(error, (*TROUBLE, StorageLost)):
                 return  # the worker lets go of it as soon as the database is back
             with suppress(psycopg.Error):
                 await self._queue.release(claim)
@@ -100,17 +99,19 @@ class Executor:
         try:
             await events.load()
             ending = (CANCELLED,) if claim.cancel_requested else await self._go_on(claim, events, control)
-        except (psycopg.Error, FenceLost, GraphDrained):
+        except (psycopg.Error, StorageLost, FenceLost, GraphDrained):
             raise
         except Exception as error:
             ending = self._failed(claim, error)
         if isinstance(ending[-1], RunInterrupted):
-            due = min(
-                (request.expires_at for request in await approvals.waiting(self._pool, claim.run_id)), default=None
-            )
-            await self._queue.leave(claim, "interrupted", *ending, due=due)
+            await self._queue.leave(claim, "interrupted", *ending, due=await self._due(claim, ending[-1]))
         else:
             await self._queue.leave(claim, getattr(ending[-1], "status", "error"), *ending)
+
+    async def _due(self, claim: Claim, parked: RunInterrupted) -> str | None:
+        """When the first question expires; what became of an effect is waited for without an end."""
+        expiries = [request.expires_at for request in await approvals.waiting(self._pool, claim.run_id)]
+        return min(expiries, default=_NEVER if parked.effects else None)
 
     async def _go_on(self, claim: Claim, events: AttemptLog, control: RunControl | None) -> tuple[EventBody, ...]:
         if claim.attempts > _MOST_ATTEMPTS:
@@ -149,10 +150,18 @@ class Executor:
         return Command(resume=answers) if answers else None
 
     async def _parked(self, run_id: str, deps: Deps) -> tuple[EventBody, ...]:
+        history = [event.body for event in deps.events.history]
         waiting = await approvals.waiting(self._pool, run_id)
-        told = {event.body.approval_id for event in deps.events.history if isinstance(event.body, ApprovalRequested)}
-        new = tuple(_asked(request) for request in waiting if request.id not in told)
-        return (*new, RunInterrupted(approvals=tuple(request.id for request in waiting)))
+        asked = {body.approval_id for body in history if isinstance(body, ApprovalRequested)}
+        unknown = await effects.unknown(self._pool, run_id)
+        told = {(body.key, body.round) for body in history if isinstance(body, EffectUnknown)}
+        return (
+            *(_asked(request) for request in waiting if request.id not in asked),
+            *(effect for effect in unknown if (effect.key, effect.round) not in told),
+            RunInterrupted(
+                approvals=tuple(request.id for request in waiting), effects=tuple(effect.key for effect in unknown)
+            ),
+        )
 
     def _failed(self, claim: Claim, error: Exception) -> tuple[EventBody, ...]:
         # Frames only: the message of an error may hold content.

@@ -5,28 +5,32 @@ from typing import Any, Literal, LiteralString
 
 import orjson
 
-from graph.errors import FenceLost
-from graph.ports import Effect
+from graph.ledger import Effect, EffectCall, EffectDecision
 from graph.tools.content import canonical, digest
-from serving.database import Pool
+from graph.tools.effects import decided
+from serving.database import Pool, connected
 from serving.errors import Conflict
+from serving.runs.fence import OWNED, fence_lost
 
 # `do update` instead of `do nothing`: it waits for a concurrent insert of the key and returns that row;
-# xmax is 0 only in a row that this statement inserted.
-_PREPARE: LiteralString = """
-with owned as (
-    select run_id from runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running' for share
+# xmax is 0 only in a row that this statement inserted. A person's yes lets a row out once: `before` says who was first.
+_PREPARE: LiteralString = """, before as (
+    select state from effects natural join owned where key = %(key)s for update of effects
 )
-insert into effects (run_id, key, tool, arguments_digest, state, fence)
-select run_id, %(key)s, %(tool)s, %(digest)s, 'prepared', %(fence)s from owned
-on conflict (run_id, key) do update set fence = excluded.fence
-returning tool, arguments_digest, state, result, xmax = 0 as fresh
+insert into effects (run_id, key, step_id, tool, arguments_digest, state, fence)
+select run_id, %(key)s, %(step_id)s, %(tool)s, %(digest)s, 'prepared', %(fence)s from owned left join before on true
+on conflict (run_id, key) do update set fence = excluded.fence,
+    state = case when effects.state = 'approved' and effects.arguments_digest = excluded.arguments_digest
+        then 'prepared' else effects.state end
+returning tool, arguments_digest, state, result, reason,
+    xmax = 0 or exists (select from before where state = 'approved') as fresh
 """
-_SETTLE: LiteralString = """
+# What happened is recorded even when the run was cancelled meanwhile, so this asks for the fence alone.
+_STEP: LiteralString = """
 with owned as (
     select run_id from runs where run_id = %(run_id)s and fence = %(fence)s for share
 )
-update effects set state = %(state)s, result = %(result)s, settled_at = now()
+update effects set state = %(state)s, result = %(result)s, arguments = %(arguments)s, reason = %(reason)s
 from owned
 where effects.run_id = owned.run_id and effects.key = %(key)s and effects.state = 'prepared'
 returning effects.key
@@ -39,44 +43,65 @@ class PostgresLedger:
     def __init__(self, pool: Pool, run_id: str, fence: int) -> None:
         self._pool, self._run_id, self._fence = pool, run_id, fence
 
-    async def prepare(self, key: str, tool: str, arguments: Mapping[str, Any]) -> Effect:
-        """Committed when it returns. Raises Conflict when `key` stands for another action."""
-        bound = digest(arguments)
-        row = await self._one(_PREPARE, {"key": key, "tool": tool, "digest": bound})
-        _same_action(key, (row["tool"], row["arguments_digest"]), (tool, bound))
-        return Effect(key=key, state=row["state"], result=row["result"], fresh=row["fresh"])
+    async def prepare(self, call: EffectCall) -> Effect:
+        """One commit. Raises Conflict when the key stands for another action."""
+        bound = digest(call.arguments)
+        row = await self._one(OWNED + _PREPARE, call.model_dump(include={"key", "step_id", "tool"}) | {"digest": bound})
+        _same_action(call.key, (row["tool"], row["arguments_digest"]), (call.tool, bound))
+        row = {name: row[name] for name in ("state", "result", "reason", "fresh")}
+        return Effect(key=call.key, **row)
 
-    async def settle(self, key: str, state: Literal["done", "failed", "unknown"], result: Mapping[str, Any]) -> None:
-        """Ends a prepared effect with what is to be told whenever it is asked for again."""
-        await self._one(_SETTLE, {"key": key, "state": state, "result": canonical(result)})
+    async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
+        values = {"key": key, "state": state, "result": canonical(result), "arguments": None, "reason": ""}
+        await self._one(_STEP, values)
+
+    async def leave_open(self, call: EffectCall, reason: str) -> None:
+        arguments = canonical(call.arguments)
+        values = {"key": call.key, "state": "unknown", "result": None, "arguments": arguments, "reason": reason}
+        await self._one(_STEP, values)
+
+    async def hear(self, key: str, decision: EffectDecision) -> None:
+        """Decides nothing: serving/runs/effects.py has written what a person said into the row."""
 
     async def _one(self, statement: LiteralString, values: dict[str, Any]) -> dict[str, Any]:
         owner = {"run_id": self._run_id, "fence": self._fence}
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             row = await (await connection.execute(statement, {**owner, **values})).fetchone()
         if row is None:
-            raise FenceLost(f"run {self._run_id}: this attempt may not write effects any more")
+            raise fence_lost(self._run_id, "write effects")
         return row
 
 
 class MemoryLedger:
-    """The same for one process; a crash forgets it."""
+    """The same for one process; a crash forgets it, and what a resume carries decides."""
 
     def __init__(self) -> None:
         self._actions: dict[str, tuple[str, str]] = {}
         self._effects: dict[str, Effect] = {}
 
-    async def prepare(self, key: str, tool: str, arguments: Mapping[str, Any]) -> Effect:
-        action = (tool, digest(arguments))
-        if key in self._effects:
-            _same_action(key, self._actions[key], action)
-            return self._effects[key]
-        self._actions[key] = action
-        self._effects[key] = Effect(key=key, state="prepared")
-        return self._effects[key].model_copy(update={"fresh": True})
+    @property
+    def rows(self) -> tuple[Effect, ...]:
+        return tuple(self._effects.values())
 
-    async def settle(self, key: str, state: Literal["done", "failed", "unknown"], result: Mapping[str, Any]) -> None:
+    async def prepare(self, call: EffectCall) -> Effect:
+        action = (call.tool, digest(call.arguments))
+        _same_action(call.key, self._actions.setdefault(call.key, action), action)
+        known = self._effects.get(call.key)
+        fresh = known is None or known.state == "approved"
+        if known is None or fresh:
+            known = self._effects[call.key] = Effect(key=call.key, state="prepared")
+        return known.model_copy(update={"fresh": fresh})
+
+    async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
         self._effects[key] = Effect(key=key, state=state, result=orjson.loads(canonical(result)))
+
+    async def leave_open(self, call: EffectCall, reason: str) -> None:
+        self._effects[call.key] = Effect(key=call.key, state="unknown", reason=reason)
+
+    async def hear(self, key: str, decision: EffectDecision) -> None:
+        state, result = decided(decision)
+        plain = result and result.model_dump(mode="json")
+        self._effects[key] = Effect(key=key, state=state, result=plain)
 
 
 def _same_action(key: str, known: tuple[str, str], asked: tuple[str, str]) -> None:

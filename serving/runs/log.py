@@ -14,7 +14,7 @@ import orjson
 from graph.errors import FenceLost
 from graph.events import BODY, EventBody, RunEvent
 from graph.tools.content import clean
-from serving.database import Connection, Pool, Row
+from serving.database import Connection, Pool, Row, connected, storage
 from serving.runs.notices import Notices
 
 _APPEND: LiteralString = """
@@ -114,11 +114,12 @@ class AttemptLog:
         return self._history
 
     async def load(self) -> None:
-        self._history = await read_all(self._pool, self._run_id)
+        with storage():
+            self._history = await read_all(self._pool, self._run_id)
 
     async def append(self, *bodies: EventBody) -> None:
         values = {"run_id": self._run_id, "fence": self._fence, "bodies": encoded(bodies)}
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             rows = await (await connection.execute(_APPEND, values)).fetchall()
         if not rows:
             raise FenceLost(f"run {self._run_id}: a newer attempt owns it")

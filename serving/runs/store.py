@@ -7,17 +7,20 @@ from typing import Any, LiteralString
 from graph.events import (
     ApprovalDecided,
     CancelRequested,
+    EffectDecided,
     EventBody,
     RunCreated,
     RunFinished,
     RunResumed,
 )
+from graph.ledger import EffectDecision, EffectState
 from graph.ports import ApprovalDecision
 from graph.state import Plan
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, Gone, NotFound
-from serving.runs import approvals
+from serving.runs import approvals, effects
 from serving.runs.audit import Audit, audit
+from serving.runs.effects import EffectPage
 from serving.runs.limits import parse_id
 from serving.runs.log import append_unfenced, encoded, read_all
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
@@ -117,7 +120,7 @@ class RunStore:
             if row["status"] == "interrupted":
                 raise Conflict(
                     f"run {run_id} waits for a decision",
-                    f"approve or reject it: trireme approve {run_id}",
+                    f"trireme status {run_id} says which",
                     "needs_decision",
                 )
             refuse_pruned(run_id, row["pruned_at"])
@@ -129,26 +132,51 @@ class RunStore:
     async def decide(self, run_id: str, approval_id: str, decision: ApprovalDecision) -> RunView:
         """Takes a person's decision once, in one transaction with the run's return to the queue."""
         async with self._pool.connection() as connection, connection.transaction():
-            row = await self._locked(connection, run_id)
-            if row["status"] in TERMINAL:
-                raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", "", "no_decision_pending")
+            row = await self._waiting(connection, run_id)
             await approvals.decide(connection, run_id, approval_id, decision)
             line = ApprovalDecided(
                 approval_id=approval_id, decision=decision.type, by=decision.by, reason=decision.reason
             )
-            if row["status"] == "interrupted":
-                await self._queue_again(connection, run_id, line, RunResumed(by=decision.by))
-            else:
-                # Another decision has set the run going: it reads this one when it gets there, or when it parks.
-                await append_unfenced(connection, run_id, line)
-                await connection.execute("update runs set woken = true where run_id = %s", (run_id,))
+            await self._go_on(connection, row, line, decision.by)
         return await self._woken(run_id)
+
+    async def decide_effect(self, run_id: str, key: str, decision: EffectDecision) -> RunView:
+        """Takes what a person says about an unknown effect, once, in the same way."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._waiting(connection, run_id)
+            await effects.decide(connection, run_id, key, decision)
+            line = EffectDecided(key=key, decision=decision.decision, by=decision.by, note=decision.note)
+            await self._go_on(connection, row, line, decision.by)
+        return await self._woken(run_id)
+
+    async def effects(self, run_id: str | None, state: EffectState | None, limit: int, after: str) -> EffectPage:
+        """A page of one run's effects, or of all runs'. Raises NotFound, BadRequest."""
+        if run_id is not None:
+            run_id = str((await self._row(run_id))["run_id"])
+        return await effects.page(self._pool, self._tenant, run_id, state, limit, after)
+
+    async def _waiting(self, connection: Connection, run_id: str) -> Row:
+        row = await self._locked(connection, run_id)
+        if row["status"] in TERMINAL:
+            raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", "", "no_decision_pending")
+        return row
+
+    async def _go_on(self, connection: Connection, row: Row, line: EventBody, by: str) -> None:
+        run_id = str(row["run_id"])
+        if row["status"] == "interrupted":
+            await self._queue_again(connection, run_id, line, RunResumed(by=by))
+        else:
+            # Another decision has set the run going: it reads this one when it gets there, or when it parks.
+            await append_unfenced(connection, run_id, line)
+            await connection.execute("update runs set woken = true where run_id = %s", (run_id,))
 
     async def open_approval(self, run_id: str) -> str:
         """The id of the one question that waits. Raises Conflict when there is none, or more than one."""
-        waiting = (await self.get(run_id)).approvals
+        run = await self.get(run_id)
+        waiting = run.approvals
         if not waiting:
-            raise Conflict(f"run {run_id} waits for no decision", "", "no_decision_pending")
+            hint = f"it waits for word on an effect: trireme effects {run_id}" if run.effects else ""
+            raise Conflict(f"run {run_id} waits for no approval", hint, "no_decision_pending")
         if len(waiting) > 1:
             ids = ", ".join(approval.approval_id for approval in waiting)
             raise Conflict(f"run {run_id} waits for {len(waiting)} decisions", f"name one: {ids}", "which_approval")

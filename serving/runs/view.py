@@ -10,6 +10,8 @@ from graph.events import (
     AnswerWritten,
     ApprovalDecided,
     ApprovalRequested,
+    EffectDecided,
+    EffectUnknown,
     ModelCalled,
     ModelFailed,
     PlanEdited,
@@ -41,9 +43,9 @@ class ErrorView(BaseModel):
 
 
 class RunView(BaseModel):
-    """`phase` says what a run is doing now; `approvals` are the questions that wait for a person,
-    `artifacts` the names of the files it wrote; `log_head` (hex) stands for the log as it is, whole. After `pruned_at`
-    only what the row knows is left."""
+    """`phase` says what a run is doing now; `approvals` are the questions that wait for a person, `effects` those of
+    which a person must say whether they happened, `artifacts` the names of the files it wrote; `log_head` (hex)
+    stands for the log as it is, whole. After `pruned_at` only what the row knows is left."""
 
     run_id: str
     thread_id: str
@@ -58,6 +60,7 @@ class RunView(BaseModel):
     steps: tuple[StepOutcome, ...] = ()
     verdict: Verdict | None = None
     approvals: tuple[ApprovalRequested, ...] = ()
+    effects: tuple[EffectUnknown, ...] = ()
     artifacts: tuple[str, ...] = ()
     usage: UsageView
     cost_usd: float = 0.0
@@ -95,6 +98,7 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
         steps=tuple(body.outcome for body in bodies if isinstance(body, StepFinished)),
         verdict=verdicts[-1] if verdicts else None,
         approvals=_open(bodies) if row["status"] == "interrupted" else (),
+        effects=_unknown(bodies) if row["status"] == "interrupted" else (),
         artifacts=tuple(row["artifacts"]),
         usage=usage,
         cost_usd=round(sum(call.cost_usd for call in calls), 6),
@@ -139,6 +143,16 @@ def _open(bodies: Sequence[Any]) -> tuple[ApprovalRequested, ...]:
     decided = {body.approval_id for body in bodies if isinstance(body, ApprovalDecided)}
     asked = {body.approval_id: body for body in bodies if isinstance(body, ApprovalRequested)}
     return tuple(asked[id_] for id_ in waiting if id_ in asked and id_ not in decided)
+
+
+def _unknown(bodies: Sequence[Any]) -> tuple[EffectUnknown, ...]:
+    waiting: dict[str, EffectUnknown] = {}
+    for body in bodies:
+        if isinstance(body, EffectUnknown):
+            waiting[body.key] = body
+        elif isinstance(body, EffectDecided):
+            waiting.pop(body.key, None)
+    return tuple(waiting.values())
 
 
 def _error(status: str, bodies: Sequence[Any]) -> ErrorView | None:

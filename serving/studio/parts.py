@@ -112,7 +112,7 @@ class Parts:
         documents = CollectionDocuments(self.documents, collection or None)
         tables = CollectionTables(self.documents, collection or None, self.databases)
         mailer = OutboxMailer(self.settings.home / "outbox", self.settings.smtp_from, self._reveal)
-        tools = builtin_tools(documents, tables, MemoryArtifacts(), mailer, mailer.honours_key)
+        tools = builtin_tools(documents, tables, MemoryArtifacts(), mailer)
         approvals = StudioApprovals(self.private.redact_json)
         ttl_s = self.settings.approval_ttl_s
         return Deps(

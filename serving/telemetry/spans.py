@@ -25,6 +25,8 @@ _POINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "memory_recalled": (),
     "memory_proposed": (),
     "plan_edited": (),
+    "effect_unknown": ("tool", "round"),
+    "effect_decided": ("decision",),
     "bound_reached": ("bound", "limit", "used"),
     "noted": ("code",),
     "cancel_requested": (),

@@ -14,6 +14,7 @@ import psycopg
 
 from tests.chaos.arena import LEASE_S, Arena, Slot, rows
 from tests.chaos.caller import Caller, Told
+from tests.chaos.counter import Wire
 from tests.chaos.history import histories, take_overs
 from tests.chaos.models import KINDS
 from tests.chaos.oracle import Findings, judge
@@ -32,6 +33,7 @@ class Bout:
     seed: int
     times: int
     chance: random.Random = field(init=False)
+    wire: Wire = field(init=False)
     callers: list[Caller] = field(default_factory=list)
     tasks: set[asyncio.Task[Told]] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class Bout:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"{self.mode} {self.seed}")
+        self.wire = Wire(str(self.arena.home / "counter.sock"))
 
     async def fight(self, trouble: Trouble) -> Findings:
         await self.arena.fill_all()
@@ -56,6 +59,7 @@ class Bout:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.wire.close()
         findings = await judge(self.arena, [caller.told for caller in self.callers])
         findings.wrong += [f"a caller broke off: {task.exception()!r}" for task in broken if not task.cancelled()]
         known = histories(self.arena.dsn, [caller.told.run_id for caller in self.callers if caller.told.run_id])
@@ -86,7 +90,7 @@ class Bout:
             while sum(not task.done() for task in self.tasks) < _WIDTH:
                 number = len(self.callers)
                 kind = KINDS[number % len(KINDS)]
-                caller = Caller(self.arena.ports, kind, f"{self.mode}:{self.seed}:{number}")
+                caller = Caller(self.arena.ports, kind, f"{self.mode}:{self.seed}:{number}", self.wire)
                 self.callers.append(caller)
                 self.tasks.add(asyncio.create_task(caller.run()))
                 await asyncio.sleep(chance.uniform(0, 0.05))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.chaos.counter import Wire
 from tests.chaos.http import Answer, Broken, Frame, follow, request
 
 _QUIET_S = 3.0
@@ -35,8 +36,8 @@ class Told:
 class Caller:
     """Talks to any of the API's `ports`; every choice comes from `seed`."""
 
-    def __init__(self, ports: Sequence[int], kind: str, seed: str, thread_id: str | None = None) -> None:
-        self._ports, self._chance, self._thread_id = ports, random.Random(seed), thread_id
+    def __init__(self, ports: Sequence[int], kind: str, seed: str, wire: Wire, thread_id: str | None = None) -> None:
+        self._ports, self._chance, self._wire, self._thread_id = ports, random.Random(seed), wire, thread_id
         goal = _GOALS.get(kind, f"chaos {kind}") + f" {seed.replace(':', ' ')}"
         self.told = Told(kind, goal, f"chaos-{seed}")
         self._cut = self._chance.random() < 0.3
@@ -89,12 +90,22 @@ class Caller:
             asked = frame.body
             if asked["kind"] == "approval_requested":
                 self._aside(self._decide(asked["approval_id"]))
+        if b'"effect_unknown"' in frame.data and frame.body["kind"] == "effect_unknown":
+            self._aside(self._look(frame.body["key"]))
 
     async def _decide(self, approval_id: str) -> None:
         """Two reviewers at once, of two minds: only one may be heard."""
         await asyncio.sleep(self._chance.uniform(0, 0.3))
         minds = ["approve", "reject"] if self._chance.random() < 0.3 else ["approve"]
         await asyncio.gather(*(self._say(approval_id, decision) for decision in minds))
+
+    async def _look(self, key: str) -> None:
+        """As a person does: looks in the world outside whether it happened, and says so."""
+        await asyncio.sleep(self._chance.uniform(0, 0.3))
+        happened = (await self._wire.ask(act="check", key=key))["happened"]
+        decision = "happened" if happened else self._chance.choice(["did_not", "retry"])
+        path = f"/runs/{self.told.run_id}/effects/{key}"
+        await self._asked("POST", path, lambda answer: answer.status in (200, 409), {"decision": decision})
 
     async def _say(self, approval_id: str, decision: str) -> None:
         body = {"approval_id": approval_id, "decision": decision, "by": "chaos"}

@@ -55,6 +55,10 @@ class Wire:
         """What was asked for goes out even when the caller is cancelled while it waits for the answer."""
         return await asyncio.shield(asyncio.create_task(self._ask(asked)))
 
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+
     async def _ask(self, asked: dict[str, Any]) -> dict[str, Any]:
         async with self._turn:
             if self._streams is None:

@@ -1,9 +1,11 @@
 """One effectful tool for each way to reconcile; each does nothing but call the counter, as a real one its provider."""
 
-from graph.tools.registry import Arguments, Call, Check, Output, Reconcile, Tool, ToolContext
+from typing import Literal
+
+from graph.tools.registry import Arguments, Call, CanCheck, Check, Output, Reconcile, Tool, ToolContext
 from tests.chaos.counter import Wire
 
-STAMPS: dict[str, Reconcile] = {
+STAMPS: dict[str, Literal["pure", "honours_key", "can_check", "ask_a_person"]] = {
     "stamp_honours": "honours_key",
     "stamp_checks": "can_check",
     "stamp_asks": "ask_a_person",
@@ -17,7 +19,8 @@ class Stamp(Arguments):
 
 
 def stamps(wire: Wire) -> tuple[Tool, ...]:
-    return tuple(_stamp(wire, name, reconcile) for name, reconcile in STAMPS.items())
+    check = CanCheck(_check(wire))
+    return tuple(_stamp(wire, name, check if how == "can_check" else how) for name, how in STAMPS.items())
 
 
 def _stamp(wire: Wire, name: str, reconcile: Reconcile) -> Tool:
@@ -28,7 +31,6 @@ def _stamp(wire: Wire, name: str, reconcile: Reconcile) -> Tool:
         call=_call(wire, name),
         risk=3 if name == "stamp_approved" else 1,
         reconcile=reconcile,
-        check=_check(wire) if reconcile == "can_check" else None,
     )
 
 

@@ -68,7 +68,7 @@ class Table:
         self.models, self.documents = models, CollectionDocuments(store, collection)
         self.artifacts = MemoryArtifacts()
         tables = CollectionTables(store, collection, Databases())
-        tools = builtin_tools(self.documents, tables, self.artifacts, OutboxMailer(outbox), mailer_honours_key=True)
+        tools = builtin_tools(self.documents, tables, self.artifacts, OutboxMailer(outbox))
         self.registry = Registry(tools)
 
     async def play(self, goal: str, channel: Channel = "cli", memory: tuple[str, ...] = ()) -> Played:

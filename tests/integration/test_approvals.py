@@ -169,7 +169,7 @@ class Office:
 
     def __init__(self, pool: Pool, run_id: str, folder: Path) -> None:
         self._folder = folder
-        registry = Registry([send_email(OutboxMailer(folder), mailer_honours_key=True)])
+        registry = Registry([send_email(OutboxMailer(folder))])
         runner = ToolRunner(registry, PostgresLedger(pool, run_id, 1), PostgresApprovals(pool, run_id, 1), run_id)
 
         async def node(state: Mails) -> Mails:

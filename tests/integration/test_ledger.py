@@ -3,30 +3,33 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import psycopg
 import pytest
 
 from graph.errors import FenceLost
-from graph.ports import Ledger, ToolCall, ToolResult
+from graph.ledger import EffectCall, EffectDecision, Ledger
+from graph.ports import ApprovalDecision, ApprovalRequest, ToolCall, ToolResult
 from graph.tools.builtin.emails import send_email
+from graph.tools.content import digest
 from graph.tools.policy import Policy, Rule
 from graph.tools.registry import Registry
 from graph.tools.runner import ToolRunner
 from serving.database import Pool, new_id, open_pool
 from serving.errors import Conflict
 from serving.mail import OutboxMailer
-from serving.runs.approvals import MemoryApprovals
+from serving.runs.approvals import MemoryApprovals, PostgresApprovals, decide
 from serving.runs.artifacts import PostgresArtifacts
 from serving.runs.ledger import MemoryLedger, PostgresLedger
 
 ROOT = Path(__file__).parents[2]
 ALLOW = Policy(rules=(Rule(action="allow"),))
 MAIL = {"to": "anna@example.com", "subject": "Once", "body": "only"}
+CALL = EffectCall(key="k", step_id="s1", tool="send_email", arguments=MAIL)
 
 # A worker that is killed with -9 at a point of its effect: behind the send (the file is there), or before it.
 VICTIM = """
@@ -76,8 +79,13 @@ def effects(dsn: str, run_id: str) -> list[tuple[Any, ...]]:
         return connection.execute(query, (run_id,)).fetchall()
 
 
+def keyed(key: str) -> EffectCall:
+    return CALL.model_copy(update={"key": key})
+
+
 def attempt(pool: Pool, run_id: str, fence: int, mailer: OutboxMailer, honours_key: bool) -> ToolRunner:
-    registry = Registry([send_email(mailer, honours_key)])
+    tool = send_email(mailer)
+    registry = Registry([tool if honours_key else replace(tool, reconcile="ask_a_person")])
     return ToolRunner(registry, PostgresLedger(pool, run_id, fence), MemoryApprovals(), run_id, ALLOW)
 
 
@@ -95,25 +103,169 @@ def ledger(request: pytest.FixtureRequest, pool: Pool, database: str) -> Ledger:
 
 
 async def test_a_prepared_effect_is_fresh_once_and_then_waits_to_be_settled(ledger: Ledger) -> None:
-    first = await ledger.prepare("k", "send_email", MAIL)
-    again = await ledger.prepare("k", "send_email", MAIL)
+    first = await ledger.prepare(CALL)
+    again = await ledger.prepare(CALL)
     assert (first.state, first.fresh, first.result) == ("prepared", True, None)
     assert (again.state, again.fresh) == ("prepared", False)
 
 
-@pytest.mark.parametrize("state", ["done", "failed", "unknown"])
+@pytest.mark.parametrize("state", ["done", "failed"])
 async def test_a_settled_effect_gives_its_result(ledger: Ledger, state: Any) -> None:
-    await ledger.prepare("k", "send_email", MAIL)
+    await ledger.prepare(CALL)
     await ledger.settle("k", state, {"ok": True, "content": "ü\x00"})
-    effect = await ledger.prepare("k", "send_email", MAIL)
+    effect = await ledger.prepare(CALL)
     assert (effect.state, effect.fresh, effect.result) == (state, False, {"ok": True, "content": "ü"})
 
 
+async def test_an_effect_that_is_left_open_says_why_and_is_not_let_out_again(ledger: Ledger) -> None:
+    await ledger.prepare(CALL)
+    await ledger.leave_open(CALL, "send_email was interrupted while it ran")
+    effect = await ledger.prepare(CALL)
+    assert (effect.state, effect.fresh, effect.result) == ("unknown", False, None)
+    assert effect.reason == "send_email was interrupted while it ran"
+
+
+async def test_a_resume_decides_nothing_where_decisions_rest_in_rows(pool: Pool, database: str) -> None:
+    ledger = PostgresLedger(pool, make_run(database), 1)
+    await ledger.prepare(CALL)
+    await ledger.leave_open(CALL, "cut")
+    await ledger.hear("k", EffectDecision(decision="retry"))
+    assert (await ledger.prepare(CALL)).state == "unknown"
+
+
+STATES = ("proposed", "approved", "prepared", "done", "failed", "unknown")
+LEGAL = {
+    ("proposed", "approved"),
+    ("proposed", "failed"),
+    ("approved", "prepared"),
+    ("prepared", "done"),
+    ("prepared", "failed"),
+    ("prepared", "unknown"),
+    ("unknown", "done"),
+    ("unknown", "failed"),
+    ("unknown", "approved"),
+}
+WAYS = {
+    "proposed": ("proposed",),
+    "approved": ("proposed", "approved"),
+    "prepared": ("prepared",),
+    "done": ("prepared", "done"),
+    "failed": ("prepared", "failed"),
+    "unknown": ("prepared", "unknown"),
+}
+
+
+def test_the_database_refuses_every_step_between_states_that_is_not_one(database: str) -> None:
+    run_id = make_run(database)
+    insert = (
+        "insert into effects (run_id, key, tool, arguments_digest, state, fence) values (%s, %s, 'note', '', %s, 1)"
+    )
+    update = "update effects set state = %s where run_id = %s and key = %s"
+    taken, refused = set(), 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        for first in ("approved", "done", "failed", "unknown"):
+            with pytest.raises(psycopg.errors.CheckViolation, match="can't begin as"):
+                connection.execute(insert, (run_id, first, first))
+        for here in STATES:
+            for there in STATES:
+                begin, *way = WAYS[here]
+                connection.execute(insert, (run_id, here + there, begin))
+                for state in way:
+                    connection.execute(update, (state, run_id, here + there))
+                try:
+                    connection.execute(update, (there, run_id, here + there))
+                    taken.add((here, there))
+                except psycopg.errors.CheckViolation:
+                    refused += 1
+        stays = {(state, state) for state in STATES}
+        assert taken == LEGAL | stays
+        assert len(taken) + refused == 36
+        moments = "proposed_at, approved_at, prepared_at, unknown_at, settled_at"
+        query = f"select {moments} from effects where run_id = %s and key = %s"  # noqa: S608
+        ways = {"approvedprepared": 3, "unknowndone": 3, "proposedfailed": 2, "preparedprepared": 1}
+        for key, known in ways.items():
+            row = connection.execute(query.encode(), (run_id, key)).fetchone()
+            assert row is not None
+            at = [moment for moment in row if moment]
+            assert (len(at), at) == (known, sorted(at)), key
+
+
+async def test_an_effect_that_policy_allows_costs_two_commits_and_one_that_is_asked_about_none_more(
+    pool: Pool, database: str
+) -> None:
+    run_id = make_run(database)
+    ledger, approvals = PostgresLedger(pool, run_id, 1), PostgresApprovals(pool, run_id, 1)
+
+    async def commits(work: Awaitable[Any]) -> int:
+        async with pool.connection() as connection:
+            before = await (await connection.execute("select pg_current_xact_id()::text::bigint as x")).fetchone()
+        await work
+        async with pool.connection() as connection:
+            after = await (await connection.execute("select pg_current_xact_id()::text::bigint as x")).fetchone()
+        assert before is not None
+        assert after is not None
+        return int(after["x"] - before["x"]) - 1
+
+    assert await commits(ledger.prepare(CALL)) == 1
+    assert await commits(ledger.settle("k", "done", {"ok": True, "content": "{}"})) == 1
+    request = ApprovalRequest(
+        id="a",
+        kind="tool",
+        name="send_email",
+        arguments=MAIL,
+        description="",
+        digest="d",
+        expires_at="2999-01-01T00:00:00Z",
+        step_id="s1",
+        effect_key="asked",
+    )
+    assert await commits(approvals.request(request)) == 1
+
+    async def say_yes() -> None:
+        async with pool.connection() as connection, connection.transaction():
+            await decide(connection, run_id, "a", ApprovalDecision(type="approve"))
+
+    assert [row[0] for row in effects(database, run_id)] == ["done", "proposed"]
+    assert await commits(say_yes()) == 1
+    assert [row[0] for row in effects(database, run_id)] == ["done", "approved"]
+    effect = await ledger.prepare(keyed("asked"))
+    assert (effect.state, effect.fresh) == ("prepared", True)
+    assert not (await ledger.prepare(keyed("asked"))).fresh
+
+
+async def test_of_many_prepares_of_an_approved_effect_one_is_fresh(pool: Pool, database: str) -> None:
+    run_id = make_run(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "insert into effects (run_id, key, tool, arguments_digest, state, fence)"
+            " values (%s, 'k', 'send_email', %s, 'proposed', 1)",
+            (run_id, digest(MAIL)),
+        )
+        connection.execute("update effects set state = 'approved'")
+    ledger = PostgresLedger(pool, run_id, 1)
+    found = await asyncio.gather(*(ledger.prepare(CALL) for _ in range(10)))
+    assert sorted(effect.fresh for effect in found) == [False] * 9 + [True]
+
+
+async def test_an_approved_effect_is_not_let_out_for_other_arguments(pool: Pool, database: str) -> None:
+    run_id = make_run(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "insert into effects (run_id, key, tool, arguments_digest, state, fence)"
+            " values (%s, 'k', 'send_email', 'of other arguments', 'proposed', 1)",
+            (run_id,),
+        )
+        connection.execute("update effects set state = 'approved'")
+    with pytest.raises(Conflict):
+        await PostgresLedger(pool, run_id, 1).prepare(CALL)
+    assert effects(database, run_id)[0][0] == "approved"
+
+
 async def test_a_key_stands_for_one_action(ledger: Ledger) -> None:
-    await ledger.prepare("k", "send_email", MAIL)
+    await ledger.prepare(CALL)
     for tool, arguments in (("send_email", {**MAIL, "to": "bo@example.com"}), ("draft_email", MAIL)):
         with pytest.raises(Conflict) as refused:
-            await ledger.prepare("k", tool, arguments)
+            await ledger.prepare(EffectCall(key="k", step_id="s1", tool=tool, arguments=arguments))
         assert refused.value.code == "effect_key_reused"
         assert "example.com" not in str(refused.value)
 
@@ -121,7 +273,7 @@ async def test_a_key_stands_for_one_action(ledger: Ledger) -> None:
 async def test_of_many_prepares_at_a_time_one_is_fresh(pool: Pool, database: str) -> None:
     ledger = PostgresLedger(pool, make_run(database), 1)
     for key in "abcde":
-        found = await asyncio.gather(*(ledger.prepare(key, "send_email", MAIL) for _ in range(10)))
+        found = await asyncio.gather(*(ledger.prepare(keyed(key)) for _ in range(10)))
         assert sorted(effect.fresh for effect in found) == [False] * 9 + [True]
         assert {effect.state for effect in found} == {"prepared"}
 
@@ -129,10 +281,10 @@ async def test_of_many_prepares_at_a_time_one_is_fresh(pool: Pool, database: str
 async def test_a_prepare_that_waits_for_another_transaction_sees_what_it_made(pool: Pool, database: str) -> None:
     run_id = make_run(database)
     ledger = PostgresLedger(pool, run_id, 1)
-    await ledger.prepare("k", "send_email", MAIL)
+    await ledger.prepare(CALL)
     with psycopg.connect(database) as other:
         other.execute("update effects set state = 'done', result = '{\"ok\": true}' where run_id = %s", (run_id,))
-        waiting = asyncio.create_task(ledger.prepare("k", "send_email", MAIL))
+        waiting = asyncio.create_task(ledger.prepare(CALL))
         await asyncio.sleep(0.2)
         assert not waiting.done()
         other.commit()
@@ -142,10 +294,10 @@ async def test_a_prepare_that_waits_for_another_transaction_sees_what_it_made(po
 async def test_an_older_attempt_can_neither_prepare_nor_settle_nor_write_files(pool: Pool, database: str) -> None:
     run_id = make_run(database)
     old, files = PostgresLedger(pool, run_id, 1), PostgresArtifacts(pool, run_id, 1)
-    await old.prepare("k", "send_email", MAIL)
+    await old.prepare(CALL)
     take_over(database, run_id)
     with pytest.raises(FenceLost):
-        await old.prepare("k2", "send_email", MAIL)
+        await old.prepare(keyed("k2"))
     with pytest.raises(FenceLost):
         await old.settle("k", "done", {})
     with pytest.raises(FenceLost):
@@ -157,7 +309,7 @@ async def test_a_prepare_in_the_middle_of_a_take_over_is_refused(pool: Pool, dat
     run_id = make_run(database)
     with psycopg.connect(database) as claiming:
         claiming.execute("update runs set fence = fence + 1 where run_id = %s", (run_id,))
-        late = asyncio.create_task(PostgresLedger(pool, run_id, 1).prepare("k", "send_email", MAIL))
+        late = asyncio.create_task(PostgresLedger(pool, run_id, 1).prepare(CALL))
         await asyncio.sleep(0.2)
         assert not late.done()
         claiming.commit()
@@ -169,13 +321,13 @@ async def test_a_prepare_in_the_middle_of_a_take_over_is_refused(pool: Pool, dat
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "success"])
 async def test_a_run_that_does_not_run_prepares_nothing(pool: Pool, database: str, status: str) -> None:
     with pytest.raises(FenceLost):
-        await PostgresLedger(pool, make_run(database, status), 1).prepare("k", "send_email", MAIL)
+        await PostgresLedger(pool, make_run(database, status), 1).prepare(CALL)
 
 
 async def test_what_happened_is_recorded_even_if_the_run_was_cancelled_meanwhile(pool: Pool, database: str) -> None:
     run_id = make_run(database)
     ledger = PostgresLedger(pool, run_id, 1)
-    await ledger.prepare("k", "send_email", MAIL)
+    await ledger.prepare(CALL)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("update runs set status = 'cancelled' where run_id = %s", (run_id,))
     await ledger.settle("k", "done", {"ok": True})
@@ -216,11 +368,3 @@ async def test_a_mailer_that_honours_keys_sends_once_whenever_the_worker_is_kill
     assert len(list((tmp_path / "outbox").iterdir())) == 1
     state, tool, fence, _ = effects(database, run_id)[0]
     assert (state, tool, fence) == ("done", "send_email", 2)
-
-
-async def test_a_mailer_of_one_shot_is_not_used_again_after_a_kill(database: str, pool: Pool, tmp_path: Path) -> None:
-    run_id, result = await killed_and_taken_over(database, pool, tmp_path / "outbox", False, "behind")
-    assert not result.ok
-    assert orjson.loads(result.content)["error"]["code"] == "outcome_unknown"
-    assert len(list((tmp_path / "outbox").iterdir())) == 1
-    assert effects(database, run_id)[0][0] == "unknown"

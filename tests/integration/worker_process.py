@@ -15,7 +15,7 @@ import psycopg
 
 from graph.ports import ModelCall, ModelReply
 from graph.state import Source
-from graph.tools.registry import LOCAL_WRITE, Output, Tool, ToolContext
+from graph.tools.registry import LOCAL_WRITE, CanCheck, Output, Tool, ToolContext
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.worker import Worker
 from serving.wiring import memory_store
@@ -82,8 +82,7 @@ class Effects(Lookup):
             parameters=Query,
             call=self._written,
             risk=LOCAL_WRITE,
-            reconcile="can_check",
-            check=self._found,
+            reconcile=CanCheck(self._found),
         )
 
     async def _written(self, arguments: Query, context: ToolContext) -> Output:

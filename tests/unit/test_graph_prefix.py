@@ -205,8 +205,9 @@ PRINT = """
 import hashlib, sys
 from tests.unit.test_graph_prefix import *
 from graph.tools.builtin import builtin_tools
+from serving.mail import OutboxMailer
 made = prompts(log(*START, PlanProposed(plan=PLAN, round=0), *turn("s3", 1), StepFinished(outcome=outcome("s1"))))
-registry = Registry(builtin_tools(None, None, None, None, False))
+registry = Registry(builtin_tools(None, None, None, OutboxMailer(Path('unused'))))
 schemas = orjson.dumps([schema.model_dump(mode="json") for schema in registry.schemas])
 print(hashlib.sha256(b"".join(as_bytes(made[role]) for role in ROLES) + schemas).hexdigest())
 """

@@ -77,7 +77,6 @@ class Bench:
             Csv(folder / "sales.csv"),
             self.artifacts,
             OutboxMailer(folder / "outbox"),
-            mailer_honours_key=True,
         )
         self.runner = ToolRunner(Registry(tools), MemoryLedger(), MemoryApprovals(), "run-1")
 

@@ -32,7 +32,7 @@ class Office:
 
     def __init__(self, folder: Path, mails: tuple[dict[str, str], ...] = MAILS) -> None:
         self._outbox = folder / "outbox"
-        registry = Registry([send_email(OutboxMailer(self._outbox), mailer_honours_key=True)])
+        registry = Registry([send_email(OutboxMailer(self._outbox))])
         runner = ToolRunner(registry, MemoryLedger(), MemoryApprovals(), "run-1")
 
         async def node(state: Mails) -> Mails:

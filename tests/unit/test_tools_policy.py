@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ from graph.tools.builtin.emails import draft_email, send_email
 from graph.tools.content import canonical
 from graph.tools.policy import DEFAULT_POLICY, Policy, Rule
 from graph.tools.registry import REPORT, Arguments, Output, Problem, Registry, Tool, ToolContext
-from serving.mail import OutboxMailer
+from serving.mail import OutboxMailer, SmtpMailer
 from serving.runs.artifacts import MemoryArtifacts
 
 ROOT = Path(__file__).parents[2]
 FILES: Artifacts = MemoryArtifacts()
-SEND = send_email(OutboxMailer(Path("unused")), mailer_honours_key=True)
+SEND = send_email(OutboxMailer(Path("unused")))
 
 
 class Nothing(Arguments):
@@ -77,9 +78,18 @@ def test_two_tools_of_one_name_are_refused() -> None:
         Registry([CALCULATE, CALCULATE])
 
 
-def test_a_tool_that_can_be_asked_needs_the_question() -> None:
-    with pytest.raises(ValueError, match="go together"):
-        Tool(name="odd", description="", parameters=Nothing, call=_nothing, risk=3, reconcile="can_check")
+@pytest.mark.parametrize("risk", [1, 2, 3, 4])
+def test_a_tool_that_has_effects_must_say_how_it_reconciles(risk: int) -> None:
+    silent = Tool(name="silent", description="", parameters=Nothing, call=_nothing, risk=risk)
+    with pytest.raises(ValueError, match="must say how they `reconcile`: silent"):
+        Registry([CALCULATE, silent])
+    assert Registry([replace(silent, reconcile="ask_a_person")]).find("silent")
+
+
+def test_every_tool_that_ships_says_how_it_reconciles() -> None:
+    reconciled = {tool.name: tool.reconcile for tool in (write_artifact(FILES), draft_email(FILES), SEND)}
+    assert reconciled == dict.fromkeys(("write_artifact", "draft_email", "send_email"), "honours_key")
+    assert send_email(SmtpMailer("smtp://127.0.0.1", "a@example.com")).reconcile == "ask_a_person"
 
 
 def test_the_default_policy_allows_reading_and_drafts_asks_before_effects_and_denies_the_rest() -> None:

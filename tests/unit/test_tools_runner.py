@@ -1,18 +1,19 @@
 """One way for every call: errors are values, effects happen once, a cut-off effect is reconciled."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 
-from graph.errors import FenceLost, OutcomeUnknown, ToolFailed
+from graph.errors import FenceLost, OutcomeUnknown, StorageLost, ToolFailed
 from graph.ports import ToolCall, ToolResult
 from graph.state import Source
 from graph.tools.builtin.calculate import CALCULATE
 from graph.tools.policy import Policy, Rule
-from graph.tools.registry import Arguments, Output, Problem, Reconcile, Registry, Tool, ToolContext
+from graph.tools.registry import Arguments, CanCheck, Output, Problem, Reconcile, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
 from serving.runs.approvals import MemoryApprovals
 from serving.runs.ledger import MemoryLedger
@@ -38,7 +39,7 @@ class Notebook:
             raise self._fail
         return Output(data={"line": len(self.lines)}, sources=(Source(ref="a.md#1", path="a.md"),))
 
-    def tool(self, risk: int = 3, reconcile: Reconcile = "honours_key", **more: Any) -> Tool:
+    def tool(self, risk: int = 3, reconcile: Reconcile | None = "honours_key", **more: Any) -> Tool:
         return Tool(
             name="note", description="Write.", parameters=Note, call=self.call, risk=risk, reconcile=reconcile, **more
         )
@@ -110,7 +111,7 @@ async def test_a_slow_tool_is_stopped() -> None:
     assert (error["code"], error["message"]) == ("timeout", "note did not answer within 0.05 s")
 
 
-@pytest.mark.parametrize("stop", [FenceLost("run run-1"), asyncio.CancelledError()])
+@pytest.mark.parametrize("stop", [FenceLost("run run-1"), StorageLost("gone"), asyncio.CancelledError()])
 async def test_what_ends_the_attempt_is_not_turned_into_a_value(stop: BaseException) -> None:
     async def stopped(arguments: Note, context: ToolContext) -> Output | Problem:
         raise stop
@@ -167,7 +168,7 @@ async def test_another_step_argument_or_version_is_another_action() -> None:
 
 async def test_reading_leaves_no_row_and_may_be_repeated() -> None:
     notebook = Notebook()
-    runner = runner_of(notebook.tool(risk=0, reconcile="pure"))
+    runner = runner_of(notebook.tool(risk=0, reconcile=None))
     await call(runner, text="x")
     await call(runner, text="x")
     assert len(notebook.lines) == 2
@@ -180,15 +181,69 @@ async def test_a_stated_failure_is_recorded_and_not_tried_again() -> None:
     assert len(notebook.lines) == 1
 
 
-@pytest.mark.parametrize("failure", [OutcomeUnknown("cut off"), OSError("cut off"), TimeoutError()])
-async def test_a_failure_that_leaves_the_outcome_open_goes_to_a_person(failure: Exception) -> None:
-    notebook = Notebook(failure)
-    runner = runner_of(notebook.tool(reconcile="ask_a_person"))
-    for _ in range(2):
-        error = error_of(await call(runner, text="x"))
-        assert error["code"] == "outcome_unknown"
-        assert "a person must look" in error["hint"]
-    assert len(notebook.lines) == 1
+class Fails(Notebook):
+    """Its first `times` calls fail after their effect."""
+
+    def __init__(self, fail: Exception, times: int) -> None:
+        super().__init__(fail)
+        self._times = times
+
+    async def call(self, arguments: Note, context: ToolContext) -> Output | Problem:
+        if len(self.lines) == self._times:
+            self._fail = None
+        return await super().call(arguments, context)
+
+
+LEAVE_IT_OPEN = [OutcomeUnknown("cut off"), OSError("cut off"), TimeoutError()]
+
+
+@pytest.mark.parametrize("failure", LEAVE_IT_OPEN)
+async def test_a_live_failure_that_leaves_it_open_is_tried_again_with_the_same_key(failure: Exception) -> None:
+    fails = Fails(failure, times=1)
+    assert (await call(runner_of(fails.tool()), text="x")).ok
+    assert len(fails.lines) == 2
+    assert len({key for key, _ in fails.lines}) == 1
+
+
+@pytest.mark.parametrize("failure", LEAVE_IT_OPEN)
+async def test_a_live_failure_of_a_tool_that_can_be_asked_is_asked_about(failure: Exception) -> None:
+    async def check(arguments: Note, context: ToolContext) -> Output | None:
+        return Output(data={"found": True})
+
+    fails = Fails(failure, times=1)
+    result = await call(runner_of(fails.tool(reconcile=CanCheck(check))), text="x")
+    assert (result.ok, result.content) == (True, '{"found":true}')
+    assert len(fails.lines) == 1
+
+
+async def test_a_pure_tool_that_keeps_failing_has_just_failed() -> None:
+    fails = Fails(OSError("cut off"), times=9)
+    error = error_of(await call(runner_of(fails.tool(reconcile="pure")), text="x"))
+    assert (error["code"], error["message"]) == ("tool_failed", "note failed with OSError")
+    assert len(fails.lines) == 2
+
+
+@pytest.mark.parametrize("stop", [FenceLost("run run-1"), StorageLost("gone")])
+async def test_what_ends_the_attempt_leaves_its_effect_prepared(stop: Exception) -> None:
+    stopped, ledger = Fails(stop, times=1), MemoryLedger()
+    with pytest.raises(type(stop)):
+        await call(runner_of(stopped.tool(), ledger=ledger), text="x")
+    (row,) = ledger.rows
+    assert row.state == "prepared"
+    assert (await call(runner_of(stopped.tool(), ledger=ledger), text="x")).ok
+    assert len({key for key, _ in stopped.lines}) == 1
+
+
+async def test_a_call_ends_with_the_runs_seconds_when_they_are_fewer_than_its_own() -> None:
+    async def slow(arguments: Note, context: ToolContext) -> Output | Problem:
+        await asyncio.sleep(30)
+        return Output(data={})
+
+    tool = Tool(name="note", description="", parameters=Note, call=slow, risk=1, reconcile="pure")
+    started = time.monotonic()
+    result = await runner_of(tool).run(ToolCall(id="c", name="note", arguments={"text": "x"}), "s1", 0.05)
+    assert error_of(result)["message"] == "note did not answer within 0.05 s"
+    assert time.monotonic() - started < 2
 
 
 async def _cut_off(tool: Callable[[], Tool], ledger: MemoryLedger) -> None:
@@ -219,14 +274,6 @@ async def test_after_a_cut_a_tool_that_honours_keys_is_called_again_with_the_sam
     assert len({key for key, _ in cut.lines}) == 1
 
 
-async def test_after_a_cut_a_tool_of_one_shot_is_left_to_a_person() -> None:
-    cut, ledger = Cut(), MemoryLedger()
-    await _cut_off(lambda: cut.tool(reconcile="ask_a_person"), ledger)
-    error = error_of(await call(runner_of(cut.tool(reconcile="ask_a_person"), ledger=ledger), text="x"))
-    assert error["code"] == "outcome_unknown"
-    assert len(cut.lines) == 1
-
-
 @pytest.mark.parametrize(("happened", "calls"), [(True, 1), (False, 2)])
 async def test_after_a_cut_a_tool_that_can_be_asked_is_asked_first(happened: bool, calls: int) -> None:
     cut, ledger = Cut(), MemoryLedger()
@@ -235,7 +282,7 @@ async def test_after_a_cut_a_tool_that_can_be_asked_is_asked_first(happened: boo
         return Output(data={"found": True}) if happened else None
 
     def tool() -> Tool:
-        return cut.tool(reconcile="can_check", check=check)
+        return cut.tool(reconcile=CanCheck(check))
 
     await _cut_off(tool, ledger)
     assert (await call(runner_of(tool(), ledger=ledger), text="x")).ok

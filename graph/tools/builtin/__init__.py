@@ -9,10 +9,7 @@ from graph.tools.builtin.tables import query_table
 from graph.tools.registry import Tool
 
 
-def builtin_tools(
-    documents: Documents, tables: Tables, artifacts: Artifacts, mailer: Mailer, mailer_honours_key: bool
-) -> tuple[Tool, ...]:
-    """`mailer_honours_key`: sending twice with one key sends once, so a send that a crash cut off may be repeated."""
+def builtin_tools(documents: Documents, tables: Tables, artifacts: Artifacts, mailer: Mailer) -> tuple[Tool, ...]:
     return (
         search_documents(documents),
         read_document(documents),
@@ -20,5 +17,5 @@ def builtin_tools(
         query_table(tables),
         write_artifact(artifacts),
         draft_email(artifacts),
-        send_email(mailer, mailer_honours_key),
+        send_email(mailer),
     )

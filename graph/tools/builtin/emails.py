@@ -32,7 +32,7 @@ def draft_email(artifacts: Artifacts) -> Tool:
     )
 
 
-def send_email(mailer: Mailer, mailer_honours_key: bool) -> Tool:
+def send_email(mailer: Mailer) -> Tool:
     async def call(arguments: EmailArguments, context: ToolContext) -> Output | Problem:
         email = Email(to=arguments.to, subject=arguments.subject, body=arguments.body)
         return Output(data={"sent": True, "where": await mailer.send(email, context.key)})
@@ -43,6 +43,6 @@ def send_email(mailer: Mailer, mailer_honours_key: bool) -> Tool:
         parameters=EmailArguments,
         call=call,
         risk=EXTERNAL_EFFECT,
-        reconcile="honours_key" if mailer_honours_key else "ask_a_person",
+        reconcile=mailer.reconcile,
         timeout_s=90.0,
     )

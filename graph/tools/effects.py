@@ -1,0 +1,116 @@
+"""Actions that change something: let out once, settled once, and when nobody knows, decided by a person."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from graph.ledger import Effect, EffectCall, EffectDecision, Ledger
+from graph.ports import ToolResult
+from graph.tools.action import Action, Outcome, told
+from graph.tools.registry import CanCheck, Output, Problem
+
+_VERDICTS = ("happened", "did_not", "retry")
+
+
+class Effects:
+    """The effects of one run in this process. Raises what the ledger raises, and LangGraph's interrupts."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._in_flight: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def once(self, action: Action, changed: tuple[str, ...]) -> ToolResult:
+        """Its result, recorded or made now. Of the same action twice at a time, the second waits for the first."""
+        call = action.effect
+        async with self._in_flight[call.key]:
+            while True:
+                effect = await self._ledger.prepare(call)
+                if effect.state == "unknown":
+                    await self._ask(call, effect.reason)
+                elif effect.state != "prepared":
+                    return _recorded(effect)
+                elif result := await self._carried_out(action, effect.fresh, changed):
+                    return result
+
+    async def _carried_out(self, action: Action, fresh: bool, changed: tuple[str, ...]) -> ToolResult | None:
+        """None when it was left open."""
+        outcome = await _outcome(action, fresh)
+        if outcome.state == "open":
+            assert isinstance(outcome.answer, Problem)
+            await self._ledger.leave_open(action.effect, outcome.answer.message)
+            return None
+        result = told(outcome.answer, changed)
+        await self._ledger.settle(action.effect.key, outcome.state, result.model_dump(mode="json"))
+        return result
+
+    async def _ask(self, call: EffectCall, reason: str) -> None:
+        """Pauses the run. It returns only with what a resume carried, which may be meant for another question."""
+        from langgraph.types import interrupt
+
+        spoken = _read(interrupt(_question(call, reason)))
+        if spoken:
+            await self._ledger.hear(call.key, spoken)
+
+
+async def _outcome(action: Action, fresh: bool) -> Outcome:
+    """A row that is not fresh was let out by an attempt that died around the call."""
+    cut = Problem(code="outcome_unknown", message=f"{action.tool.name} was interrupted while it ran")
+    outcome = await action.call() if fresh else Outcome("open", cut)
+    return await _reconciled(action, outcome) if outcome.state == "open" else outcome
+
+
+async def _reconciled(action: Action, outcome: Outcome) -> Outcome:
+    how = action.tool.reconcile
+    if how != "ask_a_person" and action.seconds_left:
+        if isinstance(how, CanCheck) and (found := await action.check(how)):
+            return found
+        outcome = await action.call()
+    return Outcome("failed", outcome.answer) if how == "pure" and outcome.state == "open" else outcome
+
+
+def _recorded(effect: Effect) -> ToolResult:
+    if effect.state in ("proposed", "approved"):
+        message = "a person was asked about this very call and has not allowed it"
+        return told(Problem(code="not_approved", message=message, hint="go on without it and say so"))
+    return ToolResult.model_validate(effect.result)
+
+
+def decided(said: EffectDecision) -> tuple[Literal["done", "failed", "approved"], ToolResult | None]:
+    """What becomes of an unknown effect, and what the model reads about it."""
+    note = {"note": said.note} if said.note else {}
+    if said.decision == "happened":
+        data = {"confirmed": "a person looked: it happened; the tool's own answer was lost", **note}
+        return "done", told(Output(data=data))
+    if said.decision == "did_not":
+        message = " ".join(filter(None, ("a person looked: it did not happen.", said.note)))
+        return "failed", told(Problem(code="did_not_happen", message=message, hint="go on without it and say so"))
+    return "approved", None
+
+
+def _question(call: EffectCall, reason: str) -> dict[str, Any]:
+    return {
+        "id": call.key,
+        "kind": "effect",
+        "name": call.tool,
+        "arguments": call.arguments,
+        "description": f"Step {call.step_id}: {reason}. Did it happen?",
+        "response_schema": {
+            "type": "object",
+            "properties": {"decision": {"enum": list(_VERDICTS)}, "note": {"type": "string"}},
+            "required": ["decision"],
+        },
+    }
+
+
+def _read(value: Any) -> EffectDecision | None:
+    """A verdict as a word, or as an object; None for anything else, such as an answer to another question."""
+    given = {"decision": value} if isinstance(value, str) else value
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        return EffectDecision.model_validate(given)
+    except ValidationError:
+        return None

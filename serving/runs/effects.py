@@ -1,0 +1,109 @@
+"""The ledger as people see it: what a run changed, and what a person says about an effect that nobody knows of."""
+
+from datetime import datetime
+from typing import Any, LiteralString
+
+from pydantic import BaseModel
+
+from graph.events import EffectUnknown
+from graph.ledger import EffectDecision, EffectState, EffectVerdict
+from graph.tools.content import canonical
+from graph.tools.effects import decided
+from serving.database import Connection, Pool, connected
+from serving.errors import BadRequest, Conflict, NotFound
+from serving.runs.limits import parse_id
+
+_UNKNOWN: LiteralString = """
+select key, step_id, tool, coalesce(arguments, '{}') as arguments, reason, round from effects
+where run_id = %s and state = 'unknown' order by unknown_at, key
+"""
+_DECIDE: LiteralString = """
+update effects set state = %(state)s, result = %(result)s, decision = %(decision)s, note = %(note)s,
+    decided_by = %(by)s, decided_at = clock_timestamp(),
+    round = round + case %(decision)s when 'retry' then 1 else 0 end
+where run_id = %(run_id)s and key = %(key)s and state = 'unknown'
+returning key
+"""
+_STATE: LiteralString = "select state, decided_at from effects where run_id = %s and key = %s"
+# From the primary key, backwards: the newest run first, and a page begins right behind the last one's end.
+_PAGE: LiteralString = """
+select effects.*, runs.status as run_status from effects join runs using (run_id)
+where tenant = %(tenant)s and (%(run_id)s::uuid is null or run_id = %(run_id)s)
+    and (%(state)s::text is null or state = %(state)s)
+    and (%(after_run)s::uuid is null or (run_id, key) < (%(after_run)s::uuid, %(after_key)s))
+order by run_id desc, key desc limit %(limit)s
+"""
+
+
+class EffectView(BaseModel):
+    """`arguments` are there from `unknown` on; `round` is 1 and one more for each retry that a person asked for."""
+
+    run_id: str
+    run_status: str
+    key: str
+    step_id: str
+    tool: str
+    state: EffectState
+    reason: str
+    round: int
+    arguments: dict[str, Any] | None
+    result: dict[str, Any] | None
+    proposed_at: datetime | None
+    approved_at: datetime | None
+    prepared_at: datetime | None
+    unknown_at: datetime | None
+    settled_at: datetime | None
+    decision: EffectVerdict | None
+    decided_by: str | None
+    decided_at: datetime | None
+    note: str
+
+
+class EffectPage(BaseModel):
+    """`next` is given back as `after` for the page behind this one; None when there is none."""
+
+    effects: list[EffectView]
+    next: str | None
+
+
+async def unknown(pool: Pool, run_id: str) -> list[EffectUnknown]:
+    """What a run's people must look after, longest waiting first."""
+    async with connected(pool) as connection:
+        rows = await (await connection.execute(_UNKNOWN, (run_id,))).fetchall()
+    return [EffectUnknown(**row) for row in rows]
+
+
+async def page(
+    pool: Pool, tenant: str, run_id: str | None, state: EffectState | None, limit: int, after: str
+) -> EffectPage:
+    """Effects of one run or of all of a tenant's. Raises BadRequest for an `after` that no page gave."""
+    after_run, _, after_key = after.partition(".")
+    try:
+        after_run = parse_id(after_run, "run") if after else ""
+    except NotFound:
+        raise BadRequest("`after` is no page's end", "send the `next` of the page before", "bad_cursor") from None
+    values = {"tenant": tenant, "run_id": run_id, "state": state, "limit": limit + 1}
+    values |= {"after_run": after_run or None, "after_key": after_key.replace("\x00", "")}
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_PAGE, values)).fetchall()
+    shown = [EffectView(**{**row, "run_id": str(row["run_id"])}) for row in rows[:limit]]
+    return EffectPage(effects=shown, next=f"{shown[-1].run_id}.{shown[-1].key}" if len(rows) > limit else None)
+
+
+async def decide(connection: Connection, run_id: str, key: str, decision: EffectDecision) -> None:
+    """Takes a person's word inside the caller's transaction. Raises NotFound, Conflict (effect_already_decided,
+    effect_not_unknown)."""
+    state, result = decided(decision)
+    values = {"run_id": run_id, "key": key, "state": state, **decision.model_dump()}
+    values["result"] = result and canonical(result.model_dump(mode="json"))
+    if await (await connection.execute(_DECIDE, values)).fetchone() is None:
+        raise await _why_not(connection, run_id, key)
+
+
+async def _why_not(connection: Connection, run_id: str, key: str) -> NotFound | Conflict:
+    row = await (await connection.execute(_STATE, (run_id, key))).fetchone()
+    if row is None:
+        return NotFound(f"run {run_id} has no effect {key[:12]}", f"trireme effects {run_id}", "effect_not_found")
+    if row["decided_at"] is not None:
+        return Conflict("a person has decided this already", "a decision is final", "effect_already_decided")
+    return Conflict(f"this effect is {row['state']}: there is nothing to decide", "", "effect_not_unknown")

@@ -1,0 +1,307 @@
+"""An effect that nobody knows about parks its run; a person decides once, and the run goes on with that."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+import pytest
+
+from graph.errors import OutcomeUnknown, StorageLost
+from graph.ledger import EffectDecision
+from graph.ports import ApprovalDecision, Deps, ModelCall, ModelReply, StepTask
+from graph.tools.policy import Policy, Rule
+from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
+from graph.tools.runner import ToolRunner
+from serving.errors import Conflict, NotFound, ServingError
+from serving.runs.approvals import PostgresApprovals
+from serving.runs.execute import Executor
+from serving.runs.ledger import PostgresLedger
+from serving.runs.log import AttemptLog
+from serving.runs.queue import Claim
+from serving.runs.request import RunRequest
+from serving.runs.store import RunStore
+from serving.runs.terms import Terms
+from serving.runs.view import RunView
+from tests.integration.run_house import House, gapless, kinds
+from tests.integration.scripted_models import ScriptedModels, plans, spoken, tool_call, tool_results
+
+ALLOW = Policy(rules=(Rule(action="allow"),))
+
+
+class Words(Arguments):
+    text: str
+
+
+@dataclass
+class Notifier:
+    """A tool of one shot. Its call number n ends as `ends[n]` says: an error is raised, None never answers."""
+
+    ends: list[Exception | str | None] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tool(self, **more: Any) -> Tool:
+        options: dict[str, Any] = {"risk": 3, "reconcile": "ask_a_person"} | more
+        return Tool(name="notify", description="Tells somebody.", parameters=Words, call=self._call, **options)
+
+    async def _call(self, arguments: Words, context: ToolContext) -> Output | Problem:
+        self.keys.append(context.key)
+        self.called.set()
+        end = self.ends.pop(0) if self.ends else "sent"
+        if end is None:
+            await asyncio.sleep(60)
+        if isinstance(end, Exception):
+            raise end
+        return Output(data={"where": end})
+
+
+CUT = OutcomeUnknown("the mail server broke off while it took the message")
+
+
+async def notifies(call: ModelCall) -> ModelReply:
+    """Calls the tool once, then reports what came back."""
+    assert isinstance(call.task, StepTask)
+    if not tool_results(call):
+        return spoken("", tool_call(call, "notify", text=f"[EMAIL_1] {call.task.step.id}"))
+    return spoken("", tool_call(call, "report", status="done", finding=orjson.dumps(tool_results(call)).decode()))
+
+
+def models(*steps: str) -> ScriptedModels:
+    return ScriptedModels(planner=plans(*(steps or ("s1",))), worker=notifies)
+
+
+def executor(house: House, tool: Tool, scripted: ScriptedModels | None = None, policy: Policy = ALLOW) -> Executor:
+    async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
+        deps = await house.parts(scripted or models())(claim, request, events, terms)
+        where = (house.pool, claim.run_id, claim.fence)
+        runner = ToolRunner(Registry([tool]), PostgresLedger(*where), PostgresApprovals(*where), claim.run_id, policy)
+        return replace(deps, tools=runner)
+
+    whole = house.executor(scripted or models())
+    whole._make_deps = make_deps
+    return whole
+
+
+async def parked(house: House, notifier: Notifier, *steps: str) -> RunView:
+    run_id = await house.create()
+    await executor(house, notifier.tool(), models(*steps)).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert (view.status, view.phase) == ("interrupted", "waiting_for_human")
+    return view
+
+
+async def goes_on(house: House, run_id: str, notifier: Notifier, *steps: str) -> RunView:
+    await executor(house, notifier.tool(), models(*steps)).attempt(await house.claim())
+    return await house.store.get(run_id)
+
+
+def said(decision: Any, note: str = "") -> EffectDecision:
+    return EffectDecision(decision=decision, note=note, by="mia")
+
+
+async def code_of(call: Awaitable[Any], error: type[ServingError] = Conflict) -> str:
+    with pytest.raises(error) as raised:
+        await call
+    return raised.value.code
+
+
+def row_of(house: House, key: str) -> tuple[Any, ...]:
+    query = "select state, round, decision, decided_by, note, decided_at is not null from effects where key = %s"
+    return house.execute(query, key)[0]
+
+
+async def test_an_unknown_effect_parks_the_run_and_says_what_a_person_must_look_after(house: House) -> None:
+    notifier = Notifier([CUT])
+    view = await parked(house, notifier)
+    (effect,) = view.effects
+    assert (effect.tool, effect.step_id, effect.round) == ("notify", "s1", 1)
+    assert effect.arguments == {"text": "[EMAIL_1] s1"}
+    assert effect.reason == "the mail server broke off while it took the message"
+    assert effect.key == notifier.keys[0]
+    events = await house.events(view.run_id)
+    assert kinds(events)[-2:] == ["effect_unknown", "run_interrupted"]
+    assert events[-1].body.model_dump()["effects"] == (effect.key,)
+    assert not await house.queue.claim(), "nothing but a person's word sets it going"
+    assert gapless(events)
+
+
+@pytest.mark.parametrize(
+    ("decision", "calls", "state", "told"),
+    [
+        ("happened", 1, "done", '"confirmed":"a person looked: it happened'),
+        ("did_not", 1, "failed", '"did_not_happen"'),
+        ("retry", 2, "done", '"where":"sent"'),
+    ],
+)
+async def test_the_run_goes_on_with_what_a_person_says(
+    house: House, decision: str, calls: int, state: str, told: str
+) -> None:
+    notifier = Notifier([CUT])
+    view = await parked(house, notifier)
+    key = view.effects[0].key
+    woken = await house.store.decide_effect(view.run_id, key, said(decision, "I called them"))
+    assert (woken.status, woken.effects) == ("pending", ())
+    view = await goes_on(house, view.run_id, notifier)
+    assert (view.status, view.effects) == ("success", ())
+    assert told in view.steps[0].finding
+    assert ("I called them" in view.steps[0].finding) == (decision != "retry")
+    assert notifier.keys == [key] * calls
+    assert row_of(house, key) == (state, 1 + (decision == "retry"), decision, "mia", "I called them", True)
+    (line,) = await house.bodies(view.run_id, "effect_decided")
+    assert (line.key, line.decision, line.by, line.note) == (key, decision, "mia", "I called them")
+    assert len(await house.bodies(view.run_id, "effect_unknown")) == 1
+
+
+async def test_a_retry_that_is_cut_again_is_asked_about_again(house: House) -> None:
+    notifier = Notifier([CUT, TimeoutError()])
+    view = await parked(house, notifier)
+    key = view.effects[0].key
+    await house.store.decide_effect(view.run_id, key, said("retry"))
+    view = await goes_on(house, view.run_id, notifier)
+    assert (view.status, view.effects[0].round) == ("interrupted", 2)
+    assert view.effects[0].reason == "notify did not answer within 60 s"
+    await house.store.decide_effect(view.run_id, key, said("did_not"))
+    view = await goes_on(house, view.run_id, notifier)
+    assert view.status == "success"
+    assert notifier.keys == [key, key]
+    assert [body.round for body in await house.bodies(view.run_id, "effect_unknown")] == [1, 2]
+
+
+async def test_an_attempt_that_dies_around_the_call_leaves_it_to_a_person_and_calls_nothing(house: House) -> None:
+    notifier = Notifier([None])
+    run_id = await house.create()
+    claim = await house.claim()
+    dying = asyncio.create_task(executor(house, notifier.tool()).attempt(claim))
+    await asyncio.wait_for(notifier.called.wait(), 5)
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
+    await house.queue.release(claim)
+    view = await goes_on(house, run_id, notifier)
+    assert (view.status, len(notifier.keys)) == ("interrupted", 1)
+    assert view.effects[0].reason == "notify was interrupted while it ran"
+
+
+async def test_a_database_that_goes_away_in_a_tool_ends_the_attempt_and_the_run_goes_on(house: House) -> None:
+    notifier = Notifier([StorageLost("gone")])
+    run_id = await house.create()
+    claim = await house.claim()
+    await executor(house, notifier.tool(reconcile="honours_key")).attempt(claim)
+    view = await house.store.get(run_id)
+    assert view.status == "running"
+    assert [row[0] for row in house.execute("select state from effects")] == ["prepared"]
+    await house.queue.release(claim)
+    await executor(house, notifier.tool(reconcile="honours_key")).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert view.status == "success"
+    assert len(set(notifier.keys)) == 1
+    assert len(notifier.keys) == 2
+
+
+async def test_two_unknown_effects_of_steps_at_the_same_time_are_decided_one_by_one(house: House) -> None:
+    notifier = Notifier([CUT, CUT])
+    view = await parked(house, notifier, "s1", "s2")
+    first, second = (effect.key for effect in view.effects)
+    await house.store.decide_effect(view.run_id, second, said("happened"))
+    view = await goes_on(house, view.run_id, notifier, "s1", "s2")
+    assert view.status == "interrupted"
+    assert [effect.key for effect in view.effects] == [first]
+    await house.store.decide_effect(view.run_id, first, said("did_not"))
+    view = await goes_on(house, view.run_id, notifier, "s1", "s2")
+    assert view.status == "success"
+    assert sorted(notifier.keys) == sorted([first, second])
+    assert len(await house.bodies(view.run_id, "effect_unknown")) == 2
+
+
+async def test_both_are_decided_before_the_run_goes_on(house: House) -> None:
+    notifier = Notifier([CUT, CUT])
+    view = await parked(house, notifier, "s1", "s2")
+    await asyncio.gather(
+        *(house.store.decide_effect(view.run_id, effect.key, said("happened")) for effect in view.effects)
+    )
+    view = await goes_on(house, view.run_id, notifier, "s1", "s2")
+    assert (view.status, len(notifier.keys)) == ("success", 2)
+
+
+async def test_what_waits_for_both_an_approval_and_a_word_wakes_for_the_word(house: House) -> None:
+    """A step that asks for approval beside one whose effect is unknown."""
+    notifier = Notifier([CUT])
+    run_id = await house.create()
+    whole = executor(house, notifier.tool(), models("s1", "s2"), Policy(rules=(Rule(action="ask"),)))
+    await whole.attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert (len(view.approvals), view.effects) == (2, ())
+    await house.store.decide(run_id, view.approvals[0].approval_id, ApprovalDecision(type="approve", by="mia"))
+    await whole.attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert (len(view.approvals), len(view.effects)) == (1, 1)
+    await house.store.decide_effect(run_id, view.effects[0].key, said("happened"))
+    await whole.attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert (len(view.approvals), view.effects) == (1, ())
+    await house.store.decide(run_id, view.approvals[0].approval_id, ApprovalDecision(type="approve", by="mia"))
+    await whole.attempt(await house.claim())
+    assert (await house.store.get(run_id)).status == "success"
+    assert len(notifier.keys) == 2
+
+
+async def test_of_many_decisions_at_a_time_one_is_taken(house: House) -> None:
+    view = await parked(house, Notifier([CUT]))
+    key = view.effects[0].key
+    words = ["happened", "did_not", "retry"] * 4
+    taken = await asyncio.gather(
+        *(house.store.decide_effect(view.run_id, key, said(word)) for word in words), return_exceptions=True
+    )
+    assert sum(isinstance(each, RunView) for each in taken) == 1
+    assert {each.code for each in taken if isinstance(each, Conflict)} == {"effect_already_decided"}
+    assert len(await house.bodies(view.run_id, "effect_decided")) == 1
+
+
+async def test_what_cannot_be_decided_is_refused_by_kind_and_changes_nothing(house: House) -> None:
+    notifier = Notifier(["sent"])
+    done = await house.create()
+    await executor(house, notifier.tool()).attempt(await house.claim())
+    view = await parked(house, Notifier([CUT]))
+    other = await parked(house, Notifier([CUT]))
+    key = view.effects[0].key
+    decide = house.store.decide_effect
+    stranger = RunStore(house.pool, house.notices, tenant="acme")
+    assert await code_of(decide(done, notifier.keys[0], said("retry"))) == "no_decision_pending"
+    assert await code_of(decide(other.run_id, key, said("retry")), NotFound) == "effect_not_found"
+    assert await code_of(stranger.decide_effect(view.run_id, key, said("retry")), NotFound) == "run_not_found"
+    assert row_of(house, key)[0] == "unknown"
+    await house.store.cancel(other.run_id, by="mia")
+    gone = other.effects[0].key
+    assert await code_of(decide(other.run_id, gone, said("retry"))) == "no_decision_pending"
+    assert row_of(house, gone)[0] == "unknown"
+
+
+async def test_an_effect_that_is_not_unknown_is_not_decided(house: House) -> None:
+    """Two effects: one done, one unknown."""
+    notifier = Notifier(["sent", CUT])
+    view = await parked(house, notifier, "s1", "s2<s1")
+    assert (
+        await code_of(house.store.decide_effect(view.run_id, notifier.keys[0], said("retry"))) == "effect_not_unknown"
+    )
+
+
+async def test_effects_are_listed_a_page_at_a_time_and_for_their_tenant_alone(house: House) -> None:
+    waiting = [await parked(house, Notifier([CUT]), "s1", "s2<s1") for _ in range(3)]
+    await house.create()
+    await executor(house, Notifier().tool()).attempt(await house.claim())
+    seen: list[str] = []
+    after: str | None = ""
+    pages = 0
+    while after is not None:
+        page = await house.store.effects(None, "unknown", 2, after)
+        seen += [effect.run_id for effect in page.effects]
+        after, pages = page.next, pages + 1
+    assert seen == [view.run_id for view in reversed(waiting)]
+    assert pages == 2
+    everything = await house.store.effects(None, None, 50, "")
+    assert sorted(effect.state for effect in everything.effects) == ["done"] + ["unknown"] * 3
+    assert (await RunStore(house.pool, house.notices, tenant="acme").effects(None, None, 50, "")).effects == []
+    mine = await house.store.effects(waiting[0].run_id, None, 50, "")
+    assert [effect.run_id for effect in mine.effects] == [waiting[0].run_id]
