@@ -20,7 +20,6 @@ from graph.errors import StorageLost
 Row: TypeAlias = DictRow
 Connection: TypeAlias = AsyncConnection[DictRow]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
-AnyConnection = TypeVar("AnyConnection", bound=AsyncConnection[Any])
 
 _PATIENCE_S = 5.0
 # Of the database itself: it is away, full, read-only or too slow, or it chose this statement to break a deadlock.
@@ -120,7 +119,7 @@ def storage() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def connected(pool: AsyncConnectionPool[AnyConnection]) -> AsyncIterator[AnyConnection]:
+async def connected(pool: AsyncConnectionPool[_AnyConnection]) -> AsyncIterator[_AnyConnection]:
     """A connection for an attempt's work. Raises StorageLost."""
     with storage():
         async with pool.connection() as connection:

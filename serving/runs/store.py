@@ -152,7 +152,7 @@ class RunStore:
     async def effects(self, run_id: str | None, state: EffectState | None, limit: int, after: str) -> EffectPage:
         """A page of one run's effects, or of all runs'. Raises NotFound, BadRequest."""
         if run_id is not None:
-            run_id = str((await self._row(run_id))["run_id"])
+            run_id = str((await self.row(run_id))["run_id"])
         return await effects.page(self._pool, self._tenant, run_id, state, limit, after)
 
     async def _waiting(self, connection: Connection, run_id: str) -> Row:
