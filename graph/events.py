@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from graph.state import Answer, Plan, Source, StepOutcome, Value, Verdict
+from graph.state import Answer, Overview, Plan, Source, StepOutcome, Value, Verdict
 
 
 class RunCreated(Value):
@@ -47,6 +47,13 @@ class ConversationRecalled(Value):
 
     kind: Literal["conversation_recalled"] = "conversation_recalled"
     turns: tuple[tuple[str, str], ...]
+
+
+class DocumentsListed(Value):
+    """What the prompts say of the run's documents: as they were when it started, whatever is ingested meanwhile."""
+
+    kind: Literal["documents_listed"] = "documents_listed"
+    overview: Overview
 
 
 class PlanProposed(Value):
@@ -233,6 +240,7 @@ EventBody = Annotated[
     | RunHandedOver
     | MemoryRecalled
     | ConversationRecalled
+    | DocumentsListed
     | PlanProposed
     | PlanEdited
     | StepStarted

@@ -5,22 +5,28 @@ from itertools import pairwise
 
 from graph.channels import RunState
 from graph.errors import BadReply, BoundReached, MemoryUnavailable
-from graph.events import ConversationRecalled, MemoryRecalled, Noted, PlanProposed
+from graph.events import ConversationRecalled, DocumentsListed, MemoryRecalled, Noted, PlanProposed
 from graph.ports import Deps, ModelReply, PlanTask
-from graph.state import Plan, Verdict
-from graph.transcript import bodies, last_of_round, memory_of
+from graph.state import Overview, Plan, Verdict
+from graph.transcript import bodies, last_of_round, memory_of, overview_of
 from graph.turn import log_bound, take_turn
 from privacy.redact import Redacted
 
 _TURNS_KEPT = 6
+_DOCUMENTS_LISTED = 200
+_TABLES_LISTED = 20
 
 
 async def recall(state: RunState, deps: Deps) -> RunState:
-    """Fixes the prompt's memory and conversation for the whole run, and forgets the thread's last plan."""
+    """Fixes what the prompt says of memory, conversation and documents, and forgets the thread's last plan."""
     goal = await asyncio.to_thread(deps.redactor.redact, _goal(state))
     if not bodies(deps.events.history, MemoryRecalled):
         turns = _turns(state)[-_TURNS_KEPT:]
-        await deps.events.append(MemoryRecalled(items=await _memories(goal, deps)), ConversationRecalled(turns=turns))
+        await deps.events.append(
+            MemoryRecalled(items=await _memories(goal, deps)),
+            ConversationRecalled(turns=turns),
+            DocumentsListed(overview=_listed(await deps.documents.overview())),
+        )
     return {"goal": goal, "plan": None, "outcomes": None, "verdict": None, "feedback": {}, "round": 0, "answer": None}  # type: ignore[typeddict-item]
 
 
@@ -44,7 +50,7 @@ def _planned(plan: Plan) -> RunState:
 async def _ask(state: RunState, deps: Deps) -> Plan:
     task = PlanTask(
         goal=state["goal"],
-        overview=await deps.documents.overview(),
+        overview=overview_of(deps.events.history),
         memory=memory_of(deps.events.history),
         previous=tuple(turn for body in bodies(deps.events.history, ConversationRecalled) for turn in body.turns),
         feedback=_feedback(state),
@@ -71,6 +77,11 @@ async def _memories(goal: Redacted, deps: Deps) -> tuple[str, ...]:
     except MemoryUnavailable as error:
         await deps.events.append(Noted(code=error.code, message=str(error)))
         return ()
+
+
+def _listed(overview: Overview) -> Overview:
+    documents, tables = overview.documents[:_DOCUMENTS_LISTED], overview.tables[:_TABLES_LISTED]
+    return Overview(documents=documents, tables=tables, more=len(overview.documents) - len(documents))
 
 
 def _goal(state: RunState) -> str:

@@ -13,6 +13,9 @@ from graph.bounds import Budget
 from graph.events import EventBody, RunEvent
 from graph.prompt import Prompts, present_prompts
 from graph.state import Channel, Plan, Source, Step, StepOutcome, Value, Verdict
+from graph.state import DocumentInfo as DocumentInfo
+from graph.state import Overview as Overview
+from graph.state import TableInfo as TableInfo
 from privacy.redact import Redacted
 
 Role = Literal["planner", "worker", "critic", "writer"]
@@ -30,30 +33,6 @@ class ToolCall(Value):
     id: str
     name: str
     arguments: dict[str, Any]
-
-
-class DocumentInfo(Value):
-    path: str
-    media_type: str
-    characters: int
-    headings: tuple[str, ...] = ()
-
-
-class TableInfo(Value):
-    """A CSV file as DuckDB sees it: `name` is what SQL says, `columns` are (name, SQL type)."""
-
-    name: str
-    path: str
-    columns: tuple[tuple[str, str], ...]
-    rows: int
-    samples: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="column -> up to 8 distinct values")
-
-
-class Overview(Value):
-    """What the run's document collection holds; part of the prompt, the same for every role."""
-
-    documents: tuple[DocumentInfo, ...] = ()
-    tables: tuple[TableInfo, ...] = ()
 
 
 class PlanTask(Value):

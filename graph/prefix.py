@@ -11,10 +11,10 @@ import orjson
 from pydantic import BaseModel
 
 from graph.events import ConversationRecalled, PlanEdited, PlanProposed, RunEvent, StepFinished
-from graph.ports import AnswerTask, Message, Overview, PlanTask, ReviewTask, StepTask, Task
+from graph.ports import AnswerTask, Message, PlanTask, ReviewTask, StepTask, Task
 from graph.prompt import Prompts
-from graph.state import Channel, StepOutcome, Value
-from graph.transcript import StepTranscript, bodies, memory_of
+from graph.state import Channel, Overview, StepOutcome, Value
+from graph.transcript import StepTranscript, bodies, memory_of, overview_of
 from privacy.redact import Redacted, from_record
 
 _STYLE: dict[Channel, str] = {
@@ -27,16 +27,12 @@ _STYLE: dict[Channel, str] = {
 
 
 def assemble(
-    prompts: Prompts,
-    task: Task,
-    history: Sequence[RunEvent],
-    overview: Overview,
-    step: StepTranscript | None = None,
+    prompts: Prompts, task: Task, history: Sequence[RunEvent], step: StepTranscript | None = None
 ) -> tuple[Message, ...]:
     """The whole prompt of one call, oldest and most shared first."""
     messages = [
         Message("system", _text(prompts.texts["system"], _memory(memory_of(history)))),
-        Message("user", _text(f"# Goal\n{task.goal}", _documents(overview), _previous(history))),
+        Message("user", _text(f"# Goal\n{task.goal}", _documents(overview_of(history)), _previous(history))),
     ]
     messages += _story(task, history)
     messages += step.messages() if step else ()
@@ -55,10 +51,10 @@ def _memory(items: Sequence[str]) -> str:
 def _documents(overview: Overview) -> str:
     if not overview.documents:
         return "# Documents\n(none)"
-    lines = [f"- {doc.path} ({doc.characters} characters)" for doc in overview.documents[:200]]
-    if len(overview.documents) > 200:
-        lines.append(f"- and {len(overview.documents) - 200} more: search finds them")
-    for table in overview.tables[:20]:
+    lines = [f"- {doc.path} ({doc.characters} characters)" for doc in overview.documents]
+    if overview.more:
+        lines.append(f"- and {overview.more} more: search finds them")
+    for table in overview.tables:
         columns = ", ".join(f"{name} {kind}" for name, kind in table.columns)
         lines.append(f"- table {table.name} from {table.path}: {table.rows} rows; {columns}")
         lines += [f"  - {column}: {', '.join(values)}" for column, values in sorted(table.samples.items())]

@@ -52,6 +52,31 @@ class Plan(Value):
         return next(step for step in self.steps if step.id == step_id)
 
 
+class DocumentInfo(Value):
+    path: str
+    media_type: str
+    characters: int
+    headings: tuple[str, ...] = ()
+
+
+class TableInfo(Value):
+    """A CSV file as DuckDB sees it: `name` is what SQL says, `columns` are (name, SQL type)."""
+
+    name: str
+    path: str
+    columns: tuple[tuple[str, str], ...]
+    rows: int
+    samples: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="column -> up to 8 distinct values")
+
+
+class Overview(Value):
+    """What the run's document collection holds; part of the prompt, the same for every role."""
+
+    documents: tuple[DocumentInfo, ...] = ()
+    more: int = Field(default=0, description="documents that are not listed, because there are too many")
+    tables: tuple[TableInfo, ...] = ()
+
+
 class Source(Value):
     """A place in the caller's documents that a finding rests on. `ref` is what tools and models cite."""
 

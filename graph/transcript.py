@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from graph.events import (
     BoundReached,
+    DocumentsListed,
     MemoryRecalled,
     ModelCalled,
     PlanEdited,
@@ -14,7 +15,7 @@ from graph.events import (
     ToolStarted,
 )
 from graph.ports import Message, ToolCall
-from graph.state import Plan, Value
+from graph.state import Overview, Plan, Value
 from privacy.redact import from_record
 
 Body = TypeVar("Body", bound=Value)
@@ -38,6 +39,11 @@ def newest_plan(history: Sequence[RunEvent]) -> Plan | None:
 def memory_of(history: Sequence[RunEvent]) -> tuple[str, ...]:
     recalled = bodies(history, MemoryRecalled)
     return recalled[0].items if recalled else ()
+
+
+def overview_of(history: Sequence[RunEvent]) -> Overview:
+    listed = bodies(history, DocumentsListed)
+    return listed[0].overview if listed else Overview()
 
 
 def stopped_by(history: Sequence[RunEvent]) -> str:

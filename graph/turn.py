@@ -31,7 +31,7 @@ async def take_turn(
 
     `follows` makes what the reply means, logged in the same write: a kill never leaves a reply without its meaning.
     """
-    call = await _call(deps, task, reply, attempt)
+    call = _call(deps, task, reply, attempt)
     started = time.perf_counter()
     with deps.budget.model_call(deps.models.estimate(call)):
         answer = _with_new_ids(await _complete(deps, call, on_text), call)
@@ -61,14 +61,14 @@ async def log_bound(deps: Deps, error: BoundReached) -> None:
         await deps.events.append(BoundReachedEvent(bound=error.bound, limit=error.limit, used=error.used))
 
 
-async def _call(deps: Deps, task: Task, reply: type[BaseModel] | None, attempt: int) -> ModelCall:
+def _call(deps: Deps, task: Task, reply: type[BaseModel] | None, attempt: int) -> ModelCall:
     history = deps.events.history
     step = StepTranscript(history, task.step.id, attempt) if isinstance(task, StepTask) else None
     return ModelCall(
         run_id=deps.run_id,
         thread_id=deps.thread_id,
         task=task,
-        messages=assemble(deps.prompts, task, history, await deps.documents.overview(), step),
+        messages=assemble(deps.prompts, task, history, step),
         tools=deps.tools.schemas(),
         transcript=step.messages() if step else (),
         reply=reply,

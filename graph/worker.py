@@ -14,7 +14,7 @@ from graph.events import StepFinished, StepStarted, ToolFinished, ToolStarted
 from graph.ports import Deps, StepTask, ToolCall
 from graph.state import Source, Step, StepOutcome
 from graph.tools.registry import REPORT
-from graph.transcript import StepTranscript, bodies, memory_of
+from graph.transcript import StepTranscript, bodies, memory_of, overview_of
 from graph.turn import log_bound, take_turn
 
 
@@ -44,7 +44,7 @@ async def work(sent: StepWork, deps: Deps) -> RunState:
     outcome = _finished(deps, step, attempt)
     if outcome is None:
         await _announce(deps, step, attempt)
-        outcome = await _loop(deps, await _task(deps, sent, step), attempt)
+        outcome = await _loop(deps, _task(deps, sent, step), attempt)
         await deps.events.append(StepFinished(outcome=outcome))
     return {"outcomes": {step.id: outcome.model_dump(mode="json")}}
 
@@ -83,11 +83,11 @@ async def _use_tool(deps: Deps, step: Step, attempt: int, call: ToolCall, done: 
     await deps.events.append(ToolFinished(**where, **result.model_dump(), duration_ms=spent_ms))
 
 
-async def _task(deps: Deps, sent: StepWork, step: Step) -> StepTask:
+def _task(deps: Deps, sent: StepWork, step: Step) -> StepTask:
     return StepTask(
         goal=sent["goal"],
         step=step,
-        overview=await deps.documents.overview(),
+        overview=overview_of(deps.events.history),
         memory=memory_of(deps.events.history),
         known=tuple(StepOutcome.model_validate(outcome) for outcome in sent["known"]),
         feedback=sent["feedback"],

@@ -10,6 +10,7 @@ from langgraph.runtime import ExecutionInfo
 from graph.bounds import Bounds, Budget
 from graph.events import (
     ConversationRecalled,
+    DocumentsListed,
     EventBody,
     MemoryRecalled,
     PlanEdited,
@@ -64,10 +65,13 @@ class StudioRun:
         self.deps = replace(self.deps, events=self._log, budget=Budget(Bounds(), self._log.history))
 
 
+_RECALLED = MemoryRecalled | ConversationRecalled | DocumentsListed
+
+
 def _so_far(state: Mapping[str, Any], history: Sequence[RunEvent]) -> Iterator[EventBody]:
     """What was recalled when the run began, its plan, and its outcomes."""
     bodies = [event.body for event in history]
-    yield from (body for body in bodies if isinstance(body, MemoryRecalled | ConversationRecalled))
+    yield from (body for body in bodies if isinstance(body, _RECALLED))
     plans = [body for body in bodies if isinstance(body, PlanProposed | PlanEdited)]
     if plan := state.get("plan"):
         yield PlanEdited(plan=Plan.model_validate(plan), by="studio")

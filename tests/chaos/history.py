@@ -11,6 +11,7 @@ from tests.chaos.zygote import Process
 _ONCE = {
     "run_created": (),
     "memory_recalled": (),
+    "documents_listed": (),
     "answer_written": (),
     "plan_proposed": ("round",),
     "verdict_given": ("round",),

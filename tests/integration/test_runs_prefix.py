@@ -3,10 +3,20 @@
 from collections import defaultdict
 from itertools import pairwise
 
-from graph.ports import ModelCall, StepTask
-from privacy.redact import Redacted
+from graph.ports import ModelCall, ModelReply, StepTask
+from privacy.redact import Redacted, from_record
+from serving.documents.document import ParsedDocument, Section
 from tests.integration.run_house import House, Lookup
-from tests.integration.scripted_models import ACCEPT, REPLAN, ScriptedModels, plans, revise, rules, written
+from tests.integration.scripted_models import (
+    ACCEPT,
+    REPLAN,
+    ScriptedModels,
+    finds_and_reports,
+    plans,
+    revise,
+    rules,
+    written,
+)
 
 
 async def calls_of_a_long_run(house: House) -> list[ModelCall]:
@@ -67,6 +77,26 @@ async def test_another_run_with_the_same_goal_sends_the_same_bytes(house: House)
         seen.append([written(call.messages) for call in models.calls])
         assert all(view.run_id.encode() not in prompt for prompt in seen[-1])
     assert seen[0] == seen[1]
+
+
+async def test_an_ingest_during_a_run_moves_nothing(house: House) -> None:
+    documents = house.parts(ScriptedModels()).documents
+
+    async def ingest(path: str) -> None:
+        section = Section(heading="", page=None, text=f"{path} says 42")
+        parsed = ParsedDocument(path=path, media_type="text/plain", digest=path, sections=(section,))
+        await documents.put("pantry", [parsed.redacted(from_record)])
+
+    async def ingesting(call: ModelCall) -> ModelReply:
+        await ingest("later.txt")
+        return await finds_and_reports(call)
+
+    await ingest("first.txt")
+    models = ScriptedModels(worker=ingesting)
+    assert (await house.finish(models, collection="pantry")).status == "success"
+    assert len({written(call.messages[:2]) for call in models.calls}) == 1
+    assert "first.txt" in models.calls[-1].messages[1].content
+    assert {len(call.task.overview.documents) for call in models.calls if isinstance(call.task, StepTask)} == {1}
 
 
 async def test_a_threads_next_run_knows_the_last_answer(house: House) -> None:

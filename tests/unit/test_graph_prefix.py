@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from graph.events import (
     ConversationRecalled,
+    DocumentsListed,
     EventBody,
     MemoryRecalled,
     ModelCalled,
@@ -79,6 +80,7 @@ START: tuple[EventBody, ...] = (
     RunClaimed(worker="host-1", fence=1, attempt=1),
     MemoryRecalled(items=("Amounts in EUR",)),
     ConversationRecalled(turns=(("Who?", "Anna."),)),
+    DocumentsListed(overview=OVERVIEW),
 )
 
 
@@ -113,7 +115,6 @@ def prompts(history: list[RunEvent]) -> dict[str, tuple[Message, ...]]:
             present_prompts(),
             task,
             history,
-            OVERVIEW,
             StepTranscript(history, "s3", 1) if isinstance(task, StepTask) else None,
         )
         for role, task in tasks().items()
