@@ -69,6 +69,7 @@ def _prepared() -> Settings:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for folder in ("graph", "memory", "privacy", "serving"):
         logging.getLogger(folder).setLevel(logging.INFO)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who had no connection says so, once
     if settings.parent:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != settings.parent:

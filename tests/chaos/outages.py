@@ -1,0 +1,108 @@
+"""A database that stays up and yet does not do its work: read-only, impatient, locked, at odds with itself, or full.
+
+Each trouble lasts a second or two. Afterwards everything must go on by itself.
+"""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import psycopg
+
+from tests.chaos.arena import Arena
+from tests.chaos.bout import Bout
+
+_LASTS_S = 0.8
+_DISK = "disk"
+_DISK_MIB = 96
+
+
+def _admin(arena: Arena, *statements: str) -> None:
+    """On a connection that what is set here doesn't hold for."""
+    exempt = (
+        "-c default_transaction_read_only=off -c statement_timeout=0 -c default_transaction_isolation=read\\ committed"
+    )
+    with psycopg.connect(arena.dsn, autocommit=True, options=exempt) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def _set(name: str, value: str) -> Callable[[Arena], None]:
+    """A server setting, for all sessions; they follow it at their next statement."""
+
+    def trouble(arena: Arena) -> None:
+        _admin(arena, f"alter system set {name} = '{value}'", "select pg_reload_conf()")
+        time.sleep(_LASTS_S)
+        _admin(arena, f"alter system reset {name}", "select pg_reload_conf()")
+
+    return trouble
+
+
+def _locked(arena: Arena) -> None:
+    """Whoever wants a run waits, until each connection of each pool does; then there is none left."""
+    _admin(arena, f"begin; lock table runs in access exclusive mode; select pg_sleep({_LASTS_S}); commit")
+
+
+def _stopped(arena: Arena) -> None:
+    arena.postgres._control("stop", "-m", "fast", "-w", "-t", "30")
+    time.sleep(_LASTS_S)
+    arena.postgres.start()
+
+
+def _full(arena: Arena) -> None:
+    filler = arena.home / _DISK / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 16)):
+            pass
+    time.sleep(_LASTS_S)
+    filler.unlink()
+
+
+OUTAGES: Mapping[str, Callable[[Arena], None]] = {
+    "read-only": _set("default_transaction_read_only", "on"),
+    "statements cut short": _set("statement_timeout", "2ms"),
+    "serializable": _set("default_transaction_isolation", "serializable"),
+    "locked": _locked,
+    "stopped": _stopped,
+    "disk full": _full,
+}
+
+
+@contextmanager
+def small_disk(arena: Arena) -> Iterator[None]:
+    """Moves the tables to a disk of their own that can be filled, before anybody is connected. Without root: none."""
+    disk = arena.home / _DISK
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MIB}m", "tmpfs", str(disk)]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode:
+        disk.rmdir()
+        yield
+        return
+    try:
+        (disk / "tables").mkdir(mode=0o700)
+        _admin_elsewhere(arena, f"create tablespace small location '{disk / 'tables'}'")
+        _admin_elsewhere(arena, "alter database trireme set tablespace small")
+        yield
+    finally:
+        arena.postgres.stop()  # it holds the disk
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def _admin_elsewhere(arena: Arena, statement: str) -> None:
+    with psycopg.connect(arena.dsn.replace("/trireme?", "/postgres?"), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+async def outages(bout: Bout) -> None:
+    """Each once in the seed's order, then again, `times` in all; the disk only where there is one to fill."""
+    possible = [name for name in OUTAGES if name != "disk full" or (bout.arena.home / _DISK).exists()]
+    names: list[str] = []
+    for _ in range(bout.times):
+        names = names or bout.chance.sample(possible, len(possible))
+        await asyncio.sleep(bout.chance.uniform(0.4, 0.8))
+        name = names.pop()
+        await asyncio.to_thread(OUTAGES[name], bout.arena)
+        bout.database_back.append(time.time())
+        bout.count(f"database {name}")

@@ -1,0 +1,19 @@
+"""A database that is up and doesn't do its work, or is gone for a while: work waits, and goes on by itself."""
+
+from tests.chaos.__main__ import ready
+from tests.chaos.arena import arena
+from tests.chaos.bout import Bout
+from tests.chaos.outages import OUTAGES, outages, small_disk
+
+
+async def test_a_run_mix_survives_a_database_that_does_not_do_its_work() -> None:
+    async with arena(workers=2, apis=1) as ground:
+        with small_disk(ground):
+            await ready(ground)
+            found = await Bout(ground, "outages", 1, len(OUTAGES)).fight(outages)
+            said = (ground.home / "zygote.log").read_text()
+            await ground.end_all()
+    assert not found.wrong, "\n".join(found.wrong)
+    assert max(found.recoveries) < 5
+    assert not [what for what in found.counts if "ended by itself" in what]
+    assert "Traceback" not in said
