@@ -1,7 +1,7 @@
 """What goes when its days are over: logs, checkpoints and files of ended runs, as `retention` has them.
 
 A log goes whole or not at all, in one transaction with the mark on its run that says so: killed at any moment, the next
-prune goes on. Whatever isn't over, or still asks for a person's decision, is left alone.
+prune goes on. What isn't over is left alone.
 """
 
 from collections import Counter
@@ -17,11 +17,10 @@ from serving.runs.checkpoints.retention import sweep
 _LOCK = 0x7472_6972_656D_6502
 _RUNS, _FILES, _THREADS = 50, 200, 20  # in one transaction
 
-# One line for each reason to keep a log longer.
+# A run whose effect a person has still to decide about hasn't ended: it is parked.
 _DUE_RUNS: LiteralString = """
 select ended.run_id, ended.tenant from ended_runs ended join runs run using (run_id)
 where ended.events_until < now() and ended.pruned_at is null
-    and not exists (select from effects where effects.run_id = run.run_id and effects.state in ('prepared', 'unknown'))
 """
 _NEXT: LiteralString = "order by run.finished_at limit %(most)s for update of run skip locked"
 _MARK: LiteralString = "update runs set pruned_at = now(), exported = true where run_id = any(%(runs)s)"
