@@ -38,6 +38,8 @@ def run(
     model: Annotated[str | None, typer.Option("--model", help="a model_name of routes.yaml")] = None,
     max_cost: Annotated[float | None, typer.Option("--max-cost", help="stop at this many USD")] = None,
     max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="stop after this many seconds")] = None,
+    priority: Annotated[int, typer.Option("--priority", help="-100 to 100; a higher one starts first")] = 0,
+    after: Annotated[float, typer.Option("--after", metavar="SECONDS", help="start it so much later")] = 0.0,
 ) -> None:
     """Answer a goal, from your documents."""
     from serving.cli.run import RunCommand, run_goal
@@ -46,7 +48,15 @@ def run(
     bounds = {"cost_usd": max_cost, "seconds": max_seconds}
     limits = {name: value for name, value in bounds.items() if value is not None}
     command = RunCommand(
-        goal=text, docs=docs, json=json, thread=thread, review_plan=review_plan, model=model, bounds=limits
+        goal=text,
+        docs=docs,
+        json=json,
+        thread=thread,
+        review_plan=review_plan,
+        model=model,
+        bounds=limits,
+        priority=priority,
+        after_seconds=after,
     )
     _perform(run_goal, command)
 

@@ -31,6 +31,8 @@ class RunCommand:
     review_plan: bool = False
     model: str | None = None
     bounds: dict[str, float] = field(default_factory=dict)
+    priority: int = 0
+    after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ def _request(command: RunCommand, private: Private, collection: str) -> dict[str
         "review_plan": command.review_plan,
         "model": command.model,
         "bounds": command.bounds,
+        "priority": command.priority,
+        "after_seconds": command.after_seconds,
     }
 
 

@@ -9,6 +9,7 @@ from graph.bounds import Bounds
 from graph.state import Channel
 from serving.runs.limits import check_goal
 
+_YEAR_S = 366 * 86_400.0
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,100}")
 
 
@@ -26,6 +27,8 @@ class RunRequest(BaseModel):
         default=None, pattern=r"^[^\x00-\x1f]{1,200}$", description="a model_name of routes.yaml for this run"
     )
     bounds: Bounds = Field(default_factory=Bounds)
+    priority: int = Field(default=0, ge=-100, le=100, description="a run with a higher one starts first")
+    after_seconds: float = Field(default=0.0, ge=0, le=_YEAR_S, description="wait for so long before it starts")
 
     @field_validator("collection")
     @classmethod
@@ -40,4 +43,4 @@ class RunRequest(BaseModel):
         return self
 
     def digest(self) -> str:
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()

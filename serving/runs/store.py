@@ -34,8 +34,9 @@ with thread as (
     insert into threads (thread_id, tenant) values (%(thread_id)s, %(tenant)s) on conflict (thread_id) do nothing
     returning thread_id
 ), run as (
-    insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key)
-    select %(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s
+    insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, priority, run_at)
+    select %(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s, %(priority)s,
+        case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
     from (select count(*) from thread) kept  -- the thread comes first
     on conflict (tenant, idempotency_key) do nothing
     returning run_id
@@ -70,6 +71,8 @@ class RunStore:
             "request": request.model_dump_json(),
             "digest": request.digest(),
             "key": key,
+            "priority": request.priority,
+            "after": request.after_seconds,
             "bodies": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
         }
         async with self._pool.connection() as connection:

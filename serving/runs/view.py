@@ -70,6 +70,8 @@ class RunView(BaseModel):
     duration_s: float = 0.0
     last_seq: int
     log_head: str
+    priority: int = 0
+    run_at: datetime | None = None
     created_at: datetime
     finished_at: datetime | None = None
     pruned_at: datetime | None = None
@@ -108,6 +110,8 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
         duration_s=round((end - row["created_at"]).total_seconds(), 3),
         last_seq=row["last_seq"],
         log_head=row["log_head"].hex(),
+        priority=row["priority"],
+        run_at=row["run_at"],
         created_at=row["created_at"],
         finished_at=row["finished_at"],
         pruned_at=row["pruned_at"],
