@@ -37,7 +37,13 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
         timeout_graceful_shutdown=2,
         lifespan="on",
     )
-    await uvicorn.Server(options).serve(sockets=[listener])
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.services.tails.close()
+            await super().shutdown(sockets)
+
+    await Server(options).serve(sockets=[listener])
     return 0
 
 

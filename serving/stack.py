@@ -24,6 +24,7 @@ import orjson
 from serving.errors import SettingsError, StartFailed
 from serving.listener import open_listener
 from serving.postgres import EmbeddedPostgres
+from serving.restarts import Restarts
 from serving.settings import Settings
 
 _READY_S = 40.0
@@ -44,6 +45,8 @@ class Stack:
         self._home = settings.home
         self._postgres = EmbeddedPostgres(settings.home) if not settings.database_url else None
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._restarts: dict[str, Restarts] = {}
+        self._listener: socket.socket | None = None
         self._lock: IO[str] | None = None
         self._clients: IO[str] | None = None
 
@@ -83,13 +86,13 @@ class Stack:
             other = self.running()
             where = f" at {other.url} (pid {other.pid})" if other else ""
             raise StartFailed(f"trireme runs already{where}", "use it, stop it, or set another TRIREME_HOME")
-        listener = open_listener(self._settings.host, port, has_key=bool(self._settings.api_key))
-        url = f"http://{self._settings.host}:{listener.getsockname()[1]}"
+        # Kept open: while the API starts again, callers wait instead of being refused.
+        self._listener = open_listener(self._settings.host, port, has_key=bool(self._settings.api_key))
+        url = f"http://{self._settings.host}:{self._listener.getsockname()[1]}"
         try:
-            with listener:
-                self._spawn("api", "serve", "--fd", str(listener.fileno()), keep=listener.fileno())
+            self._spawn("api")
             if worker:
-                self._spawn("worker", "worker")
+                self._spawn("worker")
             with ThreadPoolExecutor(1) as thread:  # its end waits: a start that is cut off is stopped whole
                 await asyncio.wrap_future(thread.submit(self._start_database))
             self._admit()
@@ -114,6 +117,8 @@ class Stack:
             (self._home / "up.json").unlink(missing_ok=True)
         if self._clients:
             self._clients.close()
+        if self._listener:
+            self._listener.close()
         for child in self._children.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
@@ -127,11 +132,14 @@ class Stack:
         """The name of a child that has ended by itself."""
         return next((name for name, child in self._children.items() if child.poll() is not None), None)
 
-    def restart(self, name: str) -> None:
-        """Starts a worker that has ended again; the API's socket went with it, so the API is never restarted."""
-        if name == "worker":
-            self._spawn("worker", "worker")
-            self._admit()
+    def restart(self) -> list[str]:
+        """Starts what has ended by itself again, as soon as it is due; returns the names."""
+        ended = [name for name, child in self._children.items() if child.poll() is not None]
+        due = [name for name in ended if self._restarts[name].due(time.monotonic())]
+        for name in due:
+            self._spawn(name)
+        self._admit()
+        return due
 
     def _start_database(self) -> None:
         from serving.migrate import migrate
@@ -140,7 +148,9 @@ class Stack:
             self._postgres.start()
         migrate(self.dsn)
 
-    def _spawn(self, name: str, *arguments: str, keep: int | None = None) -> None:
+    def _spawn(self, name: str) -> None:
+        keep = self._listener.fileno() if self._listener and name == "api" else None
+        command = ["serve", "--fd", str(keep)] if keep is not None else [name]
         logs = self._home / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         environment = os.environ | {
@@ -152,7 +162,7 @@ class Stack:
             environment["TRIREME_ROUTES"] = str(self._settings.routes.absolute())
         with (logs / f"{name}.log").open("ab") as output:
             self._children[name] = subprocess.Popen(
-                [sys.executable, "-m", "serving", *arguments],
+                [sys.executable, "-m", "serving", *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -160,6 +170,7 @@ class Stack:
                 pass_fds=(keep,) if keep is not None else (),
                 start_new_session=True,  # Ctrl-C is the owner's: it decides when its children stop
             )
+        self._restarts.setdefault(name, Restarts()).begun(time.monotonic())
 
     def _admit(self) -> None:
         """Lets the children connect. They load while the database starts, and wait for the end of their stdin."""

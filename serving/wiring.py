@@ -38,8 +38,9 @@ _API_CONNECTIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What every process over the database has."""
+    """What every process over the database has; `dsn` is with the rights that running processes have."""
 
+    dsn: str
     pool: Pool
     notices: Notices
     vault: PostgresVault
@@ -65,7 +66,7 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
         memory = memory_store(dsn, settings.home)
         stack.push_async_callback(memory.close)
         redactor = Redactor(Detector(read_known_names(settings.known_names)), vault)
-        yield _Parts(pool, Notices(pool), vault, redactor, DocumentStore(rows, HashingEmbedder()), memory)
+        yield _Parts(runtime, pool, Notices(pool), vault, redactor, DocumentStore(rows, HashingEmbedder()), memory)
 
 
 @asynccontextmanager
@@ -74,8 +75,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
         tails = Tails(parts.pool, partial(restored_line, parts.redactor), settings.slow_reader_s)
         heard = {LOG_CHANNEL: tails.heard}
         background = [
-            asyncio.create_task(work)
-            for work in (parts.notices.serve(), listen(settings.database_url, heard), tails.serve())
+            asyncio.create_task(work) for work in (parts.notices.serve(), listen(parts.dsn, heard), tails.serve())
         ]
         try:
             yield ApiServices(
@@ -126,11 +126,11 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         bundle = bundle_of(graph, prompts, Registry(make_deps.tools()), _routes(settings).described())
         bundles = Bundles(parts.pool, bundle, prompts)
         await bundles.publish()
-        dsn, lease_s = settings.database_url, settings.lease_s
+        lease_s = settings.lease_s
         queue = Queue(parts.pool, worker_name(), lease_s, bundle)
         executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings))
-        heartbeat = Heartbeat(dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
-        yield Worker(dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
+        heartbeat = Heartbeat(parts.dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
+        yield Worker(parts.dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
 
 
 @asynccontextmanager

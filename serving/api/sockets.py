@@ -100,8 +100,7 @@ class _SocketReader(asyncio.Protocol):
         if page.lines:
             self._transport.write(page.chunk)
         if page.over:
-            self._transport.write(b"0\r\n\r\n")
-            self._transport.close()
+            self.end()
 
     def tick(self, now: float) -> None:
         if self._paused:
@@ -110,8 +109,9 @@ class _SocketReader(asyncio.Protocol):
             self._spoke = now
             self._transport.write(b"%x\r\n%b\r\n" % (len(HEARTBEAT), HEARTBEAT))
 
-    def cut(self) -> None:
-        self._transport.abort()
+    def end(self) -> None:
+        self._transport.write(b"0\r\n\r\n")
+        self._transport.close()
 
     def pause_writing(self) -> None:
         self._paused, self._waiting = True, 0
@@ -129,4 +129,4 @@ class _SocketReader(asyncio.Protocol):
             self._stuck_since, self._waiting = now, waiting
         elif now - self._stuck_since >= self._tails.patience_s:
             log.info("action=cut_slow_reader run=%s seq=%s", self._run_id, self.after)
-            self.cut()
+            self._transport.abort()

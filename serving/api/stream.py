@@ -65,7 +65,7 @@ class Reader(Protocol):
     def tick(self, now: float) -> None:
         """Once a second, by the loop's clock."""
 
-    def cut(self) -> None: ...
+    def end(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -84,10 +84,10 @@ class Tails:
         self._tails: dict[str, _Tail] = {}
 
     def close(self) -> None:
-        """Cuts every reader off; each goes on at another process, behind the last line it has."""
+        """Ends every stream; its reader goes on at another process, behind the last line it has."""
         for tail in list(self._tails.values()):
             for reader in list(tail.readers):
-                reader.cut()
+                reader.end()
             if tail.task:
                 tail.task.cancel()
 
@@ -131,6 +131,8 @@ class Tails:
         try:
             while True:
                 page = await reader.next()
+                if reader.ended:
+                    return
                 yield page
                 if page and page.over:
                     return
@@ -177,7 +179,7 @@ class _Caller:
     """A reader in this process's own code: takes a page when it asks for one."""
 
     def __init__(self, after: int, wake: Callable[[], None]) -> None:
-        self.after, self._wake = after, wake
+        self.after, self._wake, self.ended = after, wake, False
         self._page: Page | None = None
         self._news = asyncio.Event()
         self._quiet_since = asyncio.get_running_loop().time()
@@ -194,8 +196,9 @@ class _Caller:
         if now - self._quiet_since >= HEARTBEAT_S:
             self._news.set()
 
-    def cut(self) -> None:
-        """Its own task ends with the server."""
+    def end(self) -> None:
+        self.ended = True
+        self._news.set()
 
     async def next(self) -> Page | None:
         await self._news.wait()

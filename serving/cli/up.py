@@ -38,11 +38,10 @@ async def stay_up(routes: Path | None) -> int:
 
 
 async def _watch(stack: Stack, stop: asyncio.Event) -> None:
-    """Starts a worker that died again; its runs have gone on elsewhere or will go on in the new one."""
+    """Starts what died again; a worker's runs have gone on elsewhere or will go on in the new one."""
     while not stop.is_set():
-        if name := stack.failed():
+        for name in stack.restart():
             print(f"the {name} process ended; starting it again", flush=True)
-            stack.restart(name)
         try:
             async with asyncio.timeout(_LOOK_S):
                 await stop.wait()

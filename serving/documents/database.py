@@ -64,11 +64,15 @@ class Database:
                 raise ValueError(f"{table.path} can't be loaded as a table: {_one_line(str(error))}") from None
         self._connection.execute("set lock_configuration = true")
 
-    def query(self, sql: str, rows: int, seconds: float) -> TableResult:
+    def cursor(self) -> "DuckDBPyConnection":
+        """For one query, which its `interrupt` ends from another thread."""
+        return self._connection.cursor()
+
+    def query(self, sql: str, rows: int, seconds: float, cursor: "DuckDBPyConnection | None" = None) -> TableResult:
         """The first `rows` rows of one SELECT. Raises ValueError: one line, then the tables there are."""
         import duckdb
 
-        cursor = self._connection.cursor()
+        cursor = cursor or self.cursor()
         timer = threading.Timer(seconds, cursor.interrupt)
         try:
             statement, paths = self._admit(cursor, sql)

@@ -70,7 +70,12 @@ class CollectionTables:
         database = await self._database()
         if database is None:
             raise ValueError("there are no tables: no CSV file is among the documents")
-        return await asyncio.to_thread(database.query, sql, _ROWS, self._seconds)
+        cursor = database.cursor()
+        try:
+            return await asyncio.to_thread(database.query, sql, _ROWS, self._seconds, cursor)
+        except asyncio.CancelledError:
+            cursor.interrupt()  # nobody waits for it any more
+            raise
 
     async def _database(self) -> Database | None:
         if not self._collection:

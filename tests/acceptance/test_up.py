@@ -42,6 +42,11 @@ def test_up_says_where_everything_is_and_ctrl_c_stops_it_all(home: Home) -> None
     wait_for_line(process, "Ctrl-C stops")
     assert httpx.get(f"{address}/ok").json() == {"ok": True}
     assert len(processes_of(home.path)) >= 4
+    for pid, command in processes_of(home.path).items():
+        if "serving serve" in command or "serving worker" in command:
+            os.kill(pid, signal.SIGKILL)
+    assert {wait_for_line(process, "starting it again").split()[1] for _ in range(2)} == {"api", "worker"}
+    assert httpx.get(f"{address}/ok", timeout=20).json() == {"ok": True}, "at the same address"
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
     assert left_behind(home.path, patience_s=0.5) == []

@@ -1,5 +1,6 @@
 """SQL over a collection's CSV files, from Postgres to the answer."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator
@@ -80,6 +81,17 @@ async def test_the_time_limit_stops_a_cross_join(store: DocumentStore) -> None:
     with pytest.raises(ValueError, match=r"took longer than 0\.5 s"):
         await tables.query("select sum(a.range) from orders, range(1000000) a, range(1000000) b")
     assert time.monotonic() - started < 4
+
+
+async def test_a_query_that_nobody_waits_for_any_more_is_ended(store: DocumentStore) -> None:
+    query = CollectionTables(store, "c", Databases(), seconds=30).query(
+        "select sum(a.range) from orders, range(1000000) a, range(1000000) b"
+    )
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(query, 0.5)
+    started = time.monotonic()
+    await asyncio.get_running_loop().shutdown_default_executor()  # waits for its threads
+    assert time.monotonic() - started < 3
 
 
 async def test_a_run_without_tables_says_so(store: DocumentStore) -> None:

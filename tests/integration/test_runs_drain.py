@@ -1,16 +1,21 @@
-"""SIGTERM to real worker processes: their runs go on elsewhere within a second, none fails, no effect is repeated."""
+"""SIGTERM to real processes: runs and streams go on elsewhere within a second, none fails, no effect is repeated."""
 
 import asyncio
 import os
 import signal
+import socket
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import median
 
+import httpx
+
+from graph.events import RunFinished
 from tests.integration.run_house import House, gapless, kinds
-from tests.integration.worker_process import WorkerProcess, wait_for
+from tests.integration.worker_process import WorkerProcess, start_api, wait_for
 
 STEPS = ("s1", "s2<s1", "s3<s2")
 RUNS = 50
@@ -60,3 +65,27 @@ async def test_a_rolling_restart_under_fifty_runs_fails_none_and_repeats_nothing
     print("handed over:", *figures, sep="\n  ")
     assert all(len(each) > 5 for each in took)
     assert min(max(each) for each in took) < 1.0, figures  # of the two: other work on the machine may hold up one
+
+
+async def test_a_stream_of_an_api_that_stops_ends_whole_and_goes_on_at_another(house: House, tmp_path: Path) -> None:
+    run_id = await house.create()
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    urls = [f"http://127.0.0.1:{each.getsockname()[1]}/runs/{run_id}/events" for each in listeners]
+    one, two = [start_api(house.dsn, tmp_path, each) for each in listeners]
+    async with httpx.AsyncClient(timeout=30) as client:
+        async with client.stream("GET", urls[0]) as answer:
+            lines = answer.aiter_lines()
+            seen = [await anext(lines)]
+            begun = time.monotonic()
+            told_to_go(one)
+            seen += [line async for line in lines]  # would raise if the last chunk were missing
+            assert time.monotonic() - begun < 1
+        await house.queue.leave(await house.claim(), "success", RunFinished(status="success"))
+        answer = await client.get(urls[1], headers={"Last-Event-ID": "1"})
+        seen += answer.text.splitlines()
+    await asyncio.to_thread(one.join, 3)
+    assert not one.is_alive()
+    two.kill()
+    for each in listeners:
+        each.close()
+    assert [line for line in seen if line.startswith("id: ")] == ["id: 1", "id: 2", "id: 3"]

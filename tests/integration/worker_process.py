@@ -1,11 +1,13 @@
-"""Worker processes for tests: real ones, which get real signals, forked off a server that imported everything once."""
+"""Workers and APIs for tests: real processes, which get real signals, forked off one that imported everything."""
 
 import asyncio
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,14 +18,15 @@ import psycopg
 from graph.ports import ModelCall, ModelReply
 from graph.state import Source
 from graph.tools.registry import LOCAL_WRITE, CanCheck, Output, Tool, ToolContext
+from serving.processes import serve_api
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.worker import Worker
 from serving.wiring import memory_store
-from tests.integration.run_house import Lookup, Query, open_house
+from tests.integration.run_house import KEY, Lookup, Query, open_house
 from tests.integration.scripted_models import ScriptedModels, Turn, after, finds_and_reports, plans
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.integration.worker_process"])
+_PROCESSES.set_forkserver_preload(["tests.integration.worker_process", "serving.api.app", "uvicorn"])
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,18 @@ class WorkerProcess:
             code = await worker.serve()
         await memory.close()
         return code
+
+
+def start_api(dsn: str, home: Path, listener: socket.socket) -> BaseProcess:
+    """The API as it is, on a socket that listens already."""
+    process = _PROCESSES.Process(target=_serve_api, args=(dsn, home, listener), daemon=True)
+    process.start()
+    return process
+
+
+def _serve_api(dsn: str, home: Path, listener: socket.socket) -> None:
+    os.environ |= {"DATABASE_URL": dsn, "TRIREME_HOME": str(home), "TRIREME_VAULT_KEY": b64encode(KEY).decode()}
+    asyncio.run(serve_api(None, None, listener.detach()))
 
 
 class Effects(Lookup):
