@@ -38,8 +38,10 @@ def run(
     model: Annotated[str | None, typer.Option("--model", help="a model_name of routes.yaml")] = None,
     max_cost: Annotated[float | None, typer.Option("--max-cost", help="stop at this many USD")] = None,
     max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="stop after this many seconds")] = None,
-    priority: Annotated[int, typer.Option("--priority", help="-100 to 100; a higher one starts first")] = 0,
-    after: Annotated[float, typer.Option("--after", metavar="SECONDS", help="start it so much later")] = 0.0,
+    priority: Annotated[
+        int, typer.Option("--priority", min=-100, max=100, help="-100 to 100; a higher one starts first")
+    ] = 0,
+    after: Annotated[float, typer.Option("--after", metavar="SECONDS", min=0, help="start it so much later")] = 0.0,
 ) -> None:
     """Answer a goal, from your documents."""
     from serving.cli.run import RunCommand, run_goal

@@ -2,20 +2,16 @@
 
 import asyncio
 import random
-import re
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
-from pydantic import ValidationError
 
 from graph.errors import FenceLost
 from graph.events import Noted, RunFinished, RunInterrupted
 from serving.database import new_id
-from serving.runs.queue import _CLAIM, Claim, Queue
-from serving.runs.request import RunRequest
+from serving.runs.queue import Claim, Queue
 from tests.integration.run_house import House, gapless
 from tests.integration.scripted_models import ScriptedModels
 
@@ -24,63 +20,6 @@ END = RunFinished(status="success")
 
 async def end(house: House, claim: Claim) -> None:
     await house.queue.leave(claim, "success", END)
-
-
-async def ids_in_claim_order(house: House) -> list[str]:
-    found = []
-    while claims := await house.queue.claim():
-        found += [claim.run_id for claim in claims]
-    return found
-
-
-async def test_a_higher_priority_goes_first_then_the_longer_wait(house: House) -> None:
-    names = {name: await house.create() for name in ("low", "first", "second", "urgent", "later")}
-    house.execute("update runs set priority = 5 where run_id = %s", names["urgent"])
-    house.execute("update runs set priority = -5 where run_id = %s", names["low"])
-    house.execute("update runs set run_at = now() + interval '1 hour' where run_id = %s", names["later"])
-    house.execute("update runs set created_at = now() - interval '1 hour' where run_id = %s", names["second"])
-    claimed = await ids_in_claim_order(house)
-    assert [name for id_ in claimed for name in names if names[name] == id_] == ["urgent", "second", "first", "low"]
-
-
-async def test_a_batch_holds_the_next_runs_in_order_and_one_of_a_thread(house: House) -> None:
-    thread = new_id()
-    first = [await house.create(thread_id=thread) for _ in range(3)]
-    urgent = await house.create(priority=7)
-    others = [await house.create() for _ in range(3)]
-    claims = await house.queue.claim(4)
-    assert [claim.run_id for claim in claims] == [urgent, first[0], *others[:2]]
-    assert {claim.fence for claim in claims} == {1}
-    assert [claim.run_id for claim in await house.queue.claim(4)] == [others[2]], "the thread is busy"
-
-
-async def test_a_batch_takes_lapsed_and_due_and_new_runs_alike(house: House) -> None:
-    lapsed, due, new = [await house.create() for _ in range(3)]
-    (held,) = await house.queue.claim()
-    assert held.run_id == lapsed
-    house.execute("update runs set lease_until = now() where run_id = %s", lapsed)
-    house.execute("update runs set run_at = now() where run_id = %s", due)
-    assert {claim.run_id for claim in await house.queue.claim(9)} == {lapsed, due, new}
-
-
-async def test_a_claim_reads_no_run_that_has_ended(house: House) -> None:
-    house.execute(
-        "with thread as (insert into threads (thread_id) select gen_random_uuid() from generate_series(1, 50)"
-        " returning thread_id) insert into runs (run_id, thread_id, status, request, request_digest)"
-        " select gen_random_uuid(), thread_id, 'success', '{}', '' from thread, generate_series(1, 400)"
-    )
-    thread = str(house.execute("select thread_id from threads limit 1")[0][0])
-    for _ in range(20):
-        await house.create(thread_id=thread)
-    house.execute("analyze runs")
-    with psycopg.connect(house.dsn) as connection, psycopg.ClientCursor(connection) as cursor:
-        values = {"worker": "w", "lease": 10.0, "limit": 8, "bundle": None, "digest": ""}
-        cursor.execute(b"explain (analyze, buffers, timing off) " + _CLAIM.encode(), values)
-        plan = "\n".join(str(row[0]) for row in cursor.fetchall())
-        connection.rollback()
-    assert "Seq Scan on runs" not in plan, plan
-    assert all(f"using {index}" in plan for index in ("runs_ready", "runs_due", "runs_live_by_thread")), plan
-    assert int(re.findall(r"shared hit=(\d+)", plan)[0]) < 1_000, plan
 
 
 async def test_a_claim_says_whose_it_is_and_writes_its_line(house: House) -> None:
@@ -172,37 +111,6 @@ async def test_an_attempt_that_failed_is_followed_at_once_and_later_and_later(ho
         left = house.execute("select extract(epoch from lease_until - now()) from runs")[0][0]
         assert waits - 0.2 < float(left) <= waits
         house.execute("update runs set lease_until = now()")
-
-
-async def test_a_run_that_is_to_start_later_starts_then_and_keeps_nobody_waiting(house: House) -> None:
-    thread = new_id()
-    later = await house.create(thread_id=thread, after_seconds=0.4)
-    far = await house.create(after_seconds=3_600)
-    newer = await house.create(thread_id=thread)
-    view = await house.store.get(later)
-    assert view.run_at is not None
-    assert (view.run_at - view.created_at).total_seconds() == pytest.approx(0.4)
-    async with house.worker(ScriptedModels()):
-        assert (await house.ended(newer)).status == "success"
-        assert (await house.ended(later)).status == "success"
-    claimed = next(event for event in await house.events(later) if event.body.kind == "run_claimed")
-    assert 0 <= (claimed.at - view.run_at).total_seconds() < 1
-    assert (await house.store.get(far)).status == "pending"
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"priority": 101},
-        {"priority": 1.5},
-        {"after_seconds": -1},
-        {"after_seconds": float("nan")},
-        {"after_seconds": 1e9},
-    ],
-)
-def test_a_priority_or_a_wait_beyond_reason_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        RunRequest(goal="x", **wrong)
 
 
 async def test_parked_runs_cost_a_worker_nothing(house: House) -> None:
