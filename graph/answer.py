@@ -6,6 +6,7 @@ import time
 from graph.channels import RunState
 from graph.errors import BoundReached, MemoryUnavailable
 from graph.events import AnswerDelta, AnswerWritten, EventBody, MemoryProposed, Noted
+from graph.faults import point
 from graph.ports import AnswerTask, Deps, ModelReply
 from graph.state import Answer, Citation, Source, StepOutcome, Verdict
 from graph.transcript import bodies, memory_of, stopped_by
@@ -32,7 +33,9 @@ async def remember(state: RunState, deps: Deps) -> RunState:
     """Keeps what the person stated as lasting. A memory that is out of reach is noted and never fails the run."""
     if not bodies(deps.events.history, MemoryProposed):
         try:
+            point("memory.proposed")
             items = await deps.memory.propose(state["goal"])
+            point("memory.kept")
             if items:
                 await deps.events.append(MemoryProposed(items=tuple(item.text for item in items)))
         except MemoryUnavailable as error:
@@ -45,6 +48,7 @@ async def _write(state: RunState, deps: Deps) -> None:
     deltas = _Deltas(deps)
 
     def follows(reply: ModelReply) -> tuple[EventBody, ...]:
+        point("model.last_chunk")
         return (*deltas.rest(), AnswerWritten(answer=_answer(reply.text, task, task.stopped)))
 
     try:
@@ -106,10 +110,12 @@ class _Deltas:
         self._since = time.monotonic()
 
     async def add(self, piece: str) -> None:
+        point("model.chunk")
         self._text += piece
         full = time.monotonic() - self._since >= _FLUSH_SECONDS or len(self._text) >= _FLUSH_CHARACTERS
         if full and (delta := self._delta(unfinished(self._text))):
             await self._deps.events.append(*delta)
+            point("answer.flushed")
 
     def rest(self) -> tuple[AnswerDelta, ...]:
         """What has not been written down yet; empty afterwards."""

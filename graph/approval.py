@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from graph.faults import point
 from graph.ports import ApprovalDecision, ApprovalRequest, Approvals
 
 _TYPES = {
@@ -22,7 +23,9 @@ async def decide(approvals: Approvals, request: ApprovalRequest) -> ApprovalDeci
     """
     from langgraph.types import interrupt
 
+    point("interrupt.ready")
     recorded = await approvals.request(request)
+    point("interrupt.recorded")
     rows_decide = getattr(approvals, "decisions_rest_in_rows", False)
     while recorded is None:
         spoken = read_decision(interrupt(interrupt_payload(request)), request.name)

@@ -4,6 +4,7 @@ from graph.channels import RunState
 from graph.errors import BadReply, BoundReached
 from graph.events import BoundReached as BoundReachedEvent
 from graph.events import EventBody, VerdictGiven
+from graph.faults import point
 from graph.ports import Deps, ModelReply, ReviewTask
 from graph.state import Plan, StepOutcome, Verdict
 from graph.transcript import bodies, last_of_round
@@ -35,6 +36,7 @@ async def _judge(state: RunState, deps: Deps) -> None:
         return _given(reply.parsed, task, deps) if isinstance(reply.parsed, Verdict) else ()
 
     await take_turn(deps, task, reply=Verdict, follows=follows)
+    point("verdict.logged")
 
 
 def _given(verdict: Verdict, task: ReviewTask, deps: Deps) -> tuple[EventBody, ...]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from graph.channels import RunState
 from graph.errors import BadReply, BoundReached, MemoryUnavailable
 from graph.events import ConversationRecalled, DocumentsListed, MemoryRecalled, Noted, PlanProposed
+from graph.faults import point
 from graph.ports import Deps, ModelReply, PlanTask
 from graph.state import Overview, Plan, Verdict
 from graph.transcript import bodies, last_of_round, memory_of, overview_of
@@ -61,6 +62,7 @@ async def _ask(state: RunState, deps: Deps) -> Plan:
         return (PlanProposed(plan=reply.parsed, round=round_),) if isinstance(reply.parsed, Plan) else ()
 
     reply = await take_turn(deps, task, reply=Plan, follows=follows)
+    point("plan.logged")
     if not isinstance(reply.parsed, Plan):
         raise BadReply("the planner's reply is not a plan; try again or route the planner to another model")
     return reply.parsed
@@ -73,7 +75,10 @@ def _feedback(state: RunState) -> tuple[str, ...]:
 
 async def _memories(goal: Redacted, deps: Deps) -> tuple[str, ...]:
     try:
-        return tuple(item.text for item in await deps.memory.recall(goal))
+        point("memory.asked")
+        items = await deps.memory.recall(goal)
+        point("memory.recalled")
+        return tuple(item.text for item in items)
     except MemoryUnavailable as error:
         await deps.events.append(Noted(code=error.code, message=str(error)))
         return ()

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from graph.errors import BadReply, BoundReached, ModelUnavailable
 from graph.events import BoundReached as BoundReachedEvent
 from graph.events import EventBody, ModelCalled, ModelFailed
+from graph.faults import point
 from graph.ports import Deps, ModelCall, ModelReply, OnText, StepTask, Task
 from graph.prefix import assemble
 from graph.transcript import StepTranscript
@@ -34,9 +35,11 @@ async def take_turn(
     call = _call(deps, task, reply, attempt)
     started = time.perf_counter()
     with deps.budget.model_call(deps.models.estimate(call)):
+        point("budget.reserved")
         answer = _with_new_ids(await _complete(deps, call, on_text), call)
         logged = _logged(deps, task, attempt, answer, time.perf_counter() - started)
         await deps.events.append(logged, *follows(answer))
+    point("budget.settled")
     return answer
 
 
@@ -44,7 +47,10 @@ async def _complete(deps: Deps, call: ModelCall, on_text: OnText | None) -> Mode
     limit = asyncio.timeout(deps.budget.seconds_left())
     try:
         async with limit:
-            return await deps.models.complete(call, on_text)
+            point("model.sent")
+            answer = await deps.models.complete(call, on_text)
+            point("model.answered")
+            return answer
     except TimeoutError:
         if limit.expired():
             raise BoundReached("seconds", deps.budget.bounds.seconds, deps.budget.bounds.seconds) from None

@@ -11,6 +11,7 @@ from graph.bounds import SAME_CALL_LIMIT
 from graph.channels import RunState
 from graph.errors import BoundReached
 from graph.events import StepFinished, StepStarted, ToolFinished, ToolStarted
+from graph.faults import point
 from graph.ports import Deps, StepTask, ToolCall
 from graph.state import Source, Step, StepOutcome
 from graph.tools.registry import REPORT
@@ -45,7 +46,9 @@ async def work(sent: StepWork, deps: Deps) -> RunState:
     if outcome is None:
         await _announce(deps, step, attempt)
         outcome = await _loop(deps, _task(deps, sent, step), attempt)
+        point("step.done")
         await deps.events.append(StepFinished(outcome=outcome))
+        point("step.finished")
     return {"outcomes": {step.id: outcome.model_dump(mode="json")}}
 
 
@@ -77,9 +80,11 @@ async def _use_tool(deps: Deps, step: Step, attempt: int, call: ToolCall, done: 
     if not done.has_started(call):
         with deps.budget.tool_call():
             await deps.events.append(ToolStarted(**where, arguments=call.arguments))
+    point("tool.started")
     started = time.perf_counter()
     result = await deps.tools.run(call, step.id, deps.budget.seconds_for_tool())
     spent_ms = round((time.perf_counter() - started) * 1000, 1)
+    point("tool.answered")
     await deps.events.append(ToolFinished(**where, **result.model_dump(), duration_ms=spent_ms))
 
 
@@ -97,7 +102,9 @@ def _task(deps: Deps, sent: StepWork, step: Step) -> StepTask:
 async def _announce(deps: Deps, step: Step, attempt: int) -> None:
     begun = bodies(deps.events.history, StepStarted)
     if not any(body.step_id == step.id and body.attempt == attempt for body in begun):
+        point("step.ready")
         await deps.events.append(StepStarted(step_id=step.id, goal=step.goal, attempt=attempt))
+        point("step.started")
 
 
 def _finished(deps: Deps, step: Step, attempt: int) -> StepOutcome | None:

@@ -13,6 +13,7 @@ from serving.listener import open_listener
 from serving.settings import Settings, load_settings
 
 _PR_SET_PDEATHSIG = 1
+log = logging.getLogger(__name__)
 
 
 async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
@@ -76,11 +77,27 @@ def _prepared() -> Settings:
     for folder in ("graph", "memory", "privacy", "serving"):
         logging.getLogger(folder).setLevel(logging.INFO)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who had no connection says so, once
+    if settings.faults:
+        _break(settings)
     if settings.parent:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != settings.parent:
             raise StartFailed("the stack that started this process has ended")
     return settings
+
+
+def _break(settings: Settings) -> None:
+    from psycopg import OperationalError
+
+    from graph.faults import Faults, install
+
+    if not settings.testing:
+        raise SettingsError("TRIREME_FAULTS breaks this process on purpose", "unset it, or set TRIREME_TESTING=true")
+    try:
+        install(Faults(settings.faults, lambda: OperationalError("a fault that TRIREME_FAULTS asks for")))
+    except ValueError as error:
+        raise SettingsError(f"TRIREME_FAULTS: {error}", "see graph/faults.py") from None
+    log.warning("action=break faults=%s", settings.faults)
 
 
 def _database_url(settings: Settings) -> str:

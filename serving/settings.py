@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     langfuse_secret_key: SecretStr | None = Field(default=None, validation_alias="LANGFUSE_SECRET_KEY")
     langfuse_base_url: str = Field(default="", validation_alias="LANGFUSE_BASE_URL")
 
+    faults: str = Field(default="", description="where to break this process on purpose, as graph/faults.py says")
+    testing: bool = Field(default=False, description="whether TRIREME_FAULTS may be set")
+
     editor: str = Field(default="vi", validation_alias=AliasChoices("VISUAL", "EDITOR"))
 
     smtp_url: SecretStr | None = Field(default=None, validation_alias="SMTP_URL")

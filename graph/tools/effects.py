@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from graph.faults import point
 from graph.ledger import Effect, EffectCall, EffectDecision, Ledger
 from graph.ports import ToolResult
 from graph.tools.action import Action, Outcome, told
@@ -27,7 +28,9 @@ class Effects:
         call = action.effect
         async with self._in_flight[call.key]:
             while True:
+                point("effect.ready")
                 effect = await self._ledger.prepare(call)
+                point("effect.prepared")
                 if effect.state == "unknown":
                     await self._ask(call, effect.reason)
                 elif effect.state != "prepared":
@@ -38,12 +41,15 @@ class Effects:
     async def _carried_out(self, action: Action, fresh: bool, changed: tuple[str, ...]) -> ToolResult | None:
         """None when it was left open."""
         outcome = await _outcome(action, fresh)
+        point("effect.done")
         if outcome.state == "open":
             assert isinstance(outcome.answer, Problem)
             await self._ledger.leave_open(action.effect, outcome.answer.message)
+            point("effect.left_open")
             return None
         result = told(outcome.answer, changed)
         await self._ledger.settle(action.effect.key, outcome.state, result.model_dump(mode="json"))
+        point("effect.recorded")
         return result
 
     async def _ask(self, call: EffectCall, reason: str) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from graph.faults import point
 from serving.api.stream import HEARTBEAT, HEARTBEAT_S, Page, Tails
 
 _LEND: Final = "trireme.lend"
@@ -99,6 +100,7 @@ class _SocketReader(asyncio.Protocol):
         self.after, self._spoke = page.last, page.at
         if page.lines:
             self._transport.write(page.chunk)
+            point("stream.written")
         if page.over:
             self.end()
 

@@ -14,6 +14,7 @@ from typing import Protocol
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from graph.faults import point
 from serving.database import Pool, Row
 from serving.runs.log import read_tail, standings
 from serving.runs.view import TERMINAL
@@ -110,6 +111,7 @@ class Tails:
 
     def join(self, run_id: str, reader: Reader) -> None:
         self._tails.setdefault(run_id, _Tail()).readers.add(reader)
+        point("stream.subscribed")
         self.wake(run_id)
 
     def leave(self, run_id: str, reader: Reader) -> None:
@@ -168,6 +170,7 @@ class Tails:
 
     async def _page(self, run_id: str, after: int) -> Page:
         tail, now = await read_tail(self._pool, run_id, after, _PAGE_BYTES), asyncio.get_running_loop().time()
+        point("stream.read")
         if tail is None:  # deleted with its thread
             return Page((), b"", after, "cancelled", after, now)
         data = "".join([frame(row, await self._restore(row["body"])) for row in tail.lines])

@@ -2,6 +2,7 @@
 
 from typing import LiteralString
 
+from graph.faults import point
 from graph.tools.content import clean
 from serving.database import Pool, connected
 from serving.runs.fence import OWNED, fence_lost
@@ -25,8 +26,10 @@ class PostgresArtifacts:
         """Returns the path at which the API serves it. Raises FenceLost when a newer attempt owns the run."""
         values = {"name": name, "media_type": media_type, "content": clean(content)}
         owner = {"run_id": self._run_id, "fence": self._fence}
+        point("artifact.ready")
         async with connected(self._pool) as connection:
             row = await (await connection.execute(OWNED + _WRITE, {**owner, **values})).fetchone()
+        point("artifact.committed")
         if row is None:
             raise fence_lost(self._run_id, "write artifacts")
         return f"/runs/{self._run_id}/artifacts/{name}"

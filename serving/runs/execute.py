@@ -17,6 +17,7 @@ from langgraph.types import Command
 
 from graph.errors import FenceLost, StorageLost, TriremeError
 from graph.events import ApprovalRequested, EffectUnknown, EventBody, RunFinished, RunInterrupted
+from graph.faults import point
 from graph.ports import ApprovalRequest, Deps
 from serving.database import TROUBLE, Pool
 from serving.errors import ServingError
@@ -72,7 +73,9 @@ class Executor:
             if isinstance(error, (*TROUBLE, StorageLost)):
                 return  # the worker lets go of it as soon as the database is back
             with suppress(psycopg.Error):
+                point("release.ready")
                 await self._queue.release(claim)
+                point("release.committed")
         finally:
             self._notices.touched(claim.run_id)
 
@@ -82,7 +85,9 @@ class Executor:
 
     async def handed_over(self, claim: Claim) -> None:
         """Puts the run of a stopped attempt back into the queue."""
+        point("hand_over.ready")
         await self._stopped(claim, self._queue.hand_over(claim))
+        point("hand_over.committed")
         self._notices.touched(claim.run_id, QUEUE_CHANNEL)
 
     async def _stopped(self, claim: Claim, written: Awaitable[None]) -> None:
@@ -98,15 +103,21 @@ class Executor:
         events = AttemptLog(self._pool, claim.run_id, claim.fence, self._notices)
         try:
             await events.load()
+            point("attempt.loaded")
             ending = (CANCELLED,) if claim.cancel_requested else await self._go_on(claim, events, control)
         except (psycopg.Error, StorageLost, FenceLost, GraphDrained):
             raise
         except Exception as error:
             ending = self._failed(claim, error)
         if isinstance(ending[-1], RunInterrupted):
-            await self._queue.leave(claim, "interrupted", *ending, due=await self._due(claim, ending[-1]))
+            due = await self._due(claim, ending[-1])
+            point("park.ready")
+            await self._queue.leave(claim, "interrupted", *ending, due=due)
+            point("park.committed")
         else:
+            point("finish.ready")
             await self._queue.leave(claim, getattr(ending[-1], "status", "error"), *ending)
+            point("finish.committed")
 
     async def _due(self, claim: Claim, parked: RunInterrupted) -> str | None:
         """When the first question expires; what became of an effect is waited for without an end."""
@@ -129,6 +140,7 @@ class Executor:
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
         start, paused = await self._where_to_start(graph, config, claim, request), False
         how: Any = {"durability": "sync", "stream_mode": "updates", "control": control}
+        point("attempt.placed")
         async for update in graph.astream(start, config, context=deps, **how):
             paused = paused or INTERRUPT in update
         if not paused:

@@ -16,6 +16,7 @@ from typing import Any, LiteralString, Protocol
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from graph.faults import point
 from serving.runs.log import encoded
 from serving.runs.queue import CANCELLED, LEAVE, Claim
 
@@ -135,7 +136,9 @@ class Heartbeat:
         beat = now - self._beaten >= self._beat_s
         values = {"run_ids": list(held), "fences": [lease.fence for lease in held.values()], "worker": self._worker}
         asked_at = time.monotonic()
+        point("heartbeat.ready")
         rows = self._execute(_BEAT if beat else _LOOK, values | {"lease": self._lease_s})
+        point("heartbeat.committed")
         mine = {str(row["run_id"]): row for row in rows}
         for run_id, lease in held.items():
             row = mine.get(run_id)

@@ -13,6 +13,7 @@ import orjson
 
 from graph.errors import FenceLost
 from graph.events import BODY, EventBody, RunEvent
+from graph.faults import point
 from graph.tools.content import clean
 from serving.database import Connection, Pool, Row, connected, storage
 from serving.runs.notices import Notices
@@ -119,8 +120,10 @@ class AttemptLog:
 
     async def append(self, *bodies: EventBody) -> None:
         values = {"run_id": self._run_id, "fence": self._fence, "bodies": encoded(bodies)}
+        point("event.ready")
         async with connected(self._pool) as connection:
             rows = await (await connection.execute(_APPEND, values)).fetchall()
+        point("event.committed")
         if not rows:
             raise FenceLost(f"run {self._run_id}: a newer attempt owns it")
         self._history += [event_of(row) for row in rows]

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import psycopg
 
+from graph.faults import point
 from serving.database import Pool
 
 LOG_CHANNEL = "trireme_log"
@@ -44,7 +45,9 @@ class Notices:
         batches, self._waiting = self._waiting, {}
         with suppress(psycopg.Error):
             for channel, run_ids in batches.items():
+                point("notice.ready")
                 await self._send(channel, sorted(run_ids))
+                point("notice.sent")
 
     async def _send(self, channel: str, run_ids: list[str]) -> None:
         payloads = [",".join(run_ids[at : at + _BATCH]) for at in range(0, len(run_ids), _BATCH)]

@@ -13,6 +13,7 @@ from graph.events import (
     RunFinished,
     RunResumed,
 )
+from graph.faults import point
 from graph.ledger import EffectDecision, EffectState
 from graph.ports import ApprovalDecision
 from graph.state import Plan
@@ -61,6 +62,7 @@ class RunStore:
             raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "use a UUID")
         if key is not None and (earlier := await self._earlier(key, request)):
             return earlier, False
+        point("accept.received")
         run_id = new_id()
         thread_id = parse_id(request.thread_id, "thread") if request.thread_id else new_id()
         await self._check_references(thread_id, request.collection)
@@ -77,10 +79,12 @@ class RunStore:
         }
         async with self._pool.connection() as connection:
             new = await (await connection.execute(_CREATE, values)).fetchone()
+        point("accept.committed")
         if new is None:
             return await self.create(request, key)  # the same key was used at the same moment: its run stands now
         self._notices.touched(run_id, QUEUE_CHANNEL)
         self._notices.touched(run_id, LOG_CHANNEL)
+        point("accept.noticed")
         return await self.get(run_id), True
 
     async def get(self, run_id: str) -> RunView:
@@ -106,12 +110,14 @@ class RunStore:
             row = await self._locked(connection, run_id)
             if row["status"] in TERMINAL:
                 raise Conflict(f"run {run_id} has ended already: {row['status']}", "", "run_ended")
+            point("cancel.locked")
             await connection.execute("update runs set cancel_requested = true where run_id = %s", (run_id,))
             await append_unfenced(connection, run_id, CancelRequested(by=by))
             if row["status"] in ("pending", "interrupted"):
                 await self._end(
                     connection, run_id, RunFinished(status="cancelled", code="cancelled", message=f"by {by}")
                 )
+        point("cancel.committed")
         self._notices.touched(run_id, CANCEL_CHANNEL)
         self._notices.touched(run_id, LOG_CHANNEL)
         return await self.get(run_id)
@@ -129,27 +135,33 @@ class RunStore:
             refuse_pruned(run_id, row["pruned_at"])
             if row["status"] not in ("error", "timeout", "cancelled"):
                 raise Conflict(f"run {run_id} is {row['status']}: there is nothing to resume", "", "not_resumable")
+            point("resume.locked")
             await self._queue_again(connection, run_id, RunResumed(by=by))
+        point("resume.committed")
         return await self._woken(run_id)
 
     async def decide(self, run_id: str, approval_id: str, decision: ApprovalDecision) -> RunView:
         """Takes a person's decision once, in one transaction with the run's return to the queue."""
         async with self._pool.connection() as connection, connection.transaction():
             row = await self._waiting(connection, run_id)
+            point("decide.locked")
             await approvals.decide(connection, run_id, approval_id, decision)
             line = ApprovalDecided(
                 approval_id=approval_id, decision=decision.type, by=decision.by, reason=decision.reason
             )
             await self._go_on(connection, row, line, decision.by)
+        point("decide.committed")
         return await self._woken(run_id)
 
     async def decide_effect(self, run_id: str, key: str, decision: EffectDecision) -> RunView:
         """Takes what a person says about an unknown effect, once, in the same way."""
         async with self._pool.connection() as connection, connection.transaction():
             row = await self._waiting(connection, run_id)
+            point("effect_decide.locked")
             await effects.decide(connection, run_id, key, decision)
             line = EffectDecided(key=key, decision=decision.decision, by=decision.by, note=decision.note)
             await self._go_on(connection, row, line, decision.by)
+        point("effect_decide.committed")
         return await self._woken(run_id)
 
     async def effects(self, run_id: str | None, state: EffectState | None, limit: int, after: str) -> EffectPage:

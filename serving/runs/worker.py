@@ -12,6 +12,7 @@ from typing import Literal
 import psycopg
 from langgraph.runtime import RunControl
 
+from graph.faults import point
 from serving.runs.execute import Executor
 from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
 from serving.runs.notices import CANCEL_CHANNEL, QUEUE_CHANNEL, Notices, listen
@@ -64,6 +65,7 @@ class Worker:
     def drain(self) -> None:
         """Claims no more; each run stops at its next superstep."""
         self._draining = True
+        point("drain.begun")
         for attempt in self._attempts.values():
             attempt.control.request_drain()
         self._wake.set()
@@ -92,7 +94,11 @@ class Worker:
         free = self._concurrency - len(self._attempts)
         try:
             await self._let_go_of_strays()
-            return await self._queue.claim(free) if free > 0 else ()
+            point("claim.ready")
+            claims = await self._queue.claim(free) if free > 0 else ()
+            if claims:
+                point("claim.committed")
+            return claims
         except psycopg.Error as error:
             log.warning("action=claim error=%s retry_s=%s", type(error).__name__, _POLL_S)
             return ()
@@ -150,6 +156,7 @@ class Worker:
         self._wake.set()
 
     def _heard_cancel(self, payload: str) -> None:
+        point("cancel.heard")
         for run_id in payload.split(","):
             self.cancel(run_id)
 

@@ -4,12 +4,22 @@ import argparse
 import asyncio
 import sys
 import time
+from pathlib import Path
+from tempfile import gettempdir
 
 from tests.chaos.arena import HEARTBEAT_S, LEASE_S, Arena, arena
-from tests.chaos.bout import TROUBLES, Bout, watch
+from tests.chaos.bout import Bout, Trouble, watch
 from tests.chaos.oracle import Findings
+from tests.chaos.points import every_point, unreached
+from tests.chaos.trouble import database_faults, random_kills, zombies
 
-_BOUT = {"kills": 60, "zombies": 16, "database": 20}
+TROUBLES: dict[str, Trouble] = {
+    "points": every_point,
+    "kills": random_kills,
+    "zombies": zombies,
+    "database": database_faults,
+}
+_BOUT = {"points": 1, "kills": 60, "zombies": 16, "database": 20}
 
 
 def main() -> None:
@@ -46,8 +56,12 @@ async def _bouts(mode: str, seed: int, bouts: int, times: int) -> Findings:
             for line in found.wrong:
                 print(f"  {line}")
             if found.wrong:
-                print(f"  again: python -m tests.chaos {mode} --seed {each} --times {times}", flush=True)
+                kept = Path(gettempdir()) / f"chaos-{mode}-{each}.log"
+                kept.write_bytes((ground.home / "zygote.log").read_bytes())
+                print(f"  again: python -m tests.chaos {mode} --seed {each} --times {times}; log: {kept}", flush=True)
             total.add(found)
+        if mode == "points":
+            total.wrong += [f"point {name} was never reached" for name in unreached(ground.notes)]
     return total
 
 

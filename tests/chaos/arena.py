@@ -50,12 +50,18 @@ class Arena:
     def arrivals(self) -> Path:
         return self.home / "arrivals.jsonl"
 
+    @property
+    def notes(self) -> Path:
+        """Which points of graph/faults.py were passed."""
+        return self.home / "points"
+
     def by_kind(self, kind: str) -> list[Slot]:
         return [slot for slot in self.slots if slot.kind == kind]
 
     async def fill(self, slot: Slot, **asked: Any) -> Process:
         """Forks the slot's next process; `asked` adds to what it is told (faults, planted bugs)."""
-        given = {"counter": str(self.home / "counter.sock"), "listener": slot.number, **slot.asked, **asked}
+        given = {"counter": str(self.home / "counter.sock"), "notes": str(self.notes), "listener": slot.number}
+        given |= {**slot.asked, **asked}
         slot.process = await self.zygote.fork(slot.kind, **given)
         return slot.process
 
@@ -64,9 +70,9 @@ class Arena:
             if slot.process is None or slot.process.gone.is_set():
                 await self.fill(slot)
 
-    async def until_up(self) -> None:
-        """Waits until every worker and API hears the database's notices."""
-        names = [f"chaos-{slot.kind}-{slot.process.pid}" for slot in self.slots if slot.process]
+    async def until_up(self, *slots: Slot) -> None:
+        """Waits until these, or all workers and APIs, hear the database's notices."""
+        names = [f"chaos-{slot.kind}-{slot.process.pid}" for slot in slots or self.slots if slot.process]
         query = """select count(distinct application_name) from pg_stat_activity
             where query ilike 'listen%%' and application_name = any(%s)"""
         async with asyncio.timeout(30):
@@ -116,7 +122,7 @@ def _environment(home: Path, dsn: str) -> dict[str, str]:
         "TRIREME_HOME": str(home),
         "TRIREME_LEASE_S": str(LEASE_S),
         "TRIREME_HEARTBEAT_S": str(HEARTBEAT_S),
-        "TRIREME_WORKER_CONCURRENCY": "4",
+        "TRIREME_WORKER_CONCURRENCY": "8",
     }
 
 

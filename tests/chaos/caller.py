@@ -29,6 +29,7 @@ class Told:
     decided: list[tuple[str, str]] = field(default_factory=list)  # (approval, decision) of every 200
     cancelled: bool = False  # whether it asked for it
     resumes: int = 0
+    looked: int = 0
     ended: str = ""
     faults: list[str] = field(default_factory=list)
 
@@ -36,8 +37,9 @@ class Told:
 class Caller:
     """Talks to any of the API's `ports`; every choice comes from `seed`."""
 
-    def __init__(self, ports: Sequence[int], kind: str, seed: str, wire: Wire, thread_id: str | None = None) -> None:
-        self._ports, self._chance, self._wire, self._thread_id = ports, random.Random(seed), wire, thread_id
+    def __init__(self, ports: Sequence[int], kind: str, seed: str, wire: Wire) -> None:
+        """`wire`: to the counter, in which a person can look."""
+        self._ports, self._chance, self._wire = ports, random.Random(seed), wire
         goal = _GOALS.get(kind, f"chaos {kind}") + f" {seed.replace(':', ' ')}"
         self.told = Told(kind, goal, f"chaos-{seed}")
         self._cut = self._chance.random() < 0.3
@@ -47,14 +49,18 @@ class Caller:
         """Ends when the run has, or is cancelled by the harness's patience."""
         told = self.told
         await self._create()
-        if told.kind == "cancelled":
+        if told.kind in ("cancelled", "resumed"):
             self._aside(self._cancel(self._chance.uniform(0, 1.0)))
         while not told.ended:
             await self._follow()
             view = (await self._asked("GET", f"/runs/{told.run_id}", lambda answer: answer.status == 200)).json()
             if view["status"] in _OVER and view["last_seq"] in told.frames:
-                if (view.get("error") or {}).get("code") == "gave_up" and told.resumes < 5:
-                    told.resumes += 1  # killed ten times in a row: as the product asks of a person, take it up again
+                # Killed ten times in a row, or cancelled and wanted after all: it is taken up again, as it says.
+                gave_up = (view.get("error") or {}).get("code") == "gave_up"
+                again = told.kind == "resumed" and view["status"] == "cancelled" and not told.resumes
+                if again or (gave_up and told.resumes < 5):
+                    await asyncio.gather(*self._asides)
+                    told.resumes += 1
                     await self._asked("POST", f"/runs/{told.run_id}/resume", lambda answer: answer.status in (200, 409))
                     continue
                 told.ended = view["status"]
@@ -63,8 +69,6 @@ class Caller:
 
     async def _create(self) -> None:
         body: dict[str, Any] = {"goal": self.told.goal, "review_plan": self.told.kind == "reviewed"}
-        if self._thread_id:
-            body["thread_id"] = self._thread_id
         headers = {"Idempotency-Key": self.told.key}
         answer = await self._asked("POST", "/runs", lambda answer: answer.status in (200, 202), body, headers)
         self.told.run_id = answer.json()["run_id"]
@@ -86,12 +90,12 @@ class Caller:
             told.faults.append(f"event {frame.seq} was shown behind {max(told.frames, default=0)}")
         if told.frames.setdefault(frame.seq, frame.data) != frame.data:
             told.faults.append(f"event {frame.seq} was shown twice, in other bytes")
-        if b'"approval_requested"' in frame.data:
+        if b'"approval_requested"' in frame.data or b'"effect_unknown"' in frame.data:
             asked = frame.body
             if asked["kind"] == "approval_requested":
                 self._aside(self._decide(asked["approval_id"]))
-        if b'"effect_unknown"' in frame.data and frame.body["kind"] == "effect_unknown":
-            self._aside(self._look(frame.body["key"]))
+            elif asked["kind"] == "effect_unknown":
+                self._aside(self._look(asked["key"]))
 
     async def _decide(self, approval_id: str) -> None:
         """Two reviewers at once, of two minds: only one may be heard."""
@@ -106,6 +110,7 @@ class Caller:
         decision = "happened" if happened else self._chance.choice(["did_not", "retry"])
         path = f"/runs/{self.told.run_id}/effects/{key}"
         await self._asked("POST", path, lambda answer: answer.status in (200, 409), {"decision": decision})
+        self.told.looked += 1
 
     async def _say(self, approval_id: str, decision: str) -> None:
         body = {"approval_id": approval_id, "decision": decision, "by": "chaos"}

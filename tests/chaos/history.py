@@ -20,6 +20,7 @@ _ONCE = {
     "tool_finished": ("step_id", "attempt", "call_id"),
     "approval_requested": ("approval_id",),
     "approval_decided": ("approval_id",),
+    "effect_unknown": ("key", "round"),
 }
 
 
@@ -38,10 +39,14 @@ class History:
 
     @property
     def interruptions(self) -> int:
-        """How often an attempt ended without leaving its run in a stated way."""
-        kinds = self.kinds
-        left = kinds.count("run_interrupted") + kinds.count("run_finished")
-        return max(0, kinds.count("run_claimed") - max(1, left))
+        """How many attempts were cut: by a death, a lost lease, or a cancel; the last one may still be under way."""
+        claims, left = 0, 0
+        for _, body in self.events:
+            claims += body["kind"] == "run_claimed"
+            left += body["kind"] == "run_interrupted" or (
+                body["kind"] == "run_finished" and body["status"] == "success"
+            )
+        return max(0, claims - max(1, left))
 
     def once(self) -> Counter[str]:
         """How often that which may stand in a log once stands there."""
@@ -56,9 +61,8 @@ class History:
 
 def histories(dsn: str, run_ids: Sequence[str]) -> dict[str, History]:
     ids = list(run_ids)
-    query = "select run_id::text, status, last_seq, worker from runs where run_id = any(%s::uuid[])"
-    names = ("run_id", "status", "last_seq", "worker")
-    found = {row[0]: History(dict(zip(names, row, strict=True))) for row in rows(dsn, query, ids)}
+    query = "select run_id::text, to_json(runs) from runs where run_id = any(%s::uuid[])"
+    found = {run_id: History(row) for run_id, row in rows(dsn, query, ids)}
     query = """select run_id::text, seq, body, extract(epoch from at)::float8 from run_events
         where run_id = any(%s::uuid[]) order by run_id, seq"""
     for run_id, seq, body, at in rows(dsn, query, ids):
@@ -93,7 +97,7 @@ def _tenures(history: History) -> Iterator[tuple[int, float, float]]:
     """(pid, from, to) of each attempt that another claim ended."""
     current: tuple[int, float] | None = None
     for (_, body), at in zip(history.events, history.times, strict=True):
-        if body["kind"] in ("run_interrupted", "run_finished"):
+        if body["kind"] in ("run_interrupted", "run_handed_over", "run_finished"):
             current = None
         elif body["kind"] == "run_claimed":
             if current:

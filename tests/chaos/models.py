@@ -21,7 +21,7 @@ PLANS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "approves": {"s1": ("stamp_approved", ""), "s2": ("stamp_checks", ""), "s3": ("stamp_approved", "s1")},
     "revises": {"s1": ("stamp_honours", ""), "s2": ("stamp_pure", ""), "s3": ("write_artifact", "s1")},
 }
-KINDS = (*PLANS, "reviewed", "cancelled", "offline")
+KINDS = (*PLANS, "reviewed", "cancelled", "offline", "resumed")
 
 
 def plan_of(kind: str) -> Mapping[str, tuple[str, str]]:

@@ -48,7 +48,9 @@ async def judge(arena: Arena, callers: Sequence[Told]) -> Findings:
         wrong += _repeats(history, arrived[run_id], found.counts)
         wrong += await _replay(arena, told, history)
         found.wrong += [f"{about}: {line}" for line in wrong]
-        found.counts += Counter(runs=1, events=len(history.events), interruptions=history.interruptions)
+        found.counts += Counter(
+            looked=told.looked, runs=1, events=len(history.events), interruptions=history.interruptions
+        )
     found.wrong += strangers(arena.dsn)
     return found
 
@@ -62,8 +64,9 @@ def _by_run(lines: Iterable[dict[str, Any]]) -> defaultdict[str, list[dict[str, 
 
 def _ending(told: Told, history: History) -> Iterator[str]:
     if not told.ended:
-        yield f"is lost: it never ended; status {history.row['status']}, behind {history.kinds[-1]}"
-    elif told.ended != "success" and not (told.ended == "cancelled" and told.cancelled):
+        told_of = {name: history.row[name] for name in ("status", "worker", "lease_until", "attempts", "last_seq")}
+        yield f"is lost: it never ended; {told_of}, behind {history.kinds[-4:]}"
+    elif told.ended != "success" and not (told.ended == "cancelled" and told.cancelled and not told.resumes):
         yield f"ended as {told.ended}: {history.events[-1][1]}"
 
 

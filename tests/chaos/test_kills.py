@@ -1,8 +1,8 @@
 """A small bout of chaos: nothing is lost, doubled or repeated in silence. `make chaos` is the large one."""
 
-from tests.chaos.__main__ import ready
+from tests.chaos.__main__ import TROUBLES, ready
 from tests.chaos.arena import arena
-from tests.chaos.bout import TROUBLES, Bout
+from tests.chaos.bout import Bout
 
 
 async def test_a_run_mix_survives_kills_of_each_kind_of_process() -> None:

@@ -1,7 +1,7 @@
 -- The oracle's own eyes in the database: which process wrote a row of a run that wasn't its own.
 create table if not exists chaos_strangers (at timestamptz default clock_timestamp(), application text, place text, row text, owner text);
 
-create or replace function chaos_watch() returns trigger language plpgsql as $$
+create or replace function chaos_watch() returns trigger language plpgsql security definer as $$
 declare
     application text := current_setting('application_name');
     owner text;

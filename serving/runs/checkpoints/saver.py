@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
 )
 
+from graph.faults import point
 from serving.database import Pool
 from serving.errors import Conflict, NotFound
 from serving.runs.checkpoints.codec import Codec
@@ -98,7 +99,9 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         place, parent_id = place_of(config), get_checkpoint_id(config)
         parent = (place, parent_id) if metadata.get("source") == "loop" else None
         with self._held.contained(parent, (place, checkpoint["id"])):
+            point("checkpoint.ready")
             await self._put(config, place, checkpoint, metadata, new_versions)
+            point("checkpoint.committed")
         return place.config(checkpoint["id"])
 
     async def _put(self, config: RunnableConfig, place: Place, checkpoint: Checkpoint, metadata: Any, new: Any) -> None:
@@ -123,7 +126,9 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         may_wait = not self._task_results and may_hold(task_id, writes)
         if may_wait and await self._held.hold((place, checkpoint_id)):
             return
+        point("writes.ready")
         await self._commit(self._writer.writes(place, checkpoint_id, writes, task_id, task_path))
+        point("writes.committed")
 
     async def adelete_thread(self, thread_id: str) -> None:
         """All that is kept of the thread. Cancel its runs first: this isn't fenced, nor are the other deletions."""

@@ -1,0 +1,122 @@
+"""Faults at the named points of graph/faults.py: each is struck once a bout, and every pass of each is noted."""
+
+import asyncio
+import mmap
+import os
+import random
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from psycopg import DataError, Error, OperationalError
+
+from graph.faults import POINTS, Faults
+from tests.chaos.arena import LEASE_S, Slot, rows
+from tests.chaos.bout import Bout
+
+_API = ("accept.", "decide.", "effect_decide.", "resume.", "cancel.locked", "cancel.committed", "stream.")
+_WITHOUT_DATABASE = ("stream.", "cancel.heard", "drain.begun")
+_ON_SIGTERM = ("drain.", "hand_over.")
+_TRIES, _PATIENCE_S = 4, 8.0
+
+
+class Recorder:
+    """What a forked process installs: it notes every point it passes in a file that outlives it, then breaks or not."""
+
+    def __init__(self, notes: Path, spec: str = "") -> None:
+        self._notes = opened(notes)
+        # An attempt gives its run back where a statement was refused, not where the database is gone.
+        self._error = DataError if "release." in spec else OperationalError
+        self._faults = Faults(spec, lambda: self._error("a fault of chaos")) if spec else None
+
+    def __call__(self, name: str) -> None:
+        at = POINTS.index(name)
+        self._notes[at] = 1
+        if self._faults:
+            try:
+                self._faults(name)
+            except Error:
+                self._notes[at] = 2
+                raise
+
+
+def opened(notes: Path) -> mmap.mmap:
+    """One byte a point: 1 it was passed, 2 it raised. Shared by all processes."""
+    handle = os.open(notes, os.O_RDWR | os.O_CREAT)
+    os.ftruncate(handle, len(POINTS))
+    return mmap.mmap(handle, len(POINTS))
+
+
+def unreached(notes: Path) -> list[str]:
+    return [name for name, noted in zip(POINTS, opened(notes)[:], strict=True) if not noted]
+
+
+async def every_point(bout: Bout) -> None:
+    """Each point struck once: killed there with the first seed, with others stopped, cut off or ended as well."""
+    waiting = list(POINTS)
+    bout.chance.shuffle(waiting)
+    apis = [name for name in waiting if name.startswith(_API)]
+    workers = [name for name in waiting if name not in apis]
+    spared = 1  # one worker and one API stay, so that something goes on
+    slots = bout.arena.by_kind("worker")[spared:]
+    shares = [(slot, workers[at :: len(slots)]) for at, slot in enumerate(slots)]
+    shares.append((bout.arena.by_kind("api")[-1], apis))
+    await asyncio.gather(*(_strike_all(bout, slot, share) for slot, share in shares))
+
+
+async def _strike_all(bout: Bout, slot: Slot, points: list[str]) -> None:
+    for name in points:
+        chance = random.Random(f"{bout.seed} {name}")
+        action = (
+            "kill" if bout.seed == 1 else chance.choices(["kill", "stop", "raise", "exit"], weights=(6, 2, 2, 1))[0]
+        )
+        if action == "raise" and name.startswith(_WITHOUT_DATABASE):
+            action = "kill"
+        for attempt in range(_TRIES):
+            if await _strike(bout, slot, name, action, 1 if attempt else chance.choice((1, 1, 2))):
+                bout.count(f"points {action}")
+                break
+        else:
+            bout.missed.append(f"{name} was not reached by {slot.kind} {slot.number} in {_TRIES} tries")
+    if slot.process and slot.process.gone.is_set():
+        await bout.arena.fill(slot)
+
+
+async def _until_busy(bout: Bout, pid: int) -> None:
+    query = "select 1 from runs where status = 'running' and worker like %s"
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S):
+            while not rows(bout.arena.dsn, query, f"%-{pid}-%"):
+                await asyncio.sleep(0.05)
+
+
+async def _strike(bout: Bout, slot: Slot, name: str, action: str, nth: int) -> bool:
+    """Puts a process in the slot that breaks at the point's nth pass; whether it did."""
+    notes, at = opened(bout.arena.notes), POINTS.index(name)
+    notes[at] = min(notes[at], 1)
+    if slot.process and not slot.process.gone.is_set():
+        slot.process.send(signal.SIGKILL)
+        await slot.process.gone.wait()
+    spec = f"{name}:{nth}={action}"
+    if name.startswith("release."):  # where an attempt ends that has lost its database
+        spec += ",event.committed:4=raise,event.committed:9=raise"
+    process = await bout.arena.fill(slot, faults=spec)
+    if name.startswith(_ON_SIGTERM):
+        await _until_busy(bout, process.pid)
+        process.send(signal.SIGTERM)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S):
+            if action == "raise":
+                while notes[at] != 2:
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0.3)
+                return True
+            if action == "stop":
+                await process.stopped.wait()
+                await asyncio.sleep(LEASE_S + 0.4)
+                process.send(signal.SIGCONT)
+                await asyncio.sleep(0.4)
+                return True
+            await process.gone.wait()
+            return process.code == (-signal.SIGKILL if action == "kill" else 1)
+    return False
