@@ -4,7 +4,7 @@ from typing import Any, LiteralString
 
 from graph.ports import ApprovalDecision, ApprovalRequest
 from graph.tools.action import told
-from graph.tools.content import canonical, digest
+from graph.tools.content import canonical, clean, digest
 from graph.tools.registry import Problem
 from serving.database import Connection, Pool, connected
 from serving.errors import BadRequest, Conflict, NotFound
@@ -100,6 +100,7 @@ async def decide(connection: Connection, run_id: str, approval_id: str, decision
     """
     if decision.type == "edit" and decision.arguments is None:
         raise BadRequest("an edit needs the arguments to use instead", "send them under `arguments`")
+    approval_id = clean(approval_id)
     values = {
         "run_id": run_id,
         "id": approval_id,

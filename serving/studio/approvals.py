@@ -1,4 +1,4 @@
-"""Approvals in Studio: the person answers the interrupt itself."""
+"""Decisions in Studio: the person answers the interrupt itself, and what was typed is redacted first."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,9 @@ from typing import Any
 from langgraph.types import interrupt
 
 from graph.approval import interrupt_payload, read_decision
+from graph.ledger import EffectDecision
 from graph.ports import ApprovalDecision, ApprovalRequest
+from serving.runs.ledger import MemoryLedger
 
 
 class StudioApprovals:
@@ -23,3 +25,15 @@ class StudioApprovals:
             if spoken and spoken.approval_id in (None, request.id):
                 typed = spoken.model_dump(include={"arguments", "reason", "by"})
                 return spoken.model_copy(update=await asyncio.to_thread(self._redact_json, typed))
+
+
+class StudioLedger(MemoryLedger):
+    """The effects of one run, and a person's word on those that are unknown."""
+
+    def __init__(self, redact_json: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._redact_json = redact_json
+
+    async def hear(self, key: str, decision: EffectDecision) -> None:
+        typed = await asyncio.to_thread(self._redact_json, decision.model_dump(include={"note", "by"}))
+        await super().hear(key, decision.model_copy(update=typed))

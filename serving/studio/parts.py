@@ -31,10 +31,9 @@ from serving.migrate import migrate
 from serving.postgres import EmbeddedPostgres
 from serving.runs.artifacts import MemoryArtifacts
 from serving.runs.attempts import RunMemory
-from serving.runs.ledger import MemoryLedger
 from serving.settings import Settings, load_settings
 from serving.stack import Stack
-from serving.studio.approvals import StudioApprovals
+from serving.studio.approvals import StudioApprovals, StudioLedger
 from serving.studio.log import MemoryLog
 from serving.vault import vault_key
 from serving.wiring import memory_store, open_models
@@ -119,7 +118,9 @@ class Parts:
             run_id=run_id,
             thread_id=thread_id,
             models=self.models,
-            tools=ToolRunner(Registry(tools), MemoryLedger(), approvals, run_id, approval_ttl_s=ttl_s),
+            tools=ToolRunner(
+                Registry(tools), StudioLedger(self.private.redact_json), approvals, run_id, approval_ttl_s=ttl_s
+            ),
             events=events,
             approvals=approvals,
             documents=documents,

@@ -368,3 +368,13 @@ async def test_a_mailer_that_honours_keys_sends_once_whenever_the_worker_is_kill
     assert len(list((tmp_path / "outbox").iterdir())) == 1
     state, tool, fence, _ = effects(database, run_id)[0]
     assert (state, tool, fence) == ("done", "send_email", 2)
+
+
+async def test_a_mailer_of_one_shot_is_not_used_again_after_a_kill(database: str, pool: Pool, tmp_path: Path) -> None:
+    """Outside a graph there is nobody to ask: what the runner calls is LangGraph's interrupt."""
+    with pytest.raises(RuntimeError, match="outside of a runnable context"):
+        await killed_and_taken_over(database, pool, tmp_path / "outbox", False, "behind")
+    assert len(list((tmp_path / "outbox").iterdir())) == 1
+    with psycopg.connect(database) as connection:
+        row = connection.execute("select state, reason, arguments from effects").fetchone()
+    assert row == ("unknown", "send_email was interrupted while it ran", MAIL)

@@ -1,6 +1,7 @@
 """Reaching any bound ends the run with what there is, says so in its answer and in one line of its log."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -126,6 +127,15 @@ async def test_a_tool_that_outlasts_the_seconds_is_the_last_one(house: House) ->
     await stopped(house, view, "seconds")
     assert len(lookup.asked) == 1
     assert [source.path for source in view.steps[0].sources] == ["notes/attempt-0.md"]
+
+
+async def test_a_tool_is_stopped_when_the_runs_seconds_are_over_and_not_when_its_own_are(house: House) -> None:
+    started = time.monotonic()
+    view = await house.finish(ScriptedModels(), Lookup(takes_s=30), bounds=Bounds(seconds=2))
+    await stopped(house, view, "seconds")
+    assert time.monotonic() - started < 8
+    (finished,) = await house.bodies(view.run_id, "tool_finished")
+    assert '"timeout"' in finished.content
 
 
 async def test_tokens_are_limited(house: House) -> None:

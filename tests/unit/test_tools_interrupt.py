@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import orjson
+import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
 
+from graph.errors import OutcomeUnknown
+from graph.ledger import Ledger
 from graph.ports import ToolCall
 from graph.tools.builtin.emails import send_email
 from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
@@ -15,6 +18,7 @@ from graph.tools.runner import ToolRunner
 from serving.mail import OutboxMailer
 from serving.runs.approvals import MemoryApprovals
 from serving.runs.ledger import MemoryLedger
+from serving.studio.approvals import StudioLedger
 
 
 class Mails(TypedDict, total=False):
@@ -122,6 +126,65 @@ async def test_an_edit_is_validated_like_any_arguments(tmp_path: Path) -> None:
     await office.go({"type": "edit", "arguments": {**MAILS[0], "subject": "two\nlines"}})
     assert office.sent() == []
     assert office.results[0]["error"]["code"] == "bad_arguments"
+
+
+class Bell:
+    """A graph of one node that rings a bell of one shot; nobody knows whether the first ring was heard."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.keys: list[str] = []
+
+        async def ring(arguments: Question, context: ToolContext) -> Output | Problem:
+            self.keys.append(context.key)
+            if len(self.keys) == 1:
+                raise OutcomeUnknown("the door is thick")
+            return Output(data={"rung": True})
+
+        tool = Tool(name="ring", description="", parameters=Question, call=ring, risk=1, reconcile="ask_a_person")
+        runner = ToolRunner(Registry([tool]), ledger, MemoryApprovals(), "run-1")
+
+        async def node(state: Mails) -> Mails:
+            result = await runner.run(ToolCall(id="c", name="ring", arguments={"text": "twice"}), "s1")
+            return {"results": [result.content]}
+
+        builder = StateGraph(Mails)
+        builder.add_node("work", node)
+        builder.add_edge(START, "work")
+        self._graph = builder.compile(checkpointer=InMemorySaver())
+
+    async def go(self, value: Any = None) -> Any:
+        """What is asked, or the tool's answer."""
+        given: Mails | Command[Any] = {"results": []} if value is None else Command(resume=value)
+        answer = await self._graph.ainvoke(given, {"configurable": {"thread_id": "t"}})
+        asked = answer.get("__interrupt__")
+        return asked[0].value if asked else orjson.loads(answer["results"][0])
+
+
+async def test_an_unknown_effect_is_asked_about_and_what_a_resume_says_is_taken() -> None:
+    bell = Bell(MemoryLedger())
+    asked = await bell.go()
+    assert (asked["kind"], asked["name"], asked["arguments"]) == ("effect", "ring", {"text": "twice"})
+    assert asked["description"] == "Step s1: the door is thick. Did it happen?"
+    assert asked["response_schema"]["properties"]["decision"] == {"enum": ["happened", "did_not", "retry"]}
+    for unclear in (True, "perhaps", {"type": "approve"}, {"decision": "happened", "sure": 1}, [1]):
+        assert (await bell.go(unclear))["id"] == asked["id"]
+    assert await bell.go({"decision": "retry"}) == {"rung": True}
+    assert bell.keys == [asked["id"]] * 2
+
+
+@pytest.mark.parametrize("decision", ["happened", "did_not"])
+async def test_a_word_about_an_unknown_effect_is_its_result(decision: str) -> None:
+    bell = Bell(MemoryLedger())
+    await bell.go()
+    answer = await bell.go({"decision": decision, "note": "I asked"})
+    assert ("I asked" in str(answer), len(bell.keys)) == (True, 1)
+    assert ("error" in answer) == (decision == "did_not")
+
+
+async def test_what_a_person_types_in_studio_is_redacted_before_the_model_reads_it() -> None:
+    bell = Bell(StudioLedger(lambda typed: {**typed, "note": "[EMAIL_1]"}))
+    await bell.go()
+    assert (await bell.go({"decision": "happened", "note": "anna@example.com"}))["note"] == "[EMAIL_1]"
 
 
 class Question(Arguments):

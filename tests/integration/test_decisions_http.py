@@ -1,0 +1,193 @@
+"""Decisions over HTTP that are late, doubled, foreign or malformed: each gets its code, and changes nothing."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from graph.tools.policy import Policy, Rule
+from serving.api.app import create_app
+from serving.database import new_id
+from serving.settings import Settings
+from serving.wiring import open_api_services
+from tests.integration.run_house import KEY, House
+from tests.integration.test_effects import CUT, Notifier, executor, models, parked
+
+ASK = Policy(rules=(Rule(action="ask"),))
+EDIT = {"decision": "edit", "arguments": {"text": "Better"}}
+
+
+@pytest.fixture
+async def api(house: House, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings.model_validate(
+        {"home": tmp_path, "DATABASE_URL": house.dsn, "vault_key": b64encode(KEY).decode()}
+    )
+    app = create_app(lambda: open_api_services(settings))
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        yield client
+
+
+async def asking(house: House, notifier: Notifier) -> tuple[str, str]:
+    """(run, approval) of a run that waits for a person to allow its tool call."""
+    run_id = await house.create()
+    await executor(house, notifier.tool(), models(), ASK).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    return run_id, view.approvals[0].approval_id
+
+
+async def approve(api: httpx.AsyncClient, run_id: str, **body: Any) -> tuple[int, str]:
+    answer = await api.post(f"/runs/{run_id}/approve", json=body)
+    return answer.status_code, answer.json().get("code", "")
+
+
+async def decide(api: httpx.AsyncClient, run_id: str, key: str, **body: Any) -> tuple[int, str]:
+    answer = await api.post(f"/runs/{run_id}/effects/{key}", json=body)
+    return answer.status_code, answer.json().get("code", "")
+
+
+def state_of(house: House, run_id: str) -> tuple[str, str]:
+    """(the effect's state, the run's status)."""
+    query = "select state, status from effects join runs using (run_id) where run_id = %s"
+    state, status = house.execute(query, run_id)[0]
+    return state, status
+
+
+# ---------------------------------------------------------------- approvals
+
+
+async def test_an_approval_is_decided_once(house: House, api: httpx.AsyncClient) -> None:
+    run_id, approval_id = await asking(house, Notifier())
+    assert state_of(house, run_id) == ("proposed", "interrupted")
+    assert await approve(api, run_id, approval_id=approval_id) == (200, "")
+    assert state_of(house, run_id) == ("approved", "pending")
+    for second in ({"decision": "approve"}, {"decision": "reject"}, EDIT):
+        assert await approve(api, run_id, approval_id=approval_id, **second) == (409, "approval_already_decided")
+    assert await approve(api, run_id) == (409, "no_decision_pending")
+    assert state_of(house, run_id) == ("approved", "pending")
+
+
+async def test_an_approval_that_expired_is_late(house: House, api: httpx.AsyncClient) -> None:
+    notifier = Notifier()
+    run_id, approval_id = await asking(house, notifier)
+    house.execute("update approvals set expires_at = now() - interval '1 second' where run_id = %s", run_id)
+    for late in ({"decision": "approve"}, {"decision": "reject"}, EDIT):
+        assert await approve(api, run_id, approval_id=approval_id, **late) == (409, "approval_expired")
+    house.execute("update runs set run_at = now() where run_id = %s", run_id)
+    await executor(house, notifier.tool(), models(), ASK).attempt(await house.claim())
+    assert state_of(house, run_id) == ("failed", "success")
+    assert notifier.keys == []
+
+
+async def test_an_approval_of_a_cancelled_run_is_late(house: House, api: httpx.AsyncClient) -> None:
+    run_id, approval_id = await asking(house, Notifier())
+    assert (await api.post(f"/runs/{run_id}/cancel")).status_code == 200
+    assert await approve(api, run_id, approval_id=approval_id) == (409, "no_decision_pending")
+    assert state_of(house, run_id) == ("proposed", "cancelled")
+
+
+async def test_an_approval_of_another_run_is_unknown_here(house: House, api: httpx.AsyncClient) -> None:
+    run_id, _ = await asking(house, Notifier())
+    other, foreign = await asking(house, Notifier())
+    assert await approve(api, run_id, approval_id=foreign) == (404, "not_found")
+    assert await approve(api, new_id(), approval_id=foreign) == (404, "run_not_found")
+    assert await approve(api, run_id, approval_id="nobody\x00asked") == (404, "not_found")
+    assert state_of(house, run_id) == state_of(house, other) == ("proposed", "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("body", "refusal"),
+    [
+        ({"decision": "edit"}, (400, "edit_without_arguments")),
+        ({"decision": "edit", "arguments": {}}, (400, "bad_arguments")),
+        ({"decision": "edit", "arguments": {"text": 7}}, (400, "bad_arguments")),
+        ({"decision": "edit", "arguments": {"text": "x", "more": 1}}, (400, "bad_arguments")),
+        ({"decision": "edit", "arguments": ["text"]}, (422, "invalid_request")),
+        ({"decision": "perhaps"}, (422, "invalid_request")),
+        ({"decision": "approve", "sure": True}, (422, "invalid_request")),
+    ],
+)
+async def test_what_cannot_be_a_decision_is_refused_and_the_question_is_still_open(
+    house: House, api: httpx.AsyncClient, body: dict[str, Any], refusal: tuple[int, str]
+) -> None:
+    notifier = Notifier()
+    run_id, approval_id = await asking(house, notifier)
+    assert await approve(api, run_id, approval_id=approval_id, **body) == refusal
+    assert state_of(house, run_id) == ("proposed", "interrupted")
+    assert await approve(api, run_id, approval_id=approval_id, **EDIT) == (200, "")
+    await executor(house, notifier.tool(), models(), ASK).attempt(await house.claim())
+    states = house.execute("select state from effects where run_id = %s order by created_at", run_id)
+    assert states == [("failed",), ("done",)], "what was proposed gave way to what the person made of it"
+    assert len(notifier.keys) == 1
+
+
+# ---------------------------------------------------------------- effects
+
+
+async def test_an_unknown_effect_is_shown_and_decided_once(house: House, api: httpx.AsyncClient) -> None:
+    view = await parked(house, Notifier([CUT]))
+    key = view.effects[0].key
+    run = (await api.get(f"/runs/{view.run_id}")).json()
+    assert (run["phase"], run["effects"][0]["key"]) == ("waiting_for_human", key)
+    for route in ("/effects?state=unknown", f"/runs/{view.run_id}/effects"):
+        (shown,) = (await api.get(route)).json()["effects"]
+        assert (shown["key"], shown["state"], shown["arguments"]) == (key, "unknown", {"text": "[EMAIL_1] s1"})
+    said = {"decision": "did_not", "note": "ask bo@example.com", "by": "mia@example.com"}
+    assert await decide(api, view.run_id, key, **said) == (200, "")
+    assert await decide(api, view.run_id, key, **said) == (409, "effect_already_decided")
+    note, by = house.execute("select note, decided_by from effects where key = %s", key)[0]
+    assert "example.com" not in note + by, "what a person types is redacted like all that comes in"
+    (shown,) = (await api.get(f"/runs/{view.run_id}/effects")).json()["effects"]
+    assert (shown["note"], shown["decided_by"]) == ("ask bo@example.com", "mia@example.com")
+    assert (await api.get("/effects", params={"state": "unknown"})).json() == {"effects": [], "next": None}
+
+
+async def test_a_word_on_an_effect_that_is_foreign_late_or_malformed_is_refused(
+    house: House, api: httpx.AsyncClient
+) -> None:
+    view, other = await parked(house, Notifier([CUT])), await parked(house, Notifier([CUT]))
+    run_id, key, foreign = view.run_id, view.effects[0].key, other.effects[0].key
+    assert await decide(api, run_id, foreign, decision="retry") == (404, "effect_not_found")
+    assert await decide(api, new_id(), key, decision="retry") == (404, "run_not_found")
+    assert await decide(api, "nothing", key, decision="retry") == (404, "run_not_found")
+    assert await decide(api, run_id, "x" * 10_000, decision="retry") == (404, "effect_not_found")
+    assert await decide(api, run_id, "%00", decision="retry") == (404, "effect_not_found")
+    assert await decide(api, run_id, key, decision="perhaps") == (422, "invalid_request")
+    assert await decide(api, run_id, key) == (422, "invalid_request")
+    assert await decide(api, run_id, key, decision="retry", note="x" * 2_001) == (422, "invalid_request")
+    await api.post(f"/runs/{other.run_id}/cancel")
+    assert await decide(api, other.run_id, foreign, decision="retry") == (409, "no_decision_pending")
+    assert state_of(house, run_id) == ("unknown", "interrupted")
+    assert await decide(api, run_id, key, decision="retry") == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("query", "refusal"),
+    [
+        ("state=lost", (422, "invalid_request")),
+        ("limit=0", (422, "invalid_request")),
+        ("limit=201", (422, "invalid_request")),
+        ("after=there", (400, "bad_cursor")),
+        ("after=%00.%00", (400, "bad_cursor")),
+    ],
+)
+async def test_a_page_that_is_none_is_refused(
+    house: House, api: httpx.AsyncClient, query: str, refusal: tuple[int, str]
+) -> None:
+    answer = await api.get(f"/effects?{query}")
+    assert (answer.status_code, answer.json()["code"]) == refusal
+
+
+async def test_a_run_that_waits_for_a_word_says_so_to_who_wants_to_approve(
+    house: House, api: httpx.AsyncClient
+) -> None:
+    view = await parked(house, Notifier([CUT]))
+    answer = await api.post(f"/runs/{view.run_id}/approve", json={})
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_decision_pending")
+    assert f"trireme effects {view.run_id}" in answer.json()["hint"]
