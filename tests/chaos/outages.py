@@ -1,6 +1,6 @@
-"""A database that stays up and yet does not do its work: read-only, impatient, locked, at odds with itself, or full.
+"""A database that does not do its work: read-only, impatient, locked, at odds with itself, full, or gone for a while.
 
-Each trouble lasts a second or two. Afterwards everything must go on by itself.
+Each trouble lasts about a second. Afterwards everything must go on by itself.
 """
 
 import asyncio
@@ -51,6 +51,14 @@ def _stopped(arena: Arena) -> None:
     arena.postgres.start()
 
 
+def _crashed(arena: Arena) -> None:
+    arena.postgres._control("restart", "-m", "immediate", "-w", "-t", "30")
+
+
+def _everyone_out(arena: Arena) -> None:
+    _admin(arena, "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'chaos-%'")
+
+
 def _full(arena: Arena) -> None:
     filler = arena.home / _DISK / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -66,6 +74,8 @@ OUTAGES: Mapping[str, Callable[[Arena], None]] = {
     "serializable": _set("default_transaction_isolation", "serializable"),
     "locked": _locked,
     "stopped": _stopped,
+    "crashed": _crashed,
+    "everyone out": _everyone_out,
     "disk full": _full,
 }
 

@@ -1,14 +1,20 @@
 """The connection is cut behind a commit and before its answer: whoever asked goes on, and nothing is done twice."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
 from memory.store import MemoryStore
 from serving.runs.request import RunRequest
+from serving.wiring import memory_store
+from tests.integration.api_house import open_api
 from tests.integration.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.integration.run_house import GOAL, House, Lookup, gapless, kinds, open_house
 from tests.integration.scripted_models import ScriptedModels, plans
@@ -67,6 +73,22 @@ async def test_a_run_whose_answer_is_lost_goes_on_within_seconds_and_repeats_not
     assert len(lookup.asked) == 2
 
 
+async def test_a_pool_without_a_free_connection_ends_attempts_and_no_run(far: House) -> None:
+    far.pool.timeout = 0.3
+    async with far.worker(models(), Lookup(takes_s=0.1)), AsyncExitStack() as held:
+        run_ids = [await far.create() for _ in range(4)]
+        await far.until(run_ids[0], lambda view: view.plan is not None)
+        for _ in range(far.pool.max_size):
+            await held.enter_async_context(far.pool.connection(timeout=5))
+        await asyncio.sleep(1.2)
+        await held.aclose()
+        views = [await far.ended(run_id, 5) for run_id in run_ids]
+    assert {view.status for view in views} == {"success"}
+    logs = [await far.events(run_id) for run_id in run_ids]
+    assert all(gapless(log) for log in logs)
+    assert any(kinds(log).count("run_claimed") > 1 for log in logs)
+
+
 async def test_a_way_that_was_closed_for_a_while_is_used_again_by_all(far: House, proxy: CuttingProxy) -> None:
     async with far.worker(models(), Lookup(takes_s=0.1)):
         run_ids = [await far.create() for _ in range(8)]
@@ -81,3 +103,36 @@ async def test_a_way_that_was_closed_for_a_while_is_used_again_by_all(far: House
     assert took < 5
     for run_id in run_ids:
         assert gapless(await far.events(run_id))
+
+
+async def test_without_a_database_every_route_says_503_in_seconds_and_with_one_it_answers_again(
+    house: House, far: House, proxy: CuttingProxy, tmp_path: Path
+) -> None:
+    run_id = (await far.finish(models())).run_id
+    new: dict[str, Any] = {"json": {"goal": GOAL}, "headers": {"Idempotency-Key": "k"}}
+    memory = memory_store(proxy.dsn, tmp_path)
+    async with open_api(far, memory) as client:
+
+        async def answers() -> list[httpx.Response]:
+            return await asyncio.gather(
+                client.post("/runs", **new),
+                client.post("/runs", json={"goal": "Write to ann@example.com"}),
+                client.post(f"/runs/{run_id}/resume"),
+                *(client.get(path) for path in ("/ok", "/runs", f"/runs/{run_id}", f"/runs/{run_id}/events")),
+                *(client.get(path) for path in (f"/runs/{run_id}/audit", "/collections/docs", "/memory", "/effects")),
+            )
+
+        before = [answer.status_code for answer in await answers()]
+        proxy.down()
+        started = time.monotonic()
+        refused = await answers()
+        assert time.monotonic() - started < 12
+        for answer in refused:
+            assert answer.status_code == 503, (answer.request.url, answer.text)
+            assert answer.headers["Retry-After"]
+            assert set(answer.json()) == {"code", "message", "hint", "request_id"}
+        proxy.up()
+        started = time.monotonic()
+        assert {answer.status_code for answer in await answers()} <= set(before)
+        assert time.monotonic() - started < 5
+    await memory.close()

@@ -6,7 +6,7 @@ import random
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -17,20 +17,13 @@ from psycopg.rows import dict_row
 
 from graph.errors import ModelUnavailable
 from memory.store import MemoryStore
-from privacy.detect import Detector
-from privacy.redact import Redactor
-from serving.api.app import create_app
-from serving.api.stream import Tails
 from serving.cli.retention import prune, show_retention
-from serving.database import Connection, new_id, open_row_pool
-from serving.documents.embed import HashingEmbedder
-from serving.documents.store import DocumentStore
+from serving.database import Connection, new_id
 from serving.errors import BadRequest, Conflict, Gone
 from serving.runs.prune import Pruning, Share
 from serving.runs.retention import EVERYONE, set_terms, terms
-from serving.services import ApiServices
-from serving.vault import PostgresVault
-from tests.integration.run_house import KEY, House, gapless
+from tests.integration.api_house import open_api
+from tests.integration.run_house import House, gapless
 from tests.integration.scripted_models import ScriptedModels, after, fails, finds_and_reports
 
 
@@ -43,23 +36,8 @@ def no_terms(house: House) -> None:
 
 @pytest.fixture
 async def api(house: House, runs_memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
-    """The application on the house's database, without a socket."""
-    vault = PostgresVault(house.dsn, KEY)
-    async with open_row_pool(house.dsn) as rows:
-        services = ApiServices(
-            pool=house.pool,
-            runs=house.store,
-            tails=Tails(house.pool),
-            redactor=Redactor(Detector(), vault),
-            vault=vault,
-            documents=DocumentStore(rows, HashingEmbedder()),
-            memory=runs_memory,
-        )
-        app = create_app(lambda: nullcontext(services))
-        app.state.services = services
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://house") as client:
-            yield client
-    vault.close()
+    async with open_api(house, runs_memory) as client:
+        yield client
 
 
 def as_owner(house: House) -> Awaitable[Connection]:
@@ -326,7 +304,7 @@ async def prune_process(house: House) -> Process:
 
 async def test_killed_at_any_moment_a_log_is_whole_or_gone_and_the_next_prune_goes_on(house: House) -> None:
     await keep(house, events=7)
-    many_runs(house, 3_000, 12)
+    many_runs(house, 1_500, 8)
     marked = "select count(*) from runs where pruned_at is not null"
     torn = """
         select count(*) from runs run where (run.pruned_at is null) <> (
@@ -338,11 +316,11 @@ async def test_killed_at_any_moment_a_log_is_whole_or_gone_and_the_next_prune_go
     process.kill()
     await process.wait()
     await asyncio.sleep(0.1)  # for Postgres to see that its client is gone
-    assert 0 < house.execute(marked)[0][0] < 3_000
+    assert 0 < house.execute(marked)[0][0] < 1_500
     assert house.execute(torn)[0][0] == 0
     again = await prune_process(house)
     assert b"gone:" in (await again.communicate())[0]
-    assert house.execute(marked)[0][0] == 3_000
+    assert house.execute(marked)[0][0] == 1_500
     assert (
         house.execute("select (select count(*) from run_events) + (select count(*) from state_checkpoints)")[0][0] == 0
     )

@@ -1,0 +1,39 @@
+"""The HTTP application in a test's own process, without a socket."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+import httpx
+
+from memory.store import MemoryStore
+from privacy.detect import Detector
+from privacy.redact import Redactor
+from serving.api.app import create_app
+from serving.api.stream import Tails
+from serving.database import open_row_pool
+from serving.documents.embed import HashingEmbedder
+from serving.documents.store import DocumentStore
+from serving.services import ApiServices
+from serving.vault import PostgresVault
+from tests.integration.run_house import KEY, House
+
+
+@asynccontextmanager
+async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
+    """On the house's database."""
+    vault = PostgresVault(house.dsn, KEY)
+    async with open_row_pool(house.dsn) as rows:
+        services = ApiServices(
+            pool=house.pool,
+            runs=house.store,
+            tails=Tails(house.pool),
+            redactor=Redactor(Detector(), vault),
+            vault=vault,
+            documents=DocumentStore(rows, HashingEmbedder()),
+            memory=memory,
+        )
+        app = create_app(lambda: nullcontext(services))
+        app.state.services = services
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://house") as client:
+            yield client
+    vault.close()
