@@ -49,6 +49,12 @@ def install_failures(app: FastAPI) -> None:
         code = _HTTP_CODES.get(error.status_code, "http_error")
         return failure(request, error.status_code, code, str(error.detail), "see /docs for the routes")
 
+    @app.exception_handler(psycopg.DataError)
+    async def unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:
+        if error.sqlstate:
+            return await unexpected(request, error)
+        return failure(request, 400, "invalid_request", "a value holds a NUL", "Postgres stores none: leave it out")
+
     @app.exception_handler(psycopg.Error)
     @app.exception_handler(PoolTimeout)
     async def database(request: Request, error: Exception) -> JSONResponse:

@@ -34,9 +34,9 @@ class LendingProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {_LEND: {"to": self._lend}}
 
     def _lend(self, borrower: asyncio.Protocol) -> bool:
-        """False where it can't be: HTTP/1.0 has no chunks, and another request may wait behind this one."""
+        """False where it can't be: another request waits behind this one."""
         cycle, transport = self.cycle, self.transport
-        if self.pipeline or cycle.more_body or cycle.scope["http_version"] != "1.1" or transport.is_closing():
+        if self.pipeline or cycle.more_body or transport.is_closing():
             return False
         self._unset_keepalive_if_required()
         self.connections.discard(self)

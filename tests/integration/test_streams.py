@@ -1,0 +1,295 @@
+"""Event streams over real sockets, from two API processes over one database."""
+
+import base64
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psycopg
+import pytest
+
+from serving.cli.client import Client
+
+_ID = re.compile(rb"^id: (\d+)$", re.MULTILINE)
+_LINE_BYTES, _LINES = 20_000, 2_500
+_END = '[{"kind": "run_finished", "status": "success"}]'
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    process: "subprocess.Popen[bytes]"
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def rss(self) -> int:
+        """Bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+    def asked(self, run_id: str, after: int = 0) -> socket.socket:
+        """A connection that has asked for the run's events and hasn't read any."""
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        request = f"GET /runs/{run_id}/events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {after}\r\n\r\n"
+        connection.sendall(request.encode())
+        return connection
+
+    def seqs(self, run_id: str, after: int = 0) -> list[int]:
+        """The ids of a stream that ends."""
+        headers = {"Last-Event-ID": str(after)}
+        answer = httpx.get(f"{self.url}/runs/{run_id}/events", headers=headers, timeout=30).raise_for_status()
+        return [int(found) for found in _ID.findall(answer.content)]
+
+
+@pytest.fixture(scope="module")
+def dsn(template_database: str) -> Iterator[str]:
+    name = f"streams_{uuid.uuid4().hex[:12]}"
+    admin = template_database.replace("/trireme?", "/postgres?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"create database {name} template trireme".encode())
+    yield template_database.replace("/trireme?", f"/{name}?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture(scope="module")
+def apis(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Api]]:
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    started = [_start(dsn, port, tmp_path_factory.mktemp("api")) for port in ports]
+    for api in started:
+        _until(lambda api=api: _answers(api), 40)
+    yield started[0], started[1]
+    for api in started:
+        api.process.send_signal(signal.SIGTERM)
+        api.process.wait(10)
+
+
+def _start(dsn: str, port: int, home: Path) -> Api:
+    settings = {
+        "DATABASE_URL": dsn,
+        "TRIREME_HOME": str(home),
+        "TRIREME_VAULT_KEY": base64.b64encode(b"k" * 32).decode(),
+        "TRIREME_SLOW_READER_S": "1",
+    }
+    command = [sys.executable, "-m", "serving", "serve", "--port", str(port)]
+    return Api(subprocess.Popen(command, env=os.environ | settings, cwd=home), port)
+
+
+def _answers(api: Api) -> bool:
+    try:
+        return httpx.get(f"{api.url}/ok").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _until(happened: Any, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+def _write(dsn: str, run_id: str, bodies: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("select append_events(%s, null, %s)", (run_id, bodies))
+
+
+def _end(dsn: str, run_id: str, bodies: str = _END) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("update runs set status = 'success', finished_at = now() where run_id = %s", (run_id,))
+        connection.execute("select append_events(%s, null, %s)", (run_id, bodies))
+
+
+def _new(api: Api) -> str:
+    return str(httpx.post(f"{api.url}/runs", json={"goal": "Wait"}).raise_for_status().json()["run_id"])
+
+
+def _rest(connection: socket.socket) -> bytes:
+    """All that still comes, to the end of the connection, however it ends."""
+    got = bytearray()
+    connection.settimeout(20)
+    try:
+        while piece := connection.recv(1 << 20):
+            got += piece
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return bytes(got)
+
+
+def test_a_reader_that_takes_nothing_is_cut_and_goes_on_at_another_process(apis: tuple[Api, Api], dsn: str) -> None:
+    """50 MB come while it doesn't read: the process keeps next to none of them for it."""
+    first, second = apis
+    run_id = _new(first)
+    slow = first.asked(run_id)
+    assert slow.recv(100).startswith(b"HTTP/1.1 200 OK")
+    before, most = first.rss, 0
+    for _ in range(50):
+        bodies = [{"kind": "noted", "code": "n", "message": random.randbytes(_LINE_BYTES // 2).hex()}] * (_LINES // 50)
+        _write(dsn, run_id, orjson.dumps(bodies).decode())
+        most = max(most, first.rss)
+    _end(dsn, run_id)
+    time.sleep(2.5)  # its patience is 1 s, the poll's step another
+    most = max(most, first.rss)
+    assert most - before < 20 * 2**20
+    got = _rest(slow)
+    assert len(got) < 8 * 2**20, "what kernel and transport had taken, no more"
+    whole = got[: got.rfind(b"\n\n")]
+    had = [int(found) for found in _ID.findall(whole)]
+    assert had == list(range(1, len(had) + 1))
+    assert had + second.seqs(run_id, had[-1]) == list(range(1, _LINES + 3))
+
+
+def test_a_line_behind_the_end_reaches_its_readers_and_holds_none_of_them(apis: tuple[Api, Api], dsn: str) -> None:
+    """An effect may be decided when its run is long over."""
+    first, second = apis
+    run_id = _new(first)
+    early = first.asked(run_id)
+    assert early.recv(100).startswith(b"HTTP/1.1 200 OK")
+    _end(dsn, run_id)
+    assert _rest(early).endswith(b"\n\n\r\n0\r\n\r\n"), "ended, not cut"
+    _write(dsn, run_id, '[{"kind": "noted", "code": "effect_decided", "message": "happened"}]')
+    for api in apis:
+        assert api.seqs(run_id) == [1, 2, 3]
+        assert api.seqs(run_id, 2) == [3]
+    assert httpx.get(f"{second.url}/runs/{run_id}/events", headers={"Last-Event-ID": "3"}).status_code == 204
+
+
+async def test_the_command_line_follows_to_a_line_behind_the_end_and_returns(apis: tuple[Api, Api], dsn: str) -> None:
+    run_id = _new(apis[0])
+    _end(dsn, run_id)
+    _write(dsn, run_id, '[{"kind": "noted", "code": "effect_decided", "message": "happened"}]')
+    async with Client(apis[1].url) as client:
+        assert [event["seq"] async for event in client.events(run_id)] == [1, 2, 3]
+        assert [event["seq"] async for event in client.events(run_id, 3)] == []
+
+
+def test_a_process_that_stops_cuts_its_streams_and_another_one_goes_on(
+    apis: tuple[Api, Api], dsn: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    third = _start(dsn, port, tmp_path)
+    _until(lambda: _answers(third), 40)
+    run_id = _new(third)
+    stream = third.asked(run_id)
+    seen = b""
+    while b"run_created" not in seen:
+        seen += stream.recv(1 << 16)
+    third.process.send_signal(signal.SIGTERM)
+    assert not _rest(stream).endswith(b"0\r\n\r\n"), "a stream that was cut doesn't look like one that ended"
+    third.process.wait(5)
+    _end(dsn, run_id)
+    assert apis[0].seqs(run_id, 1) == [2]
+
+
+def test_a_stream_without_a_connection_to_lend_brings_the_same_events(apis: tuple[Api, Api], dsn: str) -> None:
+    """A second request that waits on the same connection keeps it with the server."""
+    run_id = _new(apis[0])
+    _end(dsn, run_id)
+    with socket.create_connection(("127.0.0.1", apis[0].port)) as connection:
+        ask = f"GET /runs/{run_id}/events HTTP/1.1\r\nHost: x\r\n\r\nGET /info HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(ask.encode())
+        got = b""
+        while b'"version"' not in got:
+            got += connection.recv(1 << 16)
+    assert [int(found) for found in _ID.findall(got)] == [1, 2]
+
+
+def test_readers_at_many_places_of_a_run_each_get_what_they_lack(apis: tuple[Api, Api], dsn: str) -> None:
+    run_id = _new(apis[0])
+    _write(dsn, run_id, orjson.dumps([{"kind": "noted", "code": "n", "message": str(n)} for n in range(50)]).decode())
+    with ThreadPoolExecutor(20) as pool:
+        readings = [(after, pool.submit(apis[after % 2].seqs, run_id, after)) for after in range(0, 51, 3)]
+        time.sleep(0.3)
+        _write(dsn, run_id, '[{"kind": "noted", "code": "n", "message": "live"}]')
+        _end(dsn, run_id)
+        for after, reading in readings:
+            assert reading.result() == list(range(after + 1, 54))
+
+
+@pytest.mark.parametrize("given", ["3", "999999999999999999999", "-1", "x", "1.0", "1 2", "٣", "9" * 10_000])
+def test_a_last_event_id_that_is_not_in_the_log_is_refused(apis: tuple[Api, Api], given: str) -> None:
+    run_id = _new(apis[0])
+    answer = httpx.get(f"{apis[0].url}/runs/{run_id}/events", headers={"Last-Event-ID": given.encode()})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_last_event_id")
+    assert answer.json()["hint"]
+
+
+@pytest.mark.parametrize("bad", ["%00", "a%00b", "x" * 10_000, "%F0%9F%98%80", "..%2F..", "-1", "%20"])
+def test_no_id_makes_an_error_of_ours(apis: tuple[Api, Api], bad: str) -> None:
+    run_id, plain = _new(apis[0]), bad.replace("%00", "\x00")
+    body = {"approval_id": plain[:200], "decision": "approve"}
+    with httpx.Client(base_url=apis[0].url) as client:
+        answers = [
+            *(client.get(path.format(bad)) for path in ("/runs/{}", "/runs/{}/events", "/runs/{}/audit")),
+            *(client.get(path.format(run_id, bad)) for path in ("/runs/{}/artifacts/{}", "/runs/{}/audit?head={}")),
+            *(client.post(f"/runs/{bad}/{verb}", json={}) for verb in ("cancel", "resume", "approve")),
+            client.post(f"/runs/{run_id}/approve", json=body),
+            client.post("/runs", json={"goal": "g", "thread_id": plain}),
+            client.post("/runs", json={"goal": "g", "collection": plain}),
+            client.get(f"/collections/{bad}%00"),
+            client.delete(f"/memory/{bad}"),
+            client.get(f"/runs?limit={bad}"),
+            client.get(f"/runs/{run_id}/events?after={bad}x"),
+            client.post("/runs", json={"goal": "g"}, headers={"Idempotency-Key": f"{bad} x"}),
+        ]
+    for answer in answers:
+        assert 400 <= answer.status_code < 500, f"{answer.request.method} {answer.request.url.path[:60]}: {answer.text}"
+        assert answer.json()["code"]
+
+
+def test_a_header_with_a_nul_is_refused(apis: tuple[Api, Api]) -> None:
+    for header in (b"Last-Event-ID: 1\x002", b"Idempotency-Key: a\x00b"):
+        with socket.create_connection(("127.0.0.1", apis[0].port)) as connection:
+            connection.sendall(b"GET /runs HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_three_hundred_requests_that_hang_up_leave_the_pool_whole(apis: tuple[Api, Api], dsn: str) -> None:
+    api, chance = apis[0], random.Random(7)
+    run_id, body = _new(api), b'{"goal": "Hang up"}'
+    head = b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n%b"
+    requests = [
+        head % (len(body), b"", body),
+        head % (len(body), b"Accept: text/event-stream\r\n", body),
+        f"GET /runs/{run_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        f"GET /runs/{run_id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    ]
+
+    def hang_up(number: int) -> None:
+        with socket.create_connection(("127.0.0.1", api.port)) as connection:
+            connection.sendall(requests[number % len(requests)])
+            time.sleep(chance.random() * 0.02)
+            if number % 3:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(hang_up, range(int(os.environ.get("HANG_UPS", "300")))))
+    query = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle'"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        _until(lambda: connection.execute(query).fetchone() == (1,))
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda _: httpx.get(f"{api.url}/runs/{run_id}", timeout=5).status_code, range(60)))
+    assert set(answers) == {200}
+    assert threading.active_count() < 20
