@@ -84,8 +84,9 @@ async def run_events(
 ) -> Response:
     """The run's log as server-sent events: first what was, then what comes, until the run has ended.
 
-    An event's id is its `seq`, its place in this run's log; one that isn't there is refused, also when it is another
-    run's. 204 when nothing is left to come, which tells an EventSource not to connect again.
+    An event's id is its `seq`, its place in this run's log and no other's; one that isn't there is refused. A stream
+    may end before its run (the server stops, the reader is too slow): connect again with the last id. 204 says that
+    nothing is left to come, and an EventSource not to connect again.
     """
     start = _place(last_event_id) if last_event_id else after
     run = await services.runs.row(run_id)

@@ -63,24 +63,26 @@ class Client:
         last_seen = time.monotonic()
         while True:
             try:
-                last = None
-                async for last in self._stream(run_id, after):
-                    after, last_seen = last["seq"], time.monotonic()
-                    yield last
-                if last is None or last["kind"] == "run_finished":
-                    return
+                async for event in self._stream(run_id, after):
+                    if event is None:
+                        return
+                    after, last_seen = event["seq"], time.monotonic()
+                    yield event
             except (httpx.TransportError, Unreachable) as error:
                 if time.monotonic() - last_seen > _PATIENCE_S:
                     raise Unreachable(f"the server at {self.url} went away", f"trireme logs {run_id}") from error
-            await asyncio.sleep(0.3)
+                await asyncio.sleep(0.3)
 
-    async def _stream(self, run_id: str, after: int) -> AsyncIterator[dict[str, Any]]:
+    async def _stream(self, run_id: str, after: int) -> AsyncIterator[dict[str, Any] | None]:
+        """None: nothing is left to come. An end without it is the server's, which may stop at any time."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = httpx.Timeout(60, connect=5)
         async with self._http.stream("GET", f"/runs/{run_id}/events", headers=headers, timeout=timeout) as answer:
             if answer.status_code >= 400:
                 await answer.aread()
                 raise _error_of(answer)
+            if answer.status_code == 204:
+                yield None
             async for line in answer.aiter_lines():
                 if line.startswith("data: "):
                     yield orjson.loads(line[6:])
