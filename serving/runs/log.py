@@ -1,21 +1,23 @@
 """The run log: append-only, gapless per run, fenced to the attempt that writes, each line bound to the one before it.
 
-An append is one statement: it takes the run's row, so `seq` follows commit order and a reader never sees a gap that
-later fills; when a newer attempt owns the run it writes nothing.
+An append takes the run's row, so `seq` follows commit order and a reader never sees a gap that later fills; when a
+newer attempt owns the run it writes nothing. What a process's runs append at the same time is one statement.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import LiteralString
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
 
 import orjson
+from orjson import Fragment
 
-from graph.errors import FenceLost
 from graph.events import BODY, EventBody, RunEvent
 from graph.faults import point
 from graph.tools.content import clean
-from serving.database import Connection, Pool, Row, connected, storage
+from serving.database import Connection, Pool, Row, storage
+from serving.runs.group import Fence, GroupCommit, Writing
 from serving.runs.notices import Notices
 
 _APPEND: LiteralString = """
@@ -36,6 +38,24 @@ select run.status, run.last_seq, line.* from runs run left join lateral ({lines}
 where run.run_id = %(run_id)s order by line.seq
 """
 _STANDINGS: LiteralString = "select run_id::text, status, last_seq from runs where run_id = any(%s::uuid[])"
+_ENTRIES: LiteralString = """
+with entry as materialized (
+    select * from json_to_recordset(%(entries)s) as e(number int, run_id uuid, fence bigint, bodies json)
+"""
+_FREE: LiteralString = """
+), free as materialized (
+    select run_id from runs where run_id in (select run_id from entry) order by run_id for no key update skip locked
+), owned as materialized (
+    select entry.* from entry join free using (run_id)
+"""
+_ALL: LiteralString = """
+), owned as materialized (
+    select * from entry
+"""
+_APPENDED: LiteralString = """
+)
+select number, seq, at, body::text from owned, append_events(owned.run_id, owned.fence, owned.bodies)
+"""
 _PAGE_LINES = 500
 _PAGE_BYTES = 1 << 20
 
@@ -100,6 +120,30 @@ async def append_unfenced(connection: Connection, run_id: str, *bodies: EventBod
     await connection.execute(_APPEND, {"run_id": run_id, "fence": None, "bodies": encoded(bodies)})
 
 
+@dataclass(slots=True, eq=False)
+class _Lines:
+    """Of the group commit: what one append writes, as JSON text."""
+
+    fence: Fence
+    bodies: str
+    done: asyncio.Future[list[Row]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def size(self) -> int:
+        return len(self.bodies)
+
+
+def _parameters(entries: Sequence[_Lines]) -> dict[str, Any]:
+    rows = [
+        {"number": number, "run_id": each.fence.run_id, "fence": each.fence.number, "bodies": Fragment(each.bodies)}
+        for number, each in enumerate(entries)
+    ]
+    return {"entries": orjson.dumps(rows).decode()}
+
+
+_LOG = Writing(_ENTRIES + _FREE + _APPENDED, _ENTRIES + _ALL + _APPENDED, _parameters, repeatable=False)
+
+
 class AttemptLog:
     """Port `Events` for one attempt at one run. `load` first; then `history` follows every append.
 
@@ -108,6 +152,7 @@ class AttemptLog:
 
     def __init__(self, pool: Pool, run_id: str, fence: int, notices: Notices) -> None:
         self._pool, self._run_id, self._fence, self._notices = pool, run_id, fence, notices
+        self._group = GroupCommit.of(pool, _LOG)
         self._history: list[RunEvent] = []
 
     @property
@@ -119,13 +164,11 @@ class AttemptLog:
             self._history = await read_all(self._pool, self._run_id)
 
     async def append(self, *bodies: EventBody) -> None:
-        values = {"run_id": self._run_id, "fence": self._fence, "bodies": encoded(bodies)}
+        lines = _Lines(Fence(self._run_id, self._fence), encoded(bodies))
         point("event.ready")
-        async with connected(self._pool) as connection:
-            rows = await (await connection.execute(_APPEND, values)).fetchall()
+        with storage():
+            rows = await self._group.submit(lines)
         point("event.committed")
-        if not rows:
-            raise FenceLost(f"run {self._run_id}: a newer attempt owns it")
         self._history += [event_of(row) for row in rows]
         # Appends of parallel steps may come back in another order than they were committed in.
         self._history.sort(key=lambda event: event.seq)

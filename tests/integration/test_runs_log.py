@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from typing import Any, cast
 
 import orjson
 import psycopg
 import pytest
 
-from graph.errors import FenceLost
+from graph.errors import FenceLost, StorageLost
 from graph.events import AnswerDelta, CancelRequested, EventBody, Noted, RunEvent, RunFinished, ToolStarted
 from serving.api.stream import Page, Tails, frame
 from serving.runs.log import AttemptLog, append_unfenced, encoded, event_of, read, read_tail
@@ -286,3 +287,45 @@ async def test_notices_of_many_runs_are_sent_together(house: House) -> None:
     payloads = heard[1:]
     assert sorted(id_ for payload in payloads for id_ in payload.split(",")) == [f"{n:036}" for n in range(250)]
     assert len(payloads) == 3
+
+
+async def test_lines_of_runs_that_write_together_share_commits_and_one_that_lost_its_run_fails_alone(
+    house: House,
+) -> None:
+    for _ in range(16):
+        await house.create()
+    claims = [await house.claim() for _ in range(16)]
+    await house.queue.release(claims[3])
+    await house.claim()
+    logs = [AttemptLog(house.pool, claim.run_id, claim.fence, house.notices) for claim in claims]
+    [(before,)] = house.execute("select txid_current()")
+    outcomes = await asyncio.gather(*(log.append(note(0), note(1)) for log in logs), return_exceptions=True)
+    [(after,)] = house.execute("select txid_current()")
+    assert [number for number, outcome in enumerate(outcomes) if outcome is not None] == [3]
+    assert isinstance(outcomes[3], FenceLost)
+    assert after - before <= 6
+    for number, claim in enumerate(claims):
+        events = await house.events(claim.run_id)
+        assert gapless(events)
+        assert [event.body.kind for event in events].count("noted") == (0 if number == 3 else 2)
+
+
+async def test_a_line_is_never_written_twice_when_its_connection_is_cut(house: House) -> None:
+    """Whether it was committed is open then: the attempt ends, and the next one reads what stands in the log."""
+    await house.create()
+    claim = await house.claim()
+    log = AttemptLog(house.pool, claim.run_id, claim.fence, house.notices)
+    kill = """select pg_terminate_backend(pid) from pg_stat_activity
+        where strpos(query, 'append_events(owned') > 0 and pid <> pg_backend_pid()"""
+    written: list[str] = []
+    for number in range(60):
+        cut = asyncio.create_task(asyncio.to_thread(house.execute, kill)) if number % 10 == 5 else None
+        with suppress(StorageLost):
+            await log.append(note(number))
+            written.append(str(number))
+        if cut:
+            await cut
+    said = [body.message for body in await house.bodies(claim.run_id, "noted")]
+    assert len(said) == len(set(said))
+    assert set(written) <= set(said)
+    assert len(written) > 40

@@ -7,25 +7,21 @@ from typing import Any
 
 import orjson
 
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """The attempt that writes: refused once its run isn't running or another attempt has claimed it."""
-
-    run_id: str
-    number: int
+from serving.database import Row
+from serving.runs.checkpoints.statements import WRITE_ALONE, WRITE_GROUP
+from serving.runs.group import Fence, Writing
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """Rows are (columns without body, body). `done` resolves when they are durable, or has the reason why not."""
+    """Of the group commit. Rows are (columns without body, body)."""
 
     fence: Fence | None
     checkpoints: list[tuple[dict[str, Any], bytes]] = field(default_factory=list)
     values: list[tuple[dict[str, Any], bytes]] = field(default_factory=list)
     items: list[tuple[dict[str, Any], bytes]] = field(default_factory=list)
     writes: list[tuple[dict[str, Any], bytes]] = field(default_factory=list)
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: asyncio.Future[list[Row]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def size(self) -> int:
@@ -47,3 +43,6 @@ def parameters(entries: Sequence[Entry]) -> dict[str, Any]:
                 bodies.append(body)
                 rows[name].append({**columns, "number": number, "body": len(bodies)})
     return {"rows": orjson.dumps(rows).decode(), "bodies": bodies}
+
+
+CHECKPOINTS = Writing(WRITE_GROUP, WRITE_ALONE, parameters, repeatable=True)

@@ -21,16 +21,16 @@ from graph.faults import point
 from serving.database import Pool
 from serving.errors import Conflict, NotFound
 from serving.runs.checkpoints.codec import Codec
-from serving.runs.checkpoints.group import GroupCommit
 from serving.runs.checkpoints.held import HeldWrites, may_hold
 from serving.runs.checkpoints.layout import Stored
 from serving.runs.checkpoints.place import Place, name, place_of
 from serving.runs.checkpoints.reading import Reader
 from serving.runs.checkpoints.retention import Retention
-from serving.runs.checkpoints.rows import Entry, Fence
+from serving.runs.checkpoints.rows import CHECKPOINTS, Entry
 from serving.runs.checkpoints.seal import Seal
 from serving.runs.checkpoints.search import Search
 from serving.runs.checkpoints.writing import Writer
+from serving.runs.group import Fence, GroupCommit
 
 _REMEMBERED = 64  # threads and namespaces whose last checkpoint's layout is known
 _COUNTER_BITS = 32
@@ -60,7 +60,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
             raise ValueError("give run_id and fence together, or neither")
         codec, seal = Codec(types), Seal(key, tenant)
         super().__init__(serde=codec)
-        self._group, self._task_results = GroupCommit.of(pool), task_results
+        self._group, self._task_results = GroupCommit.of(pool, CHECKPOINTS), task_results
         owner = None if run_id is None or fence is None else Fence(str(uuid.UUID(run_id)), fence)
         self._writer, reader = Writer(codec, seal, tenant, owner), Reader(codec, seal)
         self._search = Search(pool, tenant, reader)
@@ -185,8 +185,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         return self
 
     async def _commit(self, entry: Entry) -> None:
-        self._group.submit(entry)
-        await entry.done
+        await self._group.submit(entry)
 
     def _remember(self, place: Place, stored: dict[str, Stored]) -> None:
         self._stored[place] = stored

@@ -49,7 +49,6 @@ _WRITES: LiteralString = """
 )
 select number from allowed
 """
-# A group never waits for a run's row, so it can't deadlock or hold others up; what it had to skip is tried alone.
 WRITE_GROUP: LiteralString = _ENTRIES + "skip locked" + _WRITES
 WRITE_ALONE: LiteralString = _ENTRIES + _WRITES
 

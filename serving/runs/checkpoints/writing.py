@@ -17,8 +17,9 @@ from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
 from serving.runs.checkpoints.layout import Layout, Stored
 from serving.runs.checkpoints.place import Place, name
-from serving.runs.checkpoints.rows import Entry, Fence
+from serving.runs.checkpoints.rows import Entry
 from serving.runs.checkpoints.seal import RowKind, Seal
+from serving.runs.group import Fence
 
 
 class Writer:
