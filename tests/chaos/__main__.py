@@ -4,12 +4,14 @@ import argparse
 import asyncio
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import gettempdir
 
 from tests.chaos.arena import HEARTBEAT_S, LEASE_S, Arena, arena
 from tests.chaos.bout import Bout, Trouble, watch
 from tests.chaos.oracle import Findings
+from tests.chaos.outages import outages, small_disk
 from tests.chaos.points import every_point, unreached
 from tests.chaos.trouble import database_faults, random_kills, zombies
 
@@ -18,8 +20,9 @@ TROUBLES: dict[str, Trouble] = {
     "kills": random_kills,
     "zombies": zombies,
     "database": database_faults,
+    "outages": outages,
 }
-_BOUT = {"points": 1, "kills": 60, "zombies": 16, "database": 20}
+_BOUT = {"points": 1, "kills": 60, "zombies": 16, "database": 20, "outages": 16}
 
 
 def main() -> None:
@@ -44,7 +47,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 async def _bouts(mode: str, seed: int, bouts: int, times: int) -> Findings:
     total = Findings()
-    async with arena() as ground:
+    async with arena() as ground, small_disk(ground) if mode == "outages" else nullcontext():
         await ready(ground)
         for each in range(seed, seed + bouts):
             begun = time.monotonic()

@@ -6,12 +6,12 @@ Each trouble lasts about a second. Afterwards everything must go on by itself.
 import asyncio
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
 
-from tests.chaos.arena import Arena
+from tests.chaos.arena import Arena, rows
 from tests.chaos.bout import Bout
 
 _LASTS_S = 0.8
@@ -80,13 +80,12 @@ OUTAGES: Mapping[str, Callable[[Arena], None]] = {
 }
 
 
-@contextmanager
-def small_disk(arena: Arena) -> Iterator[None]:
+@asynccontextmanager
+async def small_disk(arena: Arena) -> AsyncIterator[None]:
     """Moves the tables to a disk of their own that can be filled, before anybody is connected. Without root: none."""
     disk = arena.home / _DISK
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MIB}m", "tmpfs", str(disk)]
-    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode:
+    if not _done("mount", "-t", "tmpfs", "-o", f"size={_DISK_MIB}m", "tmpfs", str(disk)):
         disk.rmdir()
         yield
         return
@@ -96,13 +95,26 @@ def small_disk(arena: Arena) -> Iterator[None]:
         _admin_elsewhere(arena, "alter database trireme set tablespace small")
         yield
     finally:
-        arena.postgres.stop()  # it holds the disk
-        subprocess.run(["umount", str(disk)], check=True)
+        await arena.end_all()
+        await asyncio.to_thread(arena.postgres.stop)  # it holds the disk
+        _done("umount", str(disk))
+
+
+def _done(*command: str) -> bool:
+    return not subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode
 
 
 def _admin_elsewhere(arena: Arena, statement: str) -> None:
     with psycopg.connect(arena.dsn.replace("/trireme?", "/postgres?"), autocommit=True) as connection:
         connection.execute(statement.encode())
+
+
+def _until_a_line(arena: Arena, back: float) -> None:
+    """So that one outage's recovery isn't held up by the next."""
+    for _ in range(100):
+        time.sleep(0.1)
+        if rows(arena.dsn, "select exists (select from run_events where at > to_timestamp(%s))", back)[0][0]:
+            return
 
 
 async def outages(bout: Bout) -> None:
@@ -111,8 +123,9 @@ async def outages(bout: Bout) -> None:
     names: list[str] = []
     for _ in range(bout.times):
         names = names or bout.chance.sample(possible, len(possible))
-        await asyncio.sleep(bout.chance.uniform(0.4, 0.8))
+        await asyncio.sleep(bout.chance.uniform(0.2, 0.6))
         name = names.pop()
         await asyncio.to_thread(OUTAGES[name], bout.arena)
         bout.database_back.append(time.time())
         bout.count(f"database {name}")
+        await asyncio.to_thread(_until_a_line, bout.arena, bout.database_back[-1])

@@ -7,12 +7,10 @@ from tests.chaos.outages import OUTAGES, outages, small_disk
 
 
 async def test_a_run_mix_survives_a_database_that_does_not_do_its_work() -> None:
-    async with arena(workers=2, apis=1) as ground:
-        with small_disk(ground):
-            await ready(ground)
-            found = await Bout(ground, "outages", 1, len(OUTAGES)).fight(outages)
-            said = (ground.home / "zygote.log").read_text()
-            await ground.end_all()
+    async with arena(workers=2, apis=1) as ground, small_disk(ground):
+        await ready(ground)
+        found = await Bout(ground, "outages", 1, len(OUTAGES)).fight(outages)
+        said = (ground.home / "zygote.log").read_text()
     assert not found.wrong, "\n".join(found.wrong)
     assert max(found.recoveries) < 5
     assert not [what for what in found.counts if "ended by itself" in what]
