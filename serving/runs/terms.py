@@ -1,7 +1,7 @@
 """On which terms an attempt works: with what is installed, or with what its run began with on another version."""
 
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from graph.events import Noted
 from graph.prompt import Prompts
@@ -46,7 +46,7 @@ class Bundles:
 
     async def terms(self, claim: Claim, events: AttemptLog) -> Terms:
         """What the run works with; what isn't this worker's own is noted in its log. Raises BundleChanged."""
-        pinned = Bundle(**claim.bundle) if claim.bundle else self._bundle
+        pinned = _read(claim.bundle) if claim.bundle else self._bundle
         others = differing(pinned, self._bundle)
         if not others:
             return self._terms
@@ -81,3 +81,13 @@ class Bundles:
         if not found.keys() >= set(pinned.prompts.values()):
             return None
         return Prompts({name: found[digest] for name, digest in pinned.prompts.items()})
+
+
+def _read(bundle: dict[str, Any]) -> Bundle:
+    try:
+        return Bundle(**bundle)
+    except TypeError:
+        raise BundleChanged(
+            "the thread is pinned to a version whose bundle this worker can't read",
+            "start a worker of that version, or start a new run on a new thread",
+        ) from None

@@ -5,15 +5,13 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, TypeAlias, TypedDict
 
 import psycopg
@@ -22,10 +20,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 
 from serving.database import new_id, open_pool
-from serving.migrate import migrate
-from serving.postgres import EmbeddedPostgres
 from serving.runs.checkpoints import PostgresSaver
 from tests.bench.figure import Figure, table
+from tests.bench.running import database
 
 _RUNS, _STEPS, _REPETITIONS = 64, 15, 5
 _POOL = 10
@@ -59,7 +56,7 @@ class _Pace:
 
 
 def measure() -> Iterator[Figure]:
-    with _server() as dsn:
+    with database() as dsn:
         paces = _paces(dsn)
         yield from _each(paces)
         yield from _compared(paces)
@@ -253,18 +250,6 @@ async def _dbos(dsn: str) -> AsyncIterator[MakeRun]:
     finally:
         dbos.DBOS.destroy()
         del system
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    with TemporaryDirectory(prefix="trireme-bench-") as folder:
-        server = EmbeddedPostgres(Path(folder))
-        server.start()
-        try:
-            migrate(server.dsn)
-            yield server.dsn
-        finally:
-            server.stop()
 
 
 if __name__ == "__main__":

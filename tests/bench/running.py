@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from serving.cli.client import Client
 from serving.cli.private import open_private
 from serving.cli.run import read_docs, send_folder
+from serving.migrate import migrate
+from serving.postgres import EmbeddedPostgres
 from serving.settings import Settings
 from tests.acceptance.conftest import Home, end, wait_for_line
 
@@ -50,6 +52,19 @@ def running(home: Home) -> Iterator[Stack]:
 def running_stack() -> Iterator[Stack]:
     with new_home() as home, running(home) as stack:
         yield stack
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """The DSN of a migrated Postgres of its own, with nothing else beside it."""
+    with TemporaryDirectory(prefix="trireme-bench-") as folder:
+        server = EmbeddedPostgres(Path(folder))
+        server.start()
+        try:
+            migrate(server.dsn)
+            yield server.dsn
+        finally:
+            server.stop()
 
 
 async def ingest(stack: Stack, folder: Path) -> str:

@@ -135,6 +135,13 @@ async def test_another_graph_ends_the_run_plainly(house: House) -> None:
     assert "other graph" in view.error.message
 
 
+async def test_a_bundle_of_another_form_ends_the_run_plainly(house: House) -> None:
+    run_id = await parked(house)
+    house.execute("update threads set bundle = bundle || '{\"skills\": {}}'")
+    view = await goes_on(house, run_id)
+    assert (view.status, view.error and view.error.code) == ("error", "bundle_changed")
+
+
 async def test_a_new_run_pins_its_thread_anew_and_says_so(house: House) -> None:
     view = await house.finish(ScriptedModels())
     newer = house.version(graph=with_another_node, tools=(replace(Lookup().tool(), parameters=WiderQuery),))
