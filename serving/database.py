@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from graph.errors import StorageLost
 
@@ -21,7 +21,7 @@ Row: TypeAlias = DictRow
 Connection: TypeAlias = AsyncConnection[DictRow]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 
-_PATIENCE_S = 5.0
+_PATIENCE_S, _ASK_AGAIN_S = 5.0, 1.0
 # Of the database itself: it is away, full, read-only or too slow, or it chose this statement to break a deadlock.
 TROUBLE = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
 # A pool connects again after one second, and after one more; then afresh at the next request. With the default of five
@@ -42,12 +42,23 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
         self._work: set[asyncio.Task[Any]] = set()
 
     async def getconn(self, timeout: float | None = None) -> _AnyConnection:
-        taking = self._own(super().getconn(timeout))
+        taking = self._own(self._taken(self.timeout if timeout is None else timeout))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
             taking.add_done_callback(self._untaken)
             raise
+
+    async def _taken(self, patience_s: float) -> _AnyConnection:
+        """A pool that has given up connecting begins anew when it is asked, not for those who wait: so ask again."""
+        until = time.monotonic() + patience_s
+        while True:
+            rest = until - time.monotonic()
+            try:
+                return await super().getconn(min(rest, _ASK_AGAIN_S))
+            except PoolTimeout:
+                if rest <= _ASK_AGAIN_S:
+                    raise
 
     async def putconn(self, conn: _AnyConnection) -> None:
         await asyncio.shield(self._own(super().putconn(conn)))
