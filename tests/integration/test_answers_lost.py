@@ -19,7 +19,7 @@ from tests.integration.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.integration.run_house import GOAL, House, Lookup, gapless, kinds, open_house
 from tests.integration.scripted_models import ScriptedModels, plans
 
-APPEND, CHECKPOINT, EFFECT = "from append_events(", "insert into state_checkpoints", "insert into effects"
+APPEND, CHECKPOINT = "append_events(owned.", "insert into state_checkpoints"
 CLAIM, END = "started_at = coalesce(", "finished_at = case"
 
 
