@@ -9,15 +9,20 @@ from pydantic import Field
 from graph.errors import BoundReached
 from graph.events import (
     ApprovalDecided,
+    BoundsChanged,
     CancelRequested,
     EffectDecided,
     ModelCalled,
     ModelFailed,
+    PauseRequested,
+    PlanEdited,
     RunCreated,
     RunEvent,
     RunFinished,
+    RunForked,
     RunHandedOver,
     RunInterrupted,
+    RunPaused,
     RunResumed,
     ToolStarted,
     VerdictGiven,
@@ -26,8 +31,10 @@ from graph.state import Value
 
 SAME_CALL_LIMIT = 3
 _TO_SETTLE_S = 1.0
-_PAUSES = (RunCreated, RunHandedOver, RunInterrupted, RunFinished)
-_FROM_OUTSIDE = (ApprovalDecided, CancelRequested, EffectDecided, RunResumed)
+_PAUSES = (RunCreated, RunForked, RunHandedOver, RunInterrupted, RunPaused, RunFinished)
+_FROM_OUTSIDE = (
+    ApprovalDecided, BoundsChanged, CancelRequested, EffectDecided, PauseRequested, PlanEdited, RunResumed,
+)  # fmt: skip
 
 
 class Bounds(Value):
@@ -78,6 +85,7 @@ def _active_time(history: Sequence[RunEvent], now: datetime) -> timedelta:
 class Budget:
     """One attempt's wall: every call passes it first, and what is in flight in parallel steps counts as used.
 
+    `history` is what the run itself did: what a fork inherited was its parent's to pay.
     `seconds_left`, `tool_call` and `model_call` raise BoundReached.
     """
 
@@ -97,6 +105,9 @@ class Budget:
         """What is left, and never nothing: a call that a crash cut off is settled even when the time is used up."""
         used = spent(self._history, datetime.now(UTC)).seconds
         return max(self.bounds.seconds - used, _TO_SETTLE_S)
+
+    def rounds_used(self) -> int:
+        return spent(self._history, datetime.now(UTC)).critic_rounds
 
     def announces(self, bound: str) -> bool:
         """True for the first of this attempt's steps that says it reached `bound`."""

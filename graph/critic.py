@@ -7,7 +7,7 @@ from graph.events import EventBody, VerdictGiven
 from graph.faults import point
 from graph.ports import Deps, ModelReply, ReviewTask
 from graph.state import Plan, StepOutcome, Verdict
-from graph.transcript import bodies, last_of_round
+from graph.transcript import last_of_round
 from graph.turn import log_bound, take_turn
 
 
@@ -42,7 +42,7 @@ async def _judge(state: RunState, deps: Deps) -> None:
 def _given(verdict: Verdict, task: ReviewTask, deps: Deps) -> tuple[EventBody, ...]:
     """In the last round there is no doing again: what is still missed ends the run by its bound."""
     verdict = _named(verdict, task.plan)
-    limit, rounds = deps.budget.bounds.critic_rounds, 1 + len(bodies(deps.events.history, VerdictGiven))
+    limit, rounds = deps.budget.bounds.critic_rounds, 1 + deps.budget.rounds_used()
     if verdict.decision in ("accept", "give_up") or rounds < limit:
         return (VerdictGiven(verdict=verdict, round=task.round),)
     verdict = Verdict(decision="give_up", reasons=(*verdict.reasons, *verdict.revise.values()))
@@ -63,13 +63,13 @@ def _next(state: RunState, verdict: Verdict) -> RunState:
     if verdict.decision in ("revise", "replan"):
         update["round"] = state["round"] + 1
     if verdict.decision == "revise":
-        again = _affected(Plan.model_validate(state["plan"]), set(verdict.revise))
+        again = affected(Plan.model_validate(state["plan"]), set(verdict.revise))
         update["feedback"] = dict(verdict.revise)
         update["outcomes"] = dict.fromkeys(again)
     return update
 
 
-def _affected(plan: Plan, named: set[str]) -> set[str]:
+def affected(plan: Plan, named: set[str]) -> set[str]:
     """The named steps and all that build on them."""
     grown = named | {step.id for step in plan.steps if named.intersection(step.depends_on)}
-    return grown if grown == named else _affected(plan, grown)
+    return grown if grown == named else affected(plan, grown)

@@ -37,6 +37,14 @@ class RunHandedOver(Value):
     fence: int
 
 
+class RunForked(Value):
+    """The run goes on from another one: its history begins with that one's lines up to `seq`."""
+
+    kind: Literal["run_forked"] = "run_forked"
+    run_id: str
+    seq: int
+
+
 class MemoryRecalled(Value):
     kind: Literal["memory_recalled"] = "memory_recalled"
     items: tuple[str, ...]
@@ -175,6 +183,14 @@ class EffectDecided(Value):
     note: str = ""
 
 
+class BoundsChanged(Value):
+    """A person gave a stopped run other bounds: those that are named, from here on."""
+
+    kind: Literal["bounds_changed"] = "bounds_changed"
+    bounds: dict[str, float]
+    by: str
+
+
 class BoundReached(Value):
     kind: Literal["bound_reached"] = "bound_reached"
     bound: str
@@ -214,6 +230,20 @@ class CancelRequested(Value):
     by: str
 
 
+class PauseRequested(Value):
+    """The run stops at the end of what it is doing now."""
+
+    kind: Literal["pause_requested"] = "pause_requested"
+    by: str
+
+
+class RunPaused(Value):
+    """The run stands still until somebody resumes it."""
+
+    kind: Literal["run_paused"] = "run_paused"
+    by: str
+
+
 class RunInterrupted(Value):
     """The run waits for a person; `approvals` are the ids that are open, `effects` the keys that are unknown."""
 
@@ -238,6 +268,7 @@ EventBody = Annotated[
     RunCreated
     | RunClaimed
     | RunHandedOver
+    | RunForked
     | MemoryRecalled
     | ConversationRecalled
     | DocumentsListed
@@ -254,12 +285,15 @@ EventBody = Annotated[
     | ApprovalDecided
     | EffectUnknown
     | EffectDecided
+    | BoundsChanged
     | BoundReached
     | AnswerDelta
     | AnswerWritten
     | MemoryProposed
     | Noted
     | CancelRequested
+    | PauseRequested
+    | RunPaused
     | RunInterrupted
     | RunResumed
     | RunFinished,

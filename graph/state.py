@@ -1,5 +1,6 @@
 """The values of a run: its plan, what each step found, the critic's verdict, the answer. All are frozen."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -33,15 +34,14 @@ class Plan(Value):
         ids = [step.id for step in self.steps]
         if len(set(ids)) != len(ids):
             raise ValueError(f"two steps share an id: {', '.join(ids)}")
+        for step in self.steps:
+            if unknown := sorted(set(step.depends_on).difference(ids)):
+                raise ValueError(f"step {step.id} depends on {', '.join(unknown)}, which the plan doesn't have")
         placed: set[str] = set()
-        waiting = list(self.steps)
-        while waiting:
-            free = [step for step in waiting if placed.issuperset(step.depends_on)]
-            if not free:
-                stuck = ", ".join(step.id for step in waiting)
-                raise ValueError(f"steps {stuck} depend on each other or on a step that doesn't exist")
+        while free := self.ready(placed):
             placed.update(step.id for step in free)
-            waiting = [step for step in waiting if step.id not in placed]
+        if stuck := {step.id: step for step in self.steps if step.id not in placed}:
+            raise ValueError(f"steps {', '.join(_circle(stuck))} depend on each other: none of them could begin")
         return self
 
     def ready(self, settled: set[str]) -> tuple[Step, ...]:
@@ -50,6 +50,16 @@ class Plan(Value):
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
+
+
+def _circle(stuck: Mapping[str, Step]) -> list[str]:
+    """Steps that wait for one another, found among those that can't begin, each of which waits for another of them."""
+    walked, at = list[str](), next(iter(stuck))
+    while at not in walked:
+        walked.append(at)
+        at = next(need for need in stuck[at].depends_on if need in stuck)
+    circle = set(walked[walked.index(at) :])
+    return [id_ for id_ in stuck if id_ in circle]
 
 
 class DocumentInfo(Value):

@@ -5,12 +5,14 @@ from typing import TypeVar
 
 from graph.events import (
     BoundReached,
+    BoundsChanged,
     DocumentsListed,
     MemoryRecalled,
     ModelCalled,
     PlanEdited,
     PlanProposed,
     RunEvent,
+    RunForked,
     ToolFinished,
     ToolStarted,
 )
@@ -46,9 +48,24 @@ def overview_of(history: Sequence[RunEvent]) -> Overview:
     return listed[0].overview if listed else Overview()
 
 
+def bounds_reached(history: Sequence[RunEvent]) -> list[BoundReached]:
+    """Those that still hold: a fork counts from zero, and changed bounds are measured anew."""
+    return bodies(_since(history, BoundsChanged, RunForked), BoundReached)
+
+
+def own_lines(history: Sequence[RunEvent]) -> Sequence[RunEvent]:
+    """Without what a fork inherited."""
+    return _since(history, RunForked)
+
+
+def _since(history: Sequence[RunEvent], *kinds: type[Value]) -> Sequence[RunEvent]:
+    found = (at for at in range(len(history), 0, -1) if isinstance(history[at - 1].body, kinds))
+    return history[next(found, 0) :]
+
+
 def stopped_by(history: Sequence[RunEvent]) -> str:
     """The run-wide bound that was reached, as a sentence; empty when none was."""
-    reached = [body for body in bodies(history, BoundReached) if body.bound != "repeated_call"]
+    reached = [body for body in bounds_reached(history) if body.bound != "repeated_call"]
     return f"the limit of {reached[0].limit:g} {reached[0].bound} was reached" if reached else ""
 
 

@@ -14,7 +14,7 @@ from graph.events import EventBody, ModelCalled, ModelFailed
 from graph.faults import point
 from graph.ports import Deps, ModelCall, ModelReply, OnText, StepTask, Task
 from graph.prefix import assemble
-from graph.transcript import StepTranscript
+from graph.transcript import StepTranscript, bounds_reached
 
 Follows = Callable[[ModelReply], tuple[EventBody, ...]]
 
@@ -62,7 +62,7 @@ async def _complete(deps: Deps, call: ModelCall, on_text: OnText | None) -> Mode
 
 async def log_bound(deps: Deps, error: BoundReached) -> None:
     """Writes down that a bound was reached, once per bound, whatever the number of steps that run into it."""
-    known = {event.body.bound for event in deps.events.history if isinstance(event.body, BoundReachedEvent)}
+    known = {reached.bound for reached in bounds_reached(deps.events.history)}
     if error.bound not in known and deps.budget.announces(error.bound):
         await deps.events.append(BoundReachedEvent(bound=error.bound, limit=error.limit, used=error.used))
 

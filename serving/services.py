@@ -10,7 +10,10 @@ from memory.store import MemoryStore
 from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
 from serving.database import Pool
+from serving.runs.control import RunControls
+from serving.runs.fork import Forks
 from serving.runs.store import RunStore
+from serving.runs.view import RunView
 from serving.vault import PostgresVault
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 class ApiServices:
     pool: Pool
     runs: RunStore
+    controls: RunControls
+    forks: Forks
     tails: Tails
     redactor: Redactor
     vault: PostgresVault
@@ -34,6 +39,9 @@ class ApiServices:
     async def restore(self, value: Any) -> Any:
         """Puts back what this server's own vault holds; a client's placeholders stay for the client."""
         return await asyncio.to_thread(self.redactor.restore_json, value)
+
+    async def shown(self, run: RunView) -> Any:
+        return await self.restore(run.model_dump(mode="json"))
 
     async def warm(self) -> None:
         """Loads the detector before the first request needs it."""

@@ -23,6 +23,8 @@ from serving.migrate import migrate
 from serving.models.routes import Routes
 from serving.models.select import Credentials, models_for, select_routes
 from serving.rights import runtime_dsn
+from serving.runs.control import RunControls
+from serving.runs.fork import Forks
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.queue import Queue
 from serving.runs.store import RunStore
@@ -31,6 +33,7 @@ from serving.settings import Settings
 from serving.vault import PostgresVault, vault_key
 
 if TYPE_CHECKING:
+    from serving.runs.checkpoints.branches import Branches
     from serving.runs.worker import Worker
 
 _API_CONNECTIONS = 10
@@ -77,10 +80,13 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
         background = [
             asyncio.create_task(work) for work in (parts.notices.serve(), listen(parts.dsn, heard), tails.serve())
         ]
+        runs = RunStore(parts.pool, parts.notices)
         try:
             yield ApiServices(
                 pool=parts.pool,
-                runs=RunStore(parts.pool, parts.notices),
+                runs=runs,
+                controls=RunControls(parts.pool, parts.notices, runs),
+                forks=Forks(parts.pool, parts.notices, runs, partial(_open_branches, parts.pool, _key(settings))),
                 tails=tails,
                 redactor=parts.redactor,
                 vault=parts.vault,
@@ -172,6 +178,12 @@ def credentials_of(settings: Settings) -> Credentials:
 def memory_store(dsn: str, home: Path) -> MemoryStore:
     embedder = HashingEmbedder()
     return MemoryStore(dsn, embedder.embed, embedder.dimensions, home)
+
+
+def _open_branches(pool: Pool, key: bytes) -> "Branches":
+    from serving.runs.checkpoints.branches import Branches
+
+    return Branches(pool, key)
 
 
 def _key(settings: Settings) -> bytes:

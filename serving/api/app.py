@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 
-from serving.api import documents, effects, health, memory, runs
+from serving.api import control, documents, effects, health, memory, runs
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.services import ApiServices
@@ -30,6 +30,6 @@ def create_app(open_services: OpenServices, api_key: str | None = None) -> FastA
     app = FastAPI(title="Trireme", version="0.1.0", summary="Runs of planner, worker and critic", lifespan=lifespan)
     install_failures(app)
     app.add_middleware(Guard, api_key=api_key)
-    for part in (runs, effects, documents, memory, health):
+    for part in (runs, control, effects, documents, memory, health):
         app.include_router(part.router)
     return app

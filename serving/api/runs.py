@@ -12,8 +12,9 @@ from serving.api.sockets import EventStream
 from serving.errors import BadRequest, Gone, NotFound
 from serving.runs.audit import Audit
 from serving.runs.limits import parse_id
+from serving.runs.plan_edit import edited_plan
 from serving.runs.request import RunRequest
-from serving.runs.store import edited_plan, refuse_pruned
+from serving.runs.store import refuse_pruned
 from serving.runs.view import TERMINAL, RunView
 from serving.services import ApiServices
 
@@ -106,17 +107,6 @@ async def run_events(
 async def audit_run(run_id: str, services: Services, head: str = "") -> Any:
     """Computes the log's chain of hashes anew. `head`: a `log_head` that you kept; the log must have had it."""
     return await services.runs.audit(run_id, head)
-
-
-@router.post("/runs/{run_id}/cancel", response_model=RunView)
-async def cancel_run(run_id: str, services: Services) -> Any:
-    return await services.restore((await services.runs.cancel(run_id, by="local")).model_dump(mode="json"))
-
-
-@router.post("/runs/{run_id}/resume", response_model=RunView)
-async def resume_run(run_id: str, services: Services) -> Any:
-    """Queues a run that failed or was cancelled again; what it had done stays done."""
-    return await services.restore((await services.runs.resume(run_id, by="local")).model_dump(mode="json"))
 
 
 @router.post("/runs/{run_id}/approve", response_model=RunView)

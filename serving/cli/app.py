@@ -21,6 +21,9 @@ audit_app = typer.Typer(help="Whether a run's log is what was written.", no_args
 app.add_typer(audit_app, name="audit")
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="the run's id")]
+ChangedBounds = Annotated[
+    list[str] | None, typer.Option("--bounds", metavar="NAME=VALUE", help="change a bound, such as cost_usd=5; repeat")
+]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
 
 
@@ -104,11 +107,13 @@ def logs(
 @app.command()
 def plan(
     run: Run,
-    edit: Annotated[bool, typer.Option("--edit", help="edit the plan that waits for approval, then go on")] = False,
+    edit: Annotated[
+        bool, typer.Option("--edit", help="edit it while it waits for approval or the run is paused")
+    ] = False,
     file: Annotated[Path | None, typer.Option("--file", help="with --edit: the new plan (YAML or JSON)")] = None,
 ) -> None:
-    """Show a run's plan; edit it while it waits for approval."""
-    from serving.cli.runs import show_plan
+    """Show a run's plan, or edit it."""
+    from serving.cli.plan import show_plan
 
     _perform(show_plan, run, edit, file)
 
@@ -157,19 +162,46 @@ def effects(
 
 
 @app.command()
-def resume(run: Run) -> None:
-    """Go on with a run that failed or was cancelled."""
-    from serving.cli.runs import resume_run
+def pause(run: Run) -> None:
+    """Let a run stand still until it is resumed."""
+    from serving.cli.control import pause_run
 
-    _perform(resume_run, run)
+    _perform(pause_run, run)
+
+
+@app.command()
+def resume(run: Run, bounds: ChangedBounds = None) -> None:
+    """Go on with a run that is paused, failed or was cancelled."""
+    from serving.cli.control import resume_run
+
+    _perform(resume_run, run, bounds or ())
 
 
 @app.command()
 def cancel(run: Run) -> None:
     """Stop a run."""
-    from serving.cli.runs import cancel_run
+    from serving.cli.control import cancel_run
 
     _perform(cancel_run, run)
+
+
+@app.command()
+def fork(
+    run: Run,
+    at: Annotated[
+        int | None, typer.Option("--at", metavar="LINE", help="a line of its log; else the latest point")
+    ] = None,
+    points: Annotated[bool, typer.Option("--list", help="only list the points to choose from")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="let it wait, to edit its plan before it goes on")] = False,
+    bounds: ChangedBounds = None,
+    json: Json = False,
+) -> None:
+    """Go on from an earlier point of a run, in a new run; the old one is left alone."""
+    from serving.cli.control import fork_run, list_points
+
+    if points:
+        _perform(list_points, run, json)
+    _perform(fork_run, run, at, paused, bounds or (), json)
 
 
 @audit_app.command("verify")

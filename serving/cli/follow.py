@@ -31,7 +31,7 @@ class Follower:
         async for event in client.events(run_id, self._seen):
             self._seen = event["seq"]
             self._show(event)
-            if event["kind"] == "run_interrupted":
+            if event["kind"] in ("run_interrupted", "run_paused"):
                 status = (await client.get(f"/runs/{run_id}"))["status"]
                 if status == _PAUSED:
                     return _PAUSED
@@ -77,6 +77,8 @@ def place_of(source: dict[str, Any]) -> str:
 def waits_for(view: dict[str, Any]) -> str:
     """What a parked run waits for, and the command that answers."""
     run_id, waits = view["run_id"], []
+    if view["phase"] == "paused":
+        waits.append(f"paused. Its plan: trireme plan {run_id} (--edit); go on: trireme resume {run_id}")
     if names := ", ".join(approval["name"] for approval in view["approvals"]):
         hint = f"trireme approve {run_id} (or --reject)"
         waits.append(f"waits for a person: {names}. Look: trireme plan {run_id}; then {hint}")

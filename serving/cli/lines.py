@@ -78,6 +78,10 @@ def _finished(event: Event) -> tuple[str, str, str]:
     return "run", event["status"] + why, "bold green" if event["status"] == "success" else "bold red"
 
 
+def _pairs(bounds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in bounds.items())
+
+
 _LINES: dict[str, Callable[[Event], tuple[str, str, str]]] = {
     "run_claimed": _claimed,
     "run_handed_over": lambda event: ("worker", f"{event['worker']} stops; another one goes on", "dim"),
@@ -95,6 +99,11 @@ _LINES: dict[str, Callable[[Event], tuple[str, str, str]]] = {
     "bound_reached": lambda event: ("bound", f"{event['bound']}: {event['used']:g} of {event['limit']:g}", "yellow"),
     "memory_proposed": lambda event: ("memory", "remembers: " + "; ".join(event["items"]), "dim"),
     "noted": lambda event: ("note", f"{event['code']}: {event['message']}", "yellow"),
+    "run_forked": lambda event: ("fork", f"goes on from line {event['seq']} of {event['run_id']}", "yellow"),
+    "bounds_changed": lambda event: ("bounds", f"{_pairs(event['bounds'])} by {event['by']}", "yellow"),
+    "pause_requested": lambda event: ("pause", f"asked for by {event['by']}", "yellow"),
+    "run_paused": lambda event: ("pause", f"stands still, by {event['by']}", "bold yellow"),
+    "run_resumed": lambda event: ("resume", f"by {event['by']}", "yellow"),
     "cancel_requested": lambda event: ("cancel", f"asked for by {event['by']}", "yellow"),
     "run_finished": _finished,
 }

@@ -1,18 +1,10 @@
-"""Commands about one run: status, logs, plan, approve, resume, cancel. All are clients of the durable backend."""
+"""Commands about one run: status, logs, approve. All are clients of the durable backend, and so is what they share."""
 
-import asyncio
-import shlex
-import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
 from serving.cli.client import Client
 from serving.cli.decisions import send_decision
@@ -43,7 +35,10 @@ async def show_status(run_id: str | None, json: bool) -> int:
     if json:
         print(orjson.dumps(view, option=orjson.OPT_INDENT_2).decode())
         return 0
-    print(f"{view['run_id']}  {view['status']} ({view['phase']})\n{view['goal']}\n")
+    print(f"{view['run_id']}  {view['status']} ({view['phase']})")
+    if view["forked_from"]:
+        print(f"forked from {view['forked_from']} at line {view['forked_seq']}; tokens and cost are its own")
+    print(f"{view['goal']}\n")
     for step in view["steps"]:
         print(f"{step['step_id']}  {step['status']}: {step['finding']}")
     if view["answer"]:
@@ -75,23 +70,6 @@ async def show_logs(run_id: str, follow: bool, json: bool) -> int:
     return 0
 
 
-async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
-    async with opened(run_id, worker=edit) as (client, private):
-        view = private.restore_json(await client.get(f"/runs/{run_id}"))
-        if view["plan"] is None:
-            raise Conflict(f"run {run_id} has no plan yet: it is {view['status']}", "wait, or see trireme logs")
-        text = yaml.safe_dump(view["plan"], sort_keys=False, allow_unicode=True)
-        if not edit:
-            print(text, end="")
-            return 0
-        approval = next((each for each in view["approvals"] if each["approval_kind"] == "plan"), None)
-        if approval is None:
-            raise Conflict(f"the plan of run {run_id} waits for no approval", "start the run with --review-plan")
-        edited = await asyncio.to_thread(_edited, text, file)
-        await send_decision(client, private, run_id, approval, "edit", arguments=private.redact_json(edited))
-        return await watch(client, private, run_id, view["last_seq"])
-
-
 async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str) -> int:
     async with opened(run_id, worker=True) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
@@ -100,31 +78,13 @@ async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str
         return await watch(client, private, run_id, view["last_seq"])
 
 
-async def resume_run(run_id: str) -> int:
-    asked_at = datetime.now(UTC)
-    async with opened(run_id, worker=True) as (client, private):
-        view = await client.get(f"/runs/{run_id}")
-        if view["status"] == "success" and datetime.fromisoformat(view["finished_at"]) > asked_at:
-            return _finish(Follower(private), private, view)  # the worker that this command started has done it
-        if view["status"] not in ("pending", "running"):
-            await client.post(f"/runs/{run_id}/resume")
-        return await watch(client, private, run_id, view["last_seq"])
-
-
-async def cancel_run(run_id: str) -> int:
-    async with opened(run_id) as (client, _):
-        view = await client.post(f"/runs/{run_id}/cancel")
-    print("cancelled" if view["status"] == "cancelled" else "asked to stop")
-    return 0
-
-
 async def watch(client: Client, private: Private, run_id: str, after: int) -> int:
     follower = Follower(private, after)
     status = await follower.until_pause(client, run_id)
-    return _finish(follower, private, {**await client.get(f"/runs/{run_id}"), "status": status})
+    return finish(follower, private, {**await client.get(f"/runs/{run_id}"), "status": status})
 
 
-def _finish(follower: Follower, private: Private, run: dict[str, Any]) -> int:
+def finish(follower: Follower, private: Private, run: dict[str, Any]) -> int:
     view = private.restore_json(run)
     follower.finish(view, {**view, "redactions": private.counts})
     return {"success": 0, "interrupted": 3}.get(view["status"], 1)
@@ -140,36 +100,6 @@ def _chosen(view: dict[str, Any], approval_id: str | None) -> dict[str, Any]:
         hint = waits_for(view) if view["effects"] else ""
         raise Conflict(f"run {view['run_id']} waits for no decision: it is {view['status']}", hint)
     raise BadRequest(f"run {view['run_id']} waits for {len(waiting)} decisions", f"--id {' or --id '.join(waiting)}")
-
-
-def _edited(text: str, file: Path | None) -> dict[str, Any]:
-    changed = _read(file) if file else _in_editor(text)
-    try:
-        value = yaml.safe_load(changed)
-    except yaml.YAMLError as error:
-        raise BadRequest(
-            f"the plan is no YAML: {str(error).splitlines()[0]}", "the run still waits; try again"
-        ) from None
-    if not isinstance(value, dict):
-        raise BadRequest("the plan must be a mapping with `steps`", "the run still waits; try again")
-    return value
-
-
-def _read(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{file} can't be read: {error}", "the run still waits") from None
-
-
-def _in_editor(text: str) -> str:
-    editor = shlex.split(load_settings().editor)
-    with tempfile.NamedTemporaryFile("w+", suffix=".yaml", encoding="utf-8") as draft:
-        draft.write(text)
-        draft.flush()
-        if subprocess.run([*editor, draft.name], check=False).returncode:
-            raise BadRequest(f"{editor[0]} ended with an error", "the run still waits; set EDITOR")
-        return Path(draft.name).read_text("utf-8")
 
 
 def _list(rows: list[dict[str, Any]], json: bool) -> int:

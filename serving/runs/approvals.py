@@ -152,6 +152,12 @@ async def waiting(pool: Pool, run_id: str) -> list[ApprovalRequest]:
     return [ApprovalRequest.model_validate(row["request"]) for row in rows]
 
 
+async def open_plan(connection: Connection, run_id: str) -> bool:
+    """Whether a person was asked about the run's plan and has not answered."""
+    query: LiteralString = "select from approvals where run_id = %s and kind = 'plan' and decision is null"
+    return (await connection.execute(query, (run_id,))).rowcount > 0
+
+
 async def decisions(pool: Pool, run_id: str) -> dict[str, dict[str, Any]]:
     """Approval id -> decision, of those taken."""
     async with pool.connection() as connection:

@@ -61,7 +61,7 @@ class AttemptDeps:
             documents=CollectionDocuments(self.documents, request.collection or None),
             memory=RunMemory(LongTermMemory(self.memory), run_id, guard(run_id, fence)),
             redactor=self.redactor,
-            budget=Budget(request.bounds, events.history),
+            budget=Budget(request.bounds, events.own),
             prompts=terms.prompts,
             model=request.model,
             approval_ttl_s=ttl_s,

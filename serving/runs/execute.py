@@ -15,10 +15,12 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
+from graph.catch_up import catch_up, newest_edit
 from graph.errors import FenceLost, StorageLost, TriremeError
 from graph.events import ApprovalRequested, EffectUnknown, EventBody, RunFinished, RunInterrupted
 from graph.faults import point
 from graph.ports import ApprovalRequest, Deps
+from graph.transcript import own_lines
 from serving.database import TROUBLE, Pool
 from serving.errors import ServingError
 from serving.runs import approvals, effects
@@ -29,6 +31,7 @@ from serving.runs.queue import CANCELLED, Claim, Queue
 from serving.runs.request import RunRequest
 from serving.runs.terms import Bundles, Terms
 
+PAUSE = "pause"
 _MOST_ATTEMPTS = 10
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
 _NEVER = "9999-12-31T00:00:00+00:00"
@@ -59,12 +62,12 @@ class Executor:
     async def attempt(self, claim: Claim, control: RunControl | None = None) -> None:
         """Never raises but for cancellation: what goes wrong becomes the run's status, or waits for another attempt.
 
-        `control` may ask it to stop at the end of the superstep: then the run is handed over.
+        `control` may ask it to stop at the end of the superstep: then the run is handed over, or paused.
         """
         try:
             await self._run(claim, control)
-        except GraphDrained:
-            await self.handed_over(claim)
+        except GraphDrained as drained:
+            await (self._paused(claim) if drained.reason == PAUSE else self.handed_over(claim))
         except FenceLost:
             log.warning("action=attempt run=%s fence=%s outcome=fence_lost", claim.run_id, claim.fence)
         except (psycopg.Error, StorageLost) as error:
@@ -90,6 +93,9 @@ class Executor:
         point("hand_over.committed")
         self._notices.touched(claim.run_id, QUEUE_CHANNEL)
 
+    async def _paused(self, claim: Claim) -> None:
+        await self._stopped(claim, self._queue.pause(claim))
+
     async def _stopped(self, claim: Claim, written: Awaitable[None]) -> None:
         try:
             await written
@@ -100,6 +106,9 @@ class Executor:
         self._notices.touched(claim.run_id)
 
     async def _run(self, claim: Claim, control: RunControl | None) -> None:
+        if claim.pause_requested and not claim.cancel_requested:
+            await self._paused(claim)  # its last attempt hadn't come to it
+            return
         events = AttemptLog(self._pool, claim.run_id, claim.fence, self._notices)
         try:
             await events.load()
@@ -138,31 +147,35 @@ class Executor:
         graph: CompiledStateGraph[Any, Any, Any, Any] = copy(self._graph)
         graph.checkpointer = saver
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
-        start, paused = await self._where_to_start(graph, config, claim, request), False
+        start, parked = await self._where_to_start(graph, config, claim, request, deps), False
         how: Any = {"durability": "sync", "stream_mode": "updates", "control": control}
         point("attempt.placed")
         async for update in graph.astream(start, config, context=deps, **how):
-            paused = paused or INTERRUPT in update
-        if not paused:
+            parked = parked or INTERRUPT in update
+        if not parked:
             return (RunFinished(status="success"),)
         return await self._parked(claim.run_id, deps)
 
-    async def _where_to_start(self, graph: Any, config: Any, claim: Claim, request: RunRequest) -> Any:
-        """Fresh input for a run without a checkpoint; else on from there, with the decisions people have taken."""
+    async def _where_to_start(self, graph: Any, config: Any, claim: Claim, request: RunRequest, deps: Deps) -> Any:
+        """Fresh input for a run without a checkpoint; else on from there, with what people have decided and edited."""
         found = await graph.checkpointer.aget_tuple(config)
         if found is None or found.checkpoint["channel_values"].get("run_id") != claim.run_id:
             message = HumanMessage(request.goal, id=f"goal-{claim.run_id}")
             options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
             return {**options, "run_id": claim.run_id, "messages": [message]}
         state = await graph.aget_state(config)
-        if not state.interrupts:
+        history = deps.events.history
+        asked = state.interrupts or newest_edit(history)
+        decided = await approvals.decisions(self._pool, claim.run_id) if asked else {}
+        if change := catch_up(state.values, state.next, history, decided):
+            values, node = change
+            await graph.aupdate_state(config, values, as_node=node)
             return None
-        decided = await approvals.decisions(self._pool, claim.run_id)
         answers = {pause.id: decided[pause.value["id"]] for pause in state.interrupts if pause.value["id"] in decided}
         return Command(resume=answers) if answers else None
 
     async def _parked(self, run_id: str, deps: Deps) -> tuple[EventBody, ...]:
-        history = [event.body for event in deps.events.history]
+        history = [event.body for event in own_lines(deps.events.history)]
         waiting = await approvals.waiting(self._pool, run_id)
         asked = {body.approval_id for body in history if isinstance(body, ApprovalRequested)}
         unknown = await effects.unknown(self._pool, run_id)

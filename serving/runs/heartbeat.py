@@ -30,7 +30,7 @@ _MINE: LiteralString = """
     where run.worker = %(worker)s and run.status = 'running'
         and run.lease_until > now() and run.lease_until <= now() + interval '2 minutes'
 """
-_STANDING: LiteralString = "select run.run_id, run.cancel_requested"
+_STANDING: LiteralString = "select run.run_id, run.cancel_requested, run.paused_by"
 _LOOK: LiteralString = _STANDING + ", false as renewed" + _MINE
 # It waits for no row: what is being written to just now is renewed the next time, and holds up no other's lease.
 _RENEWED: LiteralString = """ for update of run skip locked
@@ -50,6 +50,8 @@ class Attempts(Protocol):
     def lose(self, run_id: str, fence: int) -> None: ...
 
     def cancel(self, run_id: str, fence: int) -> None: ...
+
+    def pause(self, run_id: str, fence: int) -> None: ...
 
     def end(self) -> None:
         """The whole process stood still for longer than a lease: it must not go on with anything."""
@@ -149,6 +151,8 @@ class Heartbeat:
                 lease.until = asked_at + self._lease_s
             if row["cancel_requested"]:
                 self._cancel(run_id, lease.fence)
+            elif row["paused_by"] is not None:
+                self._tell(self._attempts.pause, run_id, lease.fence)
         if beat and all(row["renewed"] for row in rows):
             self._beaten = asked_at
 

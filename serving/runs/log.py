@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 import orjson
 from orjson import Fragment
 
-from graph.events import BODY, EventBody, RunEvent
+from graph.events import BODY, EventBody, RunEvent, RunForked
 from graph.faults import point
 from graph.tools.content import clean
 from serving.database import Connection, Pool, Row, storage
@@ -56,6 +56,7 @@ _APPENDED: LiteralString = """
 )
 select number, seq, at, body::text from owned, append_events(owned.run_id, owned.fence, owned.bodies)
 """
+_FORK_LINES = 2  # a fork's log says where it comes from right behind that it was created
 _PAGE_LINES = 500
 _PAGE_BYTES = 1 << 20
 
@@ -91,9 +92,10 @@ async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES
     return [event_of(row) for row in rows]
 
 
-async def read_all(pool: Pool, run_id: str) -> list[RunEvent]:
+async def read_all(pool: Pool, run_id: str, upto: int | None = None) -> list[RunEvent]:
+    """The log from its first line to line `upto`, or to its end."""
     history: list[RunEvent] = []
-    while page := await read(pool, run_id, history[-1].seq if history else 0):
+    while page := await read(pool, run_id, last := history[-1].seq if history else 0, _lines(last, upto)):
         history += page
     return history
 
@@ -113,6 +115,19 @@ async def standings(pool: Pool, run_ids: Sequence[str]) -> dict[str, tuple[str, 
     async with pool.connection() as connection:
         rows = await (await connection.execute(_STANDINGS, (list(run_ids),))).fetchall()
     return {row["run_id"]: (row["status"], row["last_seq"]) for row in rows}
+
+
+def _lines(last: int, upto: int | None) -> int:
+    return _PAGE_LINES if upto is None else min(_PAGE_LINES, upto - last)
+
+
+async def read_inherited(pool: Pool, own: Sequence[RunEvent]) -> list[RunEvent]:
+    """What comes before a fork's own lines: those of its parent up to the fork, and of that one's parent, and so on."""
+    origin = next((event.body for event in own[:_FORK_LINES] if isinstance(event.body, RunForked)), None)
+    if origin is None:
+        return []
+    parent = await read_all(pool, origin.run_id, origin.seq)
+    return [*await read_inherited(pool, parent), *parent]
 
 
 async def append_unfenced(connection: Connection, run_id: str, *bodies: EventBody) -> None:
@@ -145,7 +160,8 @@ _LOG = Writing(_ENTRIES + _FREE + _APPENDED, _ENTRIES + _ALL + _APPENDED, _param
 
 
 class AttemptLog:
-    """Port `Events` for one attempt at one run. `load` first; then `history` follows every append.
+    """Port `Events` for one attempt at one run. `load` first; then `history` follows every append, and so does `own`:
+    the part of it that isn't inherited from the run that this one was forked from.
 
     It holds each event as the database gives it back, so that the next attempt reads the very same bytes.
     """
@@ -154,6 +170,7 @@ class AttemptLog:
         self._pool, self._run_id, self._fence, self._notices = pool, run_id, fence, notices
         self._group = GroupCommit.of(pool, _LOG)
         self._history: list[RunEvent] = []
+        self.own: list[RunEvent] = []
 
     @property
     def history(self) -> Sequence[RunEvent]:
@@ -161,7 +178,8 @@ class AttemptLog:
 
     async def load(self) -> None:
         with storage():
-            self._history = await read_all(self._pool, self._run_id)
+            self.own = await read_all(self._pool, self._run_id)
+            self._history = [*await read_inherited(self._pool, self.own), *self.own]
 
     async def append(self, *bodies: EventBody) -> None:
         lines = _Lines(Fence(self._run_id, self._fence), encoded(bodies))
@@ -169,7 +187,9 @@ class AttemptLog:
         with storage():
             rows = await self._group.submit(lines)
         point("event.committed")
-        self._history += [event_of(row) for row in rows]
+        inherited = len(self._history) - len(self.own)
+        self.own += [event_of(row) for row in rows]
         # Appends of parallel steps may come back in another order than they were committed in.
-        self._history.sort(key=lambda event: event.seq)
+        self.own.sort(key=lambda event: event.seq)
+        self._history[inherited:] = self.own
         self._notices.touched(self._run_id)

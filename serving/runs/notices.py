@@ -16,6 +16,7 @@ from serving.database import Pool
 LOG_CHANNEL = "trireme_log"
 QUEUE_CHANNEL = "trireme_queue"
 CANCEL_CHANNEL = "trireme_cancel"
+PAUSE_CHANNEL = "trireme_pause"
 _SPACING_S = 0.02
 _BATCH = 100
 log = logging.getLogger(__name__)

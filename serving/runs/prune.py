@@ -17,14 +17,26 @@ from serving.runs.checkpoints.retention import sweep
 _LOCK = 0x7472_6972_656D_6502
 _RUNS, _FILES, _THREADS = 50, 200, 20  # in one transaction
 
+# A fork goes on from its parent's log.
+_NOT_FORKED: LiteralString = """
+    and not exists (select from runs fork where fork.forked_from = run.run_id and fork.pruned_at is null)
+"""
 # A run whose effect a person has still to decide about hasn't ended: it is parked.
-_DUE_RUNS: LiteralString = """
+_DUE_RUNS: LiteralString = (
+    """
 select ended.run_id, ended.tenant from ended_runs ended join runs run using (run_id)
 where ended.events_until < now() and ended.pruned_at is null
 """
+    + _NOT_FORKED
+)
 _NEXT: LiteralString = "order by run.finished_at limit %(most)s for update of run skip locked"
-_MARK: LiteralString = "update runs set pruned_at = now(), exported = true where run_id = any(%(runs)s)"
-_MARKED: LiteralString = "select run_id, tenant from runs where run_id = any(%(runs)s)"
+# It looks for forks once more, since now that the row is held none can be added.
+_MARK: LiteralString = (
+    """
+update runs run set pruned_at = now(), exported = true where run_id = any(%(runs)s) """
+    + _NOT_FORKED
+)
+_MARKED: LiteralString = "select run_id, tenant from runs where run_id = any(%(runs)s) and pruned_at is not null"
 # Kind, table, and what is large in it: with the log go the questions and the ledger of its run.
 _OF_A_RUN: tuple[tuple[str, LiteralString, LiteralString], ...] = (
     ("events", "run_events", "body"),

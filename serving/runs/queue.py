@@ -52,7 +52,8 @@ _TAKE: LiteralString = """next as (
 ), pinned as (
     update threads set bundle = %(bundle)s::jsonb from run
     where threads.thread_id = run.thread_id and threads.bundle <> %(bundle)s::jsonb and (threads.bundle = '{}'
-        or not exists (select from run_events past where past.run_id = run.run_id and past.kind = 'model_called'))
+        or (run.forked_from is null and not exists (
+            select from run_events past where past.run_id = run.run_id and past.kind = 'model_called')))
 )
 select run.*, threads.bundle from run join next using (run_id) join threads using (thread_id),
     append_events(run.run_id, run.fence, json_build_array(json_build_object('kind', 'run_claimed', 'worker', run.worker,
@@ -79,6 +80,17 @@ with run as (
     where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
     returning run_id
 )
+"""
+# Until somebody resumes it, it is due at no time; a cancel that came meanwhile must find it awake.
+_PAUSE: LiteralString = """
+with run as (
+    update runs set lease_until = null, status = case when cancel_requested then 'pending' else 'interrupted' end,
+        run_at = null
+    where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+    returning run_id, paused_by
+)
+select line.seq from run, append_events(run.run_id, null, json_build_array(
+    json_build_object('kind', 'run_paused', 'by', paused_by))) line
 """
 _LINES: LiteralString = "select line.seq from run, append_events(run.run_id, null, %(bodies)s) line"
 LEAVE: LiteralString = _LEFT + _LINES
@@ -108,6 +120,7 @@ class Claim:
     fence: int
     attempts: int
     cancel_requested: bool
+    pause_requested: bool
     request: dict[str, Any]
     asked_at: float
     bundle: dict[str, Any]  # what the thread was pinned to before
@@ -144,6 +157,10 @@ class Queue:
         """Back into the queue for another worker, at once; the attempt doesn't count. Raises FenceLost."""
         await self._write(_HAND_OVER, claim, (RunHandedOver(worker=self.worker, fence=claim.fence),))
 
+    async def pause(self, claim: Claim) -> None:
+        """Lets the run stand still, as somebody asked. Raises FenceLost."""
+        await self._write(_PAUSE, claim, ())
+
     async def release(self, claim: Claim) -> None:
         """Ends the lease of an attempt that failed, so that the next one needn't wait for it to lapse."""
         async with self._pool.connection() as connection:
@@ -170,6 +187,7 @@ def _claim_of(row: Row, asked_at: float) -> Claim:
         fence=row["fence"],
         attempts=row["attempts"],
         cancel_requested=row["cancel_requested"],
+        pause_requested=row["paused_by"] is not None,
         request=row["request"],
         asked_at=asked_at,
         bundle=row["bundle"],

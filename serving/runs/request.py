@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from graph.bounds import Bounds
 from graph.state import Channel
+from serving.errors import BadRequest
 from serving.runs.limits import check_goal
 
 _YEAR_S = 366 * 86_400.0
@@ -44,3 +46,14 @@ class RunRequest(BaseModel):
 
     def digest(self) -> str:
         return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+
+
+def with_bounds(request: RunRequest, bounds: Mapping[str, float]) -> RunRequest:
+    """Those that are named take the place of the request's. Raises BadRequest that says which can't be used."""
+    try:
+        return request.model_copy(update={"bounds": Bounds.model_validate({**request.bounds.model_dump(), **bounds})})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadRequest(
+            f"bounds.{first['loc'][0]}: {first['msg']}", f"bounds are {', '.join(Bounds.model_fields)}", "bad_bounds"
+        ) from None

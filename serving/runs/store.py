@@ -2,31 +2,29 @@
 
 import re
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import LiteralString
 
 from graph.events import (
     ApprovalDecided,
-    CancelRequested,
     EffectDecided,
     EventBody,
     RunCreated,
-    RunFinished,
     RunResumed,
 )
 from graph.faults import point
 from graph.ledger import EffectDecision, EffectState
 from graph.ports import ApprovalDecision
-from graph.state import Plan
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, Gone, NotFound
 from serving.runs import approvals, effects
 from serving.runs.audit import Audit, audit
 from serving.runs.effects import EffectPage
+from serving.runs.history import History, read_history
 from serving.runs.limits import parse_id
-from serving.runs.log import append_unfenced, encoded, read_all
-from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
+from serving.runs.log import append_unfenced, encoded
+from serving.runs.notices import LOG_CHANNEL, QUEUE_CHANNEL, Notices
 from serving.runs.request import RunRequest
-from serving.runs.view import TERMINAL, RunView, view_of
+from serving.runs.view import TERMINAL, RunView, is_paused, view_of
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -58,9 +56,7 @@ class RunStore:
 
         The same key with the same request gives the same run; with another request it raises Conflict.
         """
-        if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-            raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "use a UUID")
-        if key is not None and (earlier := await self._earlier(key, request)):
+        if earlier := await self.earlier(key, request.digest()):
             return earlier, False
         point("accept.received")
         run_id = new_id()
@@ -89,7 +85,10 @@ class RunStore:
 
     async def get(self, run_id: str) -> RunView:
         row = await self.row(run_id)
-        return view_of(row, await read_all(self._pool, str(row["run_id"])))
+        return view_of(row, await read_history(self._pool, str(row["run_id"])))
+
+    async def history(self, run_id: str) -> History:
+        return await read_history(self._pool, str((await self.row(run_id))["run_id"]))
 
     async def audit(self, run_id: str, kept: str = "") -> Audit:
         """Whether the log is what was written, and holds the head that the caller has kept."""
@@ -104,42 +103,6 @@ class RunStore:
         async with self._pool.connection() as connection:
             return await (await connection.execute(query, (self._tenant, limit))).fetchall()
 
-    async def cancel(self, run_id: str, by: str) -> RunView:
-        """A waiting run ends at once; a running one is asked to stop and ends within a second."""
-        async with self._pool.connection() as connection, connection.transaction():
-            row = await self._locked(connection, run_id)
-            if row["status"] in TERMINAL:
-                raise Conflict(f"run {run_id} has ended already: {row['status']}", "", "run_ended")
-            point("cancel.locked")
-            await connection.execute("update runs set cancel_requested = true where run_id = %s", (run_id,))
-            await append_unfenced(connection, run_id, CancelRequested(by=by))
-            if row["status"] in ("pending", "interrupted"):
-                await self._end(
-                    connection, run_id, RunFinished(status="cancelled", code="cancelled", message=f"by {by}")
-                )
-        point("cancel.committed")
-        self._notices.touched(run_id, CANCEL_CHANNEL)
-        self._notices.touched(run_id, LOG_CHANNEL)
-        return await self.get(run_id)
-
-    async def resume(self, run_id: str, by: str) -> RunView:
-        """Queues a run that failed or was cancelled again; it goes on from its last checkpoint."""
-        async with self._pool.connection() as connection, connection.transaction():
-            row = await self._locked(connection, run_id)
-            if row["status"] == "interrupted":
-                raise Conflict(
-                    f"run {run_id} waits for a decision",
-                    f"trireme status {run_id} says which",
-                    "needs_decision",
-                )
-            refuse_pruned(run_id, row["pruned_at"])
-            if row["status"] not in ("error", "timeout", "cancelled"):
-                raise Conflict(f"run {run_id} is {row['status']}: there is nothing to resume", "", "not_resumable")
-            point("resume.locked")
-            await self._queue_again(connection, run_id, RunResumed(by=by))
-        point("resume.committed")
-        return await self._woken(run_id)
-
     async def decide(self, run_id: str, approval_id: str, decision: ApprovalDecision) -> RunView:
         """Takes a person's decision once, in one transaction with the run's return to the queue."""
         async with self._pool.connection() as connection, connection.transaction():
@@ -151,7 +114,7 @@ class RunStore:
             )
             await self._go_on(connection, row, line, decision.by)
         point("decide.committed")
-        return await self._woken(run_id)
+        return await self.woken(run_id)
 
     async def decide_effect(self, run_id: str, key: str, decision: EffectDecision) -> RunView:
         """Takes what a person says about an unknown effect, once, in the same way."""
@@ -162,7 +125,7 @@ class RunStore:
             line = EffectDecided(key=key, decision=decision.decision, by=decision.by, note=decision.note)
             await self._go_on(connection, row, line, decision.by)
         point("effect_decide.committed")
-        return await self._woken(run_id)
+        return await self.woken(run_id)
 
     async def effects(self, run_id: str | None, state: EffectState | None, limit: int, after: str) -> EffectPage:
         """A page of one run's effects, or of all runs'. Raises NotFound, BadRequest."""
@@ -171,15 +134,17 @@ class RunStore:
         return await effects.page(self._pool, self._tenant, run_id, state, limit, after)
 
     async def _waiting(self, connection: Connection, run_id: str) -> Row:
-        row = await self._locked(connection, run_id)
+        row = await self.locked(connection, run_id)
         if row["status"] in TERMINAL:
             raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", "", "no_decision_pending")
         return row
 
     async def _go_on(self, connection: Connection, row: Row, line: EventBody, by: str) -> None:
         run_id = str(row["run_id"])
-        if row["status"] == "interrupted":
-            await self._queue_again(connection, run_id, line, RunResumed(by=by))
+        if is_paused(row):
+            await append_unfenced(connection, run_id, line)  # it is read when the run is resumed
+        elif row["status"] == "interrupted":
+            await queue_again(connection, run_id, line, RunResumed(by=by))
         else:
             # Another decision has set the run going: it reads this one when it gets there, or when it parks.
             await append_unfenced(connection, run_id, line)
@@ -197,31 +162,23 @@ class RunStore:
             raise Conflict(f"run {run_id} waits for {len(waiting)} decisions", f"name one: {ids}", "which_approval")
         return waiting[0].approval_id
 
-    async def _queue_again(self, connection: Connection, run_id: str, *bodies: EventBody) -> None:
-        await append_unfenced(connection, run_id, *bodies)
-        query: LiteralString = """
-            update runs set status = 'pending', run_at = null, attempts = 0, cancel_requested = false,
-                finished_at = null, exported = false
-            where run_id = %s"""
-        await connection.execute(query, (run_id,))
-
-    async def _end(self, connection: Connection, run_id: str, body: RunFinished) -> None:
-        await append_unfenced(connection, run_id, body)
-        query: LiteralString = "update runs set status = %s, finished_at = now() where run_id = %s"
-        await connection.execute(query, (body.status, run_id))
-
-    async def _woken(self, run_id: str) -> RunView:
+    async def woken(self, run_id: str) -> RunView:
         self._notices.touched(run_id, QUEUE_CHANNEL)
         self._notices.touched(run_id, LOG_CHANNEL)
         return await self.get(run_id)
 
-    async def _earlier(self, key: str, request: RunRequest) -> RunView | None:
+    async def earlier(self, key: str | None, digest: str) -> RunView | None:
+        """The run that this Idempotency-Key made. Raises BadRequest, and Conflict when it was for another request."""
+        if key is None:
+            return None
+        if not _IDEMPOTENCY_KEY.fullmatch(key):
+            raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "use a UUID")
         query: LiteralString = "select run_id, request_digest from runs where tenant = %s and idempotency_key = %s"
         async with self._pool.connection() as connection:
             row = await (await connection.execute(query, (self._tenant, key))).fetchone()
         if row is None:
             return None
-        if row["request_digest"] != request.digest():
+        if row["request_digest"] != digest:
             raise Conflict(
                 "this Idempotency-Key was used with another request",
                 "use a new key for a new run",
@@ -244,8 +201,8 @@ class RunStore:
             raise NotFound(f"no thread {thread_id}", "leave thread_id out to start a new one", "thread_not_found")
         if row["parked"]:
             raise Conflict(
-                f"run {row['parked']} of this thread waits for a decision",
-                "decide or cancel it first",
+                f"run {row['parked']} of this thread waits for a person",
+                "decide, resume or cancel it first",
                 "thread_waiting",
             )
         if collection and not row["known"]:
@@ -258,7 +215,7 @@ class RunStore:
             row = await (await connection.execute(_MINE, (parse_id(run_id, "run"), self._tenant))).fetchone()
         return self._found(row, run_id)
 
-    async def _locked(self, connection: Connection, run_id: str) -> Row:
+    async def locked(self, connection: Connection, run_id: str) -> Row:
         query = _MINE + " for update"
         row = await (await connection.execute(query, (parse_id(run_id, "run"), self._tenant))).fetchone()
         return self._found(row, run_id)
@@ -269,19 +226,17 @@ class RunStore:
         return row
 
 
+async def queue_again(connection: Connection, run_id: str, *bodies: EventBody) -> None:
+    """Inside the caller's transaction, which holds the run's row."""
+    await append_unfenced(connection, run_id, *bodies)
+    query: LiteralString = """
+        update runs set status = 'pending', run_at = null, attempts = 0, cancel_requested = false,
+            finished_at = null, exported = false
+        where run_id = %s"""
+    await connection.execute(query, (run_id,))
+
+
 def refuse_pruned(run_id: str, pruned_at: datetime | None) -> None:
     """Raises Gone for a run whose log is no more."""
     if pruned_at:
         raise Gone(f"run {run_id} was pruned on {pruned_at:%Y-%m-%d} by retention", "its status is all that is left")
-
-
-def edited_plan(arguments: Any) -> Plan:
-    """Raises BadRequest that says what is wrong with a plan a person edited."""
-    from pydantic import ValidationError
-
-    try:
-        return Plan.model_validate(arguments)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "plan"
-        raise BadRequest(f"{where}: {first['msg']}", "trireme plan RUN shows the plan as it was", "bad_plan") from None

@@ -25,6 +25,8 @@ from graph.events import (
     VerdictGiven,
 )
 from graph.state import Citation, Plan, StepOutcome, Verdict
+from serving.database import Row
+from serving.runs.history import History
 
 TERMINAL = frozenset({"success", "error", "timeout", "cancelled"})
 
@@ -45,10 +47,15 @@ class ErrorView(BaseModel):
 class RunView(BaseModel):
     """`phase` says what a run is doing now; `approvals` are the questions that wait for a person, `effects` those of
     which a person must say whether they happened, `artifacts` the names of the files it wrote; `log_head` (hex)
-    stands for the log as it is, whole. After `pruned_at` only what the row knows is left."""
+    stands for the log as it is, whole. After `pruned_at` only what the row knows is left.
+
+    A fork shows the plan and the steps that it goes on from; usage, cost, duration and files are its own.
+    """
 
     run_id: str
     thread_id: str
+    forked_from: str | None = None
+    forked_seq: int | None = None
     status: str
     phase: str
     goal: str
@@ -77,20 +84,22 @@ class RunView(BaseModel):
     pruned_at: datetime | None = None
 
 
-def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
-    bodies = [event.body for event in history]
-    calls = [body for body in bodies if isinstance(body, ModelCalled | ModelFailed)]
+def view_of(row: Row, history: History) -> RunView:
+    bodies, own = [event.body for event in history.whole], [event.body for event in history.own]
+    calls = [body for body in own if isinstance(body, ModelCalled | ModelFailed)]
     plans = [body.plan for body in bodies if isinstance(body, PlanProposed | PlanEdited)]
     answers = [body.answer for body in bodies if isinstance(body, AnswerWritten)]
     verdicts = [body.verdict for body in bodies if isinstance(body, VerdictGiven)]
     answer = answers[-1] if answers else None
-    usage = _usage(calls, sum(isinstance(body, ToolStarted) for body in bodies))
-    end = row["finished_at"] or (history[-1].at if history else row["created_at"])
+    usage = _usage(calls, sum(isinstance(body, ToolStarted) for body in own))
+    end = row["finished_at"] or (history.own[-1].at if history.own else row["created_at"])
     return RunView(
         run_id=str(row["run_id"]),
         thread_id=str(row["thread_id"]),
+        forked_from=row["forked_from"] and str(row["forked_from"]),
+        forked_seq=row["forked_seq"],
         status=row["status"],
-        phase=phase_of(row["status"], history),
+        phase=phase_of(row, history.whole),
         goal=row["request"]["goal"],
         answer=answer.text if answer else None,
         partial=answer.partial if answer else False,
@@ -99,14 +108,14 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
         plan=plans[-1] if plans else None,
         steps=tuple(body.outcome for body in bodies if isinstance(body, StepFinished)),
         verdict=verdicts[-1] if verdicts else None,
-        approvals=_open(bodies) if row["status"] == "interrupted" else (),
-        effects=_unknown(bodies) if row["status"] == "interrupted" else (),
+        approvals=_open(own) if row["status"] == "interrupted" else (),
+        effects=_unknown(own) if row["status"] == "interrupted" else (),
         artifacts=tuple(row["artifacts"]),
         usage=usage,
         cost_usd=round(sum(call.cost_usd for call in calls), 6),
         cached_share=round(usage.cached_tokens / usage.input_tokens, 4) if usage.input_tokens else 0.0,
         model=", ".join(sorted({call.model for call in calls if isinstance(call, ModelCalled)})),
-        error=_error(row["status"], bodies),
+        error=_error(row["status"], own),
         duration_s=round((end - row["created_at"]).total_seconds(), 3),
         last_seq=row["last_seq"],
         log_head=row["log_head"].hex(),
@@ -118,10 +127,18 @@ def view_of(row: dict[str, Any], history: Sequence[RunEvent]) -> RunView:
     )
 
 
-def phase_of(status: str, history: Sequence[RunEvent]) -> str:
+def is_paused(row: Row) -> bool:
+    """A run that stands still because somebody said so is due at no time; one that asks a person is due some day."""
+    return row["status"] == "interrupted" and row["paused_by"] is not None and row["run_at"] is None
+
+
+def phase_of(row: Row, history: Sequence[RunEvent]) -> str:
     """Derived from the log's last line; the status itself when nothing is under way."""
+    status: str = row["status"]
     if status == "interrupted":
-        return "waiting_for_human"
+        return "paused" if is_paused(row) else "waiting_for_human"
+    if status == "running" and row["paused_by"] is not None:
+        return "pausing"
     if status != "running" or not history:
         return status
     last = next((event.body for event in reversed(history) if event.body.kind != "answer_delta"), history[-1].body)

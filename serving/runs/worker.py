@@ -13,9 +13,9 @@ import psycopg
 from langgraph.runtime import RunControl
 
 from graph.faults import point
-from serving.runs.execute import Executor
+from serving.runs.execute import PAUSE, Executor
 from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
-from serving.runs.notices import CANCEL_CHANNEL, QUEUE_CHANNEL, Notices, listen
+from serving.runs.notices import CANCEL_CHANNEL, PAUSE_CHANNEL, QUEUE_CHANNEL, Notices, listen
 from serving.runs.queue import Claim, Queue
 
 # The floor: a lapsed lease and a run that falls due send no notice, and a notice may be lost.
@@ -49,7 +49,11 @@ class Worker:
 
     async def serve(self) -> int:
         """Runs until `drain` is called, then hands its runs over; returns the process's exit code."""
-        heard = {QUEUE_CHANNEL: self._heard_queue, CANCEL_CHANNEL: self._heard_cancel}
+        heard = {
+            QUEUE_CHANNEL: self._heard_queue,
+            CANCEL_CHANNEL: self._heard_cancel,
+            PAUSE_CHANNEL: self._heard_pause,
+        }
         parts = (self._notices.serve(), listen(self._dsn, heard), self._heartbeat.tick())
         background = [asyncio.create_task(part) for part in parts]
         self._heartbeat.start(self)
@@ -75,6 +79,12 @@ class Worker:
 
     def cancel(self, run_id: str, fence: int | None = None) -> None:
         self._stop(run_id, "cancel", fence)
+
+    def pause(self, run_id: str, fence: int | None = None) -> None:
+        """The run stops at the end of its superstep."""
+        attempt = self._attempts.get(run_id)
+        if attempt and fence in (None, attempt.claim.fence):
+            attempt.control.request_drain(PAUSE)
 
     def end(self) -> None:
         """Others have its runs by now: nothing is handed over, and a fresh process takes this one's place."""
@@ -159,6 +169,10 @@ class Worker:
         point("cancel.heard")
         for run_id in payload.split(","):
             self.cancel(run_id)
+
+    def _heard_pause(self, payload: str) -> None:
+        for run_id in payload.split(","):
+            self.pause(run_id)
 
     async def _hand_over(self) -> None:
         """What does not reach the end of its superstep in time is cut, and goes on elsewhere from the one before."""

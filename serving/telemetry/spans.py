@@ -30,6 +30,10 @@ _POINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "bound_reached": ("bound", "limit", "used"),
     "noted": ("code",),
     "cancel_requested": (),
+    "run_forked": ("run_id", "seq"),
+    "bounds_changed": (),
+    "pause_requested": (),
+    "run_paused": (),
     "run_interrupted": (),
     "run_resumed": (),
 }

@@ -114,7 +114,7 @@ def test_what_has_ended_can_be_neither_approved_nor_resumed_nor_cancelled(up: Up
     assert "waits for no decision: it is success" in refusal(up.home, "approve", run_id)
     assert "nothing to resume" in refusal(up.home, "resume", run_id)
     assert "has ended already" in refusal(up.home, "cancel", run_id)
-    assert "waits for no approval" in refusal(up.home, "plan", run_id, "--edit", "--file", "-")
+    assert "can't be edited now" in refusal(up.home, "plan", run_id, "--edit", "--file", "-")
 
 
 def test_without_a_terminal_a_plan_that_waits_says_how_to_go_on(up: Up, answered: dict[str, Any]) -> None:
@@ -152,6 +152,40 @@ def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "28 vacation days" in done.stdout
     assert "plan_edited" in [event["kind"] for event in events_of(api, reviewed)]
+
+
+def test_a_run_is_forked_with_another_plan_and_the_first_is_left_alone(up: Up, answered: dict[str, Any]) -> None:
+    parent = answered["run_id"]
+    listed = up.home.run("fork", parent, "--list").stdout.splitlines()
+    assert [line.split()[-1] for line in listed] == ["recall", "plan", "work", "critic", "answer"]
+    at = next(line.split()[1] for line in listed if line.endswith("work"))
+    forked = up.home.run("fork", parent, "--at", at, "--paused")
+    assert forked.returncode == 3, forked.stdout + forked.stderr
+    run_id = forked.stdout.split()[1]
+    assert f"run {run_id} goes on from line {at} of {parent}" in forked.stdout
+    assert f"trireme resume {run_id}" in forked.stdout
+    question = "How many vacation days does a full-time employee have a year?"
+    plan = yaml.safe_load(up.home.run("plan", run_id).stdout)
+    edited = yaml.safe_dump({"steps": [{**plan["steps"][0], "goal": question}]})
+    assert "trireme resume" in up.home.run("plan", run_id, "--edit", "--file", "-", stdin=edited).stdout
+    resumed = up.home.run("resume", run_id)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "28 vacation days" in resumed.stdout
+    assert f"forked from {parent} at line {at}" in up.home.run("status", run_id).stdout
+    told = up.home.run("logs", run_id).stdout
+    for word in ("goes on from line", "stands still, by local", "resume    by local"):
+        assert word in told
+    assert answered["answer"] in up.home.run("status", parent).stdout
+
+
+def test_control_of_what_cannot_be_says_why(up: Up, answered: dict[str, Any]) -> None:
+    run_id = answered["run_id"]
+    assert "has ended already" in refusal(up.home, "pause", run_id)
+    assert f"trireme fork {run_id}" in refusal(up.home, "resume", run_id)
+    for at in ("0", "-3", "99999"):
+        assert f"can't be forked at line {at}" in refusal(up.home, "fork", run_id, "--at", at)
+    assert "NAME=VALUE" in refusal(up.home, "resume", run_id, "--bounds", "cost_usd")
+    assert "bounds are model_calls" in refusal(up.home, "fork", run_id, "--bounds", "money=1")
 
 
 def test_a_rejected_plan_is_made_again_for_the_reason_given(up: Up, api: httpx.Client, reviewed: str) -> None:

@@ -26,6 +26,8 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
         services = ApiServices(
             pool=house.pool,
             runs=house.store,
+            controls=house.controls,
+            forks=house.forks,
             tails=Tails(house.pool),
             redactor=Redactor(Detector(), vault),
             vault=vault,

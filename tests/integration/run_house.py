@@ -27,7 +27,10 @@ from serving.rights import runtime_dsn
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.attempts import AttemptDeps
 from serving.runs.bundle import Bundle, bundle_of
+from serving.runs.checkpoints.branches import Branches
+from serving.runs.control import RunControls
 from serving.runs.execute import Executor
+from serving.runs.fork import Forks
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog, read_all
@@ -75,6 +78,8 @@ class House:
     notices: Notices
     queue: Queue
     store: RunStore
+    controls: RunControls
+    forks: Forks
     parts: Callable[[Models], AttemptDeps]
     prompts: Prompts = field(default_factory=present_prompts)
     tools: tuple[Tool, ...] = field(default_factory=lambda: (Lookup().tool(),))
@@ -180,7 +185,18 @@ async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float =
         )
 
     try:
-        house = House(dsn, pool, notices, Queue(pool, "", lease_s), RunStore(pool, notices), parts)
+        store = RunStore(pool, notices)
+        forks = Forks(pool, notices, store, lambda: Branches(pool, KEY))
+        house = House(
+            dsn=dsn,
+            pool=pool,
+            notices=notices,
+            queue=Queue(pool, "", lease_s),
+            store=store,
+            controls=RunControls(pool, notices, store),
+            forks=forks,
+            parts=parts,
+        )
         await Bundles(pool, house.bundle, house.prompts).publish()
         yield replace(house, queue=Queue(pool, f"test-{new_id()}", lease_s, house.bundle))
     finally:

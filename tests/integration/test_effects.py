@@ -272,7 +272,7 @@ async def test_what_cannot_be_decided_is_refused_by_kind_and_changes_nothing(hou
     assert await code_of(decide(other.run_id, key, said("retry")), NotFound) == "effect_not_found"
     assert await code_of(stranger.decide_effect(view.run_id, key, said("retry")), NotFound) == "run_not_found"
     assert row_of(house, key)[0] == "unknown"
-    await house.store.cancel(other.run_id, by="mia")
+    await house.controls.cancel(other.run_id, by="mia")
     gone = other.effects[0].key
     assert await code_of(decide(other.run_id, gone, said("retry"))) == "no_decision_pending"
     assert row_of(house, gone)[0] == "unknown"

@@ -210,7 +210,7 @@ async def test_a_failed_run_that_was_pruned_is_not_resumed(house: House) -> None
     ended_long_ago(house, run_id)
     await pruned(house)
     with pytest.raises(Gone, match="pruned on"):
-        await house.store.resume(run_id, by="ann")
+        await house.controls.resume(run_id, by="ann")
 
 
 async def test_the_same_key_gives_the_same_run_after_its_log_is_gone(house: House, api: httpx.AsyncClient) -> None:
@@ -241,7 +241,7 @@ async def test_a_compacted_thread_goes_on_and_a_failed_run_of_it_can_be_retried(
     assert shares[0].rows == before - state_rows(house, thread) > 0
     assert house.execute("select count(*) from state_checkpoints where thread_id = %s", thread)[0][0] == 1
 
-    await house.store.resume(failed, by="ann")
+    await house.controls.resume(failed, by="ann")
     models = ScriptedModels()
     await house.executor(models).attempt(await house.claim())
     retried = await house.store.get(failed)

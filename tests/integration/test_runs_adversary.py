@@ -71,7 +71,7 @@ async def test_words_instead_of_a_plan_or_a_verdict_are_an_error_that_can_be_res
         view = await house.finish(broken)
         assert view.error is not None
         assert view.error.code == "bad_reply"
-        await house.store.resume(view.run_id, by="ops")
+        await house.controls.resume(view.run_id, by="ops")
         await house.executor(ScriptedModels()).attempt(await house.claim())
         view = await house.store.get(view.run_id)
         assert (view.status, view.answer) == ("success", "It is 42 [1].")
@@ -187,7 +187,7 @@ async def test_a_provider_that_is_down_ends_the_run_and_a_resume_goes_on_behind_
     assert view.status == "error"
     assert view.error is not None
     assert (view.error.code, view.error.message) == ("model_unavailable", "the provider answered 503; try again")
-    await house.store.resume(view.run_id, by="ops")
+    await house.controls.resume(view.run_id, by="ops")
     after = ScriptedModels()
     await house.executor(after, lookup).attempt(await house.claim())
     view = await house.store.get(view.run_id)

@@ -123,7 +123,7 @@ async def test_a_tool_that_is_gone_or_has_changed_ends_the_run_plainly_and_its_o
     assert view.error.code == "bundle_changed"
     assert "tools (lookup)" in view.error.message
     assert "resume" in view.error.message
-    await house.store.resume(run_id, by="ops")
+    await house.controls.resume(run_id, by="ops")
     assert (await goes_on(house, run_id)).status == "success"
 
 

@@ -14,7 +14,6 @@ from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG, Json
 from graph.errors import FenceLost
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from serving.database import new_id
-from serving.errors import Conflict, NotFound
 from serving.runs.checkpoints import CheckpointRefused, PostgresSaver
 from serving.runs.checkpoints.seal import Seal
 from tests.integration.run_house import KEY, House
@@ -146,42 +145,3 @@ async def test_a_checkpoint_stays_small_however_long_the_run_was(house: House) -
         kept = " union all ".join(f"select sealed from {table} where thread_id = %s" for table in tables)  # noqa: S608
         sizes.append(house.execute(f"select sum(length(sealed)) from ({kept}) k", *[view.thread_id] * 3)[0])  # noqa: S608
     assert sizes[0] == sizes[1]
-
-
-async def test_a_line_of_the_log_finds_the_newest_checkpoint_that_knows_nothing_later(house: House) -> None:
-    view = await house.finish(ScriptedModels())
-    said: dict[str, int] = {event.body.kind: event.seq for event in await house.events(view.run_id)}
-    found = {each.config["configurable"]["checkpoint_id"]: each for each in await checkpoints(house, view.run_id)}
-
-    async def at(seq: int) -> dict[str, Any] | None:
-        id_ = await saver(house).acheckpoint_at(view.thread_id, view.run_id, seq)
-        return found[id_].checkpoint["channel_values"] if id_ else None
-
-    assert await at(1) is None
-    for kind, channel in (("plan_proposed", "plan"), ("step_finished", "outcomes"), ("verdict_given", "verdict")):
-        before, after = await at(said[kind] - 1), await at(said[kind])
-        assert before is not None
-        assert after is not None
-        assert not before.get(channel)
-        assert after.get(channel)
-    assert await at(10_000) == [*found.values()][-1].checkpoint["channel_values"]
-    assert await saver(house).acheckpoint_at(view.thread_id, new_id(), 10_000) is None
-
-
-async def test_a_forked_checkpoint_begins_a_thread_of_its_own(house: House) -> None:
-    view = await house.finish(ScriptedModels())
-    last = (await checkpoints(house, view.run_id))[-1]
-    source, id_ = view.thread_id, last.config["configurable"]["checkpoint_id"]
-    keeper, target = saver(house), new_id()
-    at = await keeper.afork(source, id_, target, {"run_id": "another"})
-    forked = await saver(house).aget_tuple(at)
-    assert forked is not None
-    assert forked.parent_config is None
-    assert forked.pending_writes == []
-    assert forked.checkpoint["channel_values"] == {**last.checkpoint["channel_values"], "run_id": "another"}
-    with pytest.raises(Conflict):
-        await keeper.afork(source, id_, target)
-    with pytest.raises(NotFound):
-        await keeper.afork(source, "1ef00000-0000-6000-8000-000000000000", new_id())
-    await keeper.adelete_thread(source)
-    assert await saver(house).aget_tuple(at) == forked

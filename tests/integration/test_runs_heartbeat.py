@@ -28,12 +28,16 @@ class Told:
     def __init__(self) -> None:
         self.lost: set[str] = set()
         self.cancelled: set[str] = set()
+        self.paused: set[str] = set()
 
     def lose(self, run_id: str, fence: int) -> None:
         self.lost.add(run_id)
 
     def cancel(self, run_id: str, fence: int) -> None:
         self.cancelled.add(run_id)
+
+    def pause(self, run_id: str, fence: int) -> None:
+        self.paused.add(run_id)
 
     def end(self) -> None:
         raise AssertionError("this process never stood still")

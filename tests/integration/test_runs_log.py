@@ -248,7 +248,7 @@ async def test_a_reader_that_has_the_last_line_is_told_at_once_that_it_was_the_l
 async def test_a_run_that_failed_and_was_resumed_is_followed_to_its_second_end(house: House) -> None:
     run_id, claim, _ = await claimed(house)
     await house.queue.leave(claim, "error", RunFinished(status="error", code="model_unavailable"))
-    await house.store.resume(run_id, by="ops")
+    await house.controls.resume(run_id, by="ops")
     again = await house.claim()
     reading = asyncio.create_task(followed(house, run_id, 2))
     await asyncio.sleep(0.05)

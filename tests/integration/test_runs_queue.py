@@ -152,7 +152,7 @@ async def test_a_threads_next_run_waits_for_the_parked_one(house: House) -> None
         claim, "interrupted", RunInterrupted(approvals=("a",)), due=datetime(2999, 1, 1, tzinfo=UTC).isoformat()
     )
     assert await house.queue.claim() == ()
-    await house.store.cancel(first, by="ops")
+    await house.controls.cancel(first, by="ops")
     assert (await house.claim()).run_id == second
 
 
@@ -162,7 +162,7 @@ async def test_a_resumed_older_run_and_a_lapsed_newer_one_do_not_wait_for_each_o
     await house.queue.leave(await house.claim(), "error", RunFinished(status="error"))
     lapsing = await house.claim()
     assert lapsing.run_id == newer
-    await house.store.resume(older, by="ops")
+    await house.controls.resume(older, by="ops")
     assert await house.queue.claim() == (), "one at a time"
     await house.queue.release(lapsing)
     taken_over = await house.claim()
@@ -182,7 +182,7 @@ async def test_a_run_that_never_ends_is_given_up(house: House) -> None:
     assert (view.error.code, view.error.message) == ("gave_up", "the run was taken up 10 times and never ended")
     assert models.calls == []
     assert await house.queue.claim() == ()
-    await house.store.resume(run_id, by="ops")
+    await house.controls.resume(run_id, by="ops")
     await house.executor(models).attempt(await house.claim())
     assert (await house.store.get(run_id)).status == "success", "a person may still try again"
 
@@ -206,7 +206,7 @@ async def test_a_request_that_this_version_does_not_know_ends_with_an_error(hous
 async def test_a_run_that_was_cancelled_while_its_worker_was_dead_does_nothing_more(house: House) -> None:
     run_id = await house.create()
     dead = await house.claim()
-    await house.store.cancel(run_id, by="ops")
+    await house.controls.cancel(run_id, by="ops")
     assert (await house.store.get(run_id)).status == "running"
     await house.queue.release(dead)
     models = ScriptedModels()
@@ -228,7 +228,7 @@ async def test_a_run_that_was_cancelled_while_its_worker_was_dead_does_nothing_m
 async def test_a_cancel_that_comes_while_a_run_parks_is_not_lost(house: House) -> None:
     run_id = await house.create()
     claim = await house.claim()
-    await house.store.cancel(run_id, by="ops")
+    await house.controls.cancel(run_id, by="ops")
     due = datetime(2999, 1, 1, tzinfo=UTC).isoformat()
     await house.queue.leave(claim, "interrupted", RunInterrupted(approvals=("a",)), due=due)
     await house.executor(ScriptedModels()).attempt(await house.claim())

@@ -10,10 +10,13 @@ from pydantic import ValidationError
 
 from graph.errors import ModelUnavailable
 from graph.ports import ApprovalDecision
+from graph.state import Plan, Step
 from serving.database import new_id
 from serving.errors import BadRequest, Conflict, NotFound, ServingError
+from serving.runs.fork import Fork
+from serving.runs.plan_edit import edited_plan
 from serving.runs.request import RunRequest
-from serving.runs.store import RunStore, edited_plan
+from serving.runs.store import RunStore
 from tests.integration.run_house import House, Lookup, gapless, kinds
 from tests.integration.scripted_models import ScriptedModels, fails, plans
 
@@ -85,7 +88,7 @@ async def test_the_same_key_of_another_tenant_is_another_run(house: House) -> No
     second, new = await theirs.create(RunRequest(goal="Find something else"), "key")
     assert new
     assert await code_of(theirs.get(first.run_id), NotFound) == "run_not_found"
-    assert await code_of(house.store.cancel(second.run_id, by="x"), NotFound) == "run_not_found"
+    assert await code_of(house.controls.cancel(second.run_id, by="x"), NotFound) == "run_not_found"
     same_thread = RunRequest(goal="Find it", thread_id=first.thread_id)
     assert await code_of(theirs.create(same_thread), NotFound) == "thread_not_found"
     assert [row["run_id"] for row in await theirs.latest()] != [row["run_id"] for row in await house.store.latest()]
@@ -119,15 +122,20 @@ def test_a_request_that_no_run_could_carry_is_refused_before_it_is_stored(fields
     "run_id", ["", "7", "x" * 10_000, "01a1fc00-0000-7000-8000-000000000000", "'; drop table runs"]
 )
 async def test_an_unknown_id_is_not_found_wherever_it_is_used(house: House, run_id: str) -> None:
-    store = house.store
-    for call in (store.get(run_id), store.cancel(run_id, "x"), store.resume(run_id, "x"), store.open_approval(run_id)):
+    store, controls, plan = house.store, house.controls, Plan(steps=(Step(id="s1", goal="g", done_when="d"),))
+    calls = (
+        store.get(run_id), store.open_approval(run_id), controls.cancel(run_id, "x"), controls.pause(run_id, "x"),
+        controls.resume(run_id, "x"), controls.edit_plan(run_id, plan, 1, "x"), house.forks.points(run_id),
+        house.forks.fork(run_id, Fork(), "x"),
+    )  # fmt: skip
+    for call in calls:
         assert await code_of(call, NotFound) == "run_not_found"
     assert await code_of(store.decide(run_id, "plan-1", APPROVE), NotFound) == "run_not_found"
 
 
 async def test_a_pending_run_is_cancelled_at_once(house: House) -> None:
     run_id = await house.create()
-    view = await house.store.cancel(run_id, by="ops")
+    view = await house.controls.cancel(run_id, by="ops")
     assert (view.status, view.phase) == ("cancelled", "cancelled")
     assert view.finished_at is not None
     assert view.error is not None
@@ -138,17 +146,17 @@ async def test_a_pending_run_is_cancelled_at_once(house: House) -> None:
 
 async def test_a_parked_run_is_cancelled_at_once_and_takes_no_decision_any_more(house: House) -> None:
     run_id = await parked(house)
-    view = await house.store.cancel(run_id, by="ops")
+    view = await house.controls.cancel(run_id, by="ops")
     assert (view.status, view.approvals) == ("cancelled", ())
     assert await code_of(house.store.decide(run_id, "plan-1", APPROVE)) == "no_decision_pending"
-    assert await code_of(house.store.cancel(run_id, by="ops")) == "run_ended"
+    assert await code_of(house.controls.cancel(run_id, by="ops")) == "run_ended"
     assert await house.queue.claim() == ()
 
 
 async def test_a_cancelled_run_can_be_resumed_and_goes_on(house: House) -> None:
     run_id = await parked(house)
-    await house.store.cancel(run_id, by="ops")
-    await house.store.resume(run_id, by="ops")
+    await house.controls.cancel(run_id, by="ops")
+    await house.controls.resume(run_id, by="ops")
     models = ScriptedModels(planner=plans("s1", "s2"))
     executor = house.executor(models)
     await executor.attempt(await house.claim())
@@ -163,10 +171,10 @@ async def test_a_cancelled_run_can_be_resumed_and_goes_on(house: House) -> None:
 
 async def test_resume_says_why_it_does_not(house: House) -> None:
     pending = await house.create()
-    assert await code_of(house.store.resume(pending, by="x")) == "not_resumable"
+    assert await code_of(house.controls.resume(pending, by="x")) == "not_resumable"
     await house.executor(ScriptedModels()).attempt(await house.claim())
-    assert await code_of(house.store.resume(pending, by="x")) == "not_resumable"
-    assert await code_of(house.store.resume(await parked(house), by="x")) == "needs_decision"
+    assert await code_of(house.controls.resume(pending, by="x")) == "not_resumable"
+    assert await code_of(house.controls.resume(await parked(house), by="x")) == "needs_decision"
 
 
 async def test_a_resumed_run_repeats_no_finished_step_and_costs_what_both_attempts_cost(house: House) -> None:
@@ -174,7 +182,7 @@ async def test_a_resumed_run_repeats_no_finished_step_and_costs_what_both_attemp
     down = fails(ModelUnavailable("503"))
     view = await house.finish(ScriptedModels(planner=plans("s1", "s2"), critic=down, price=0.01), lookup)
     assert (view.status, len(lookup.asked)) == ("error", 2)
-    resumed = await house.store.resume(view.run_id, by="ops")
+    resumed = await house.controls.resume(view.run_id, by="ops")
     assert (resumed.status, resumed.finished_at, resumed.error) == ("pending", None, None)
     models = ScriptedModels(price=0.01)
     await house.executor(models, lookup).attempt(await house.claim())

@@ -69,7 +69,7 @@ async def test_an_error_is_shown_until_the_run_is_resumed_and_a_useless_reply_co
     assert view.error is not None
     assert (view.status, view.phase, view.error.code) == ("error", "error", "bad_reply")
     assert (view.usage.model_calls, view.usage.input_tokens, view.cost_usd) == (1, 70, 0.02)
-    assert (await house.store.resume(view.run_id, by="ops")).error is None
+    assert (await house.controls.resume(view.run_id, by="ops")).error is None
 
 
 async def phases(house: House, run_id: str, ended: "asyncio.Task[None]") -> list[str]:
@@ -107,7 +107,7 @@ async def test_questions_are_shown_only_while_they_can_be_answered(house: House)
     await house.executor(ScriptedModels()).attempt(await house.claim())
     view = await house.store.get(run_id)
     assert (view.phase, [approval.approval_id for approval in view.approvals]) == ("waiting_for_human", ["plan-1"])
-    assert (await house.store.cancel(run_id, by="ops")).approvals == ()
+    assert (await house.controls.cancel(run_id, by="ops")).approvals == ()
 
 
 async def test_a_log_of_many_pages_is_folded_whole(house: House) -> None:

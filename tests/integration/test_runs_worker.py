@@ -63,7 +63,7 @@ async def test_a_running_run_is_cancelled_within_a_second(house: House) -> None:
         run_id = await house.create()
         await asyncio.wait_for(gate.reached.wait(), 5)
         begun = time.monotonic()
-        assert (await house.store.cancel(run_id, by="ops")).status == "running"
+        assert (await house.controls.cancel(run_id, by="ops")).status == "running"
         view = await house.ended(run_id)
         assert time.monotonic() - begun < 1.0
         assert view.status == "cancelled"

@@ -80,10 +80,11 @@ def test_ready_steps_come_in_the_plans_own_order() -> None:
         ((step("s1", "s1"),), "steps s1 depend"),
         ((step("s1", "s2"), step("s2", "s1")), "steps s1, s2 depend"),
         ((step("s1"), step("s2", "s3"), step("s3", "s4"), step("s4", "s2")), "steps s2, s3, s4 depend"),
-        ((step("s1", "s7"),), "doesn't exist"),
+        ((step("s1", "s2"), step("s2", "s3"), step("s3", "s2")), "steps s2, s3 depend"),
+        ((step("s1", "s7"),), "step s1 depends on s7, which the plan doesn't have"),
         ((step("s1"), step("s1")), "share an id: s1, s1"),
     ],
-    ids=["itself", "each-other", "circle-of-three", "unknown", "doubled-id"],
+    ids=["itself", "each-other", "circle-of-three", "behind-a-circle", "unknown", "doubled-id"],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_by_name(steps: tuple[Step, ...], said: str) -> None:
     with pytest.raises(ValidationError, match=said):

@@ -54,6 +54,10 @@ class Reader:
         """Of a row that needs no more than the columns of state_checkpoints."""
         return dict(self._body(row)[2])
 
+    def inline(self, row: Row) -> dict[str, Any]:
+        """The values that lie in the row itself, by channel."""
+        return {channel: self._codec.decode(data) for channel, data in self._body(row)[1].items()}
+
     def _body(self, row: Row) -> Any:
         place = (row["thread_id"], row["namespace"], row["checkpoint_id"], row["parent_id"], row["run_id"], row["refs"])
         return self._codec.decode(self._seal.open("checkpoint", place, row["sealed"]))

@@ -19,11 +19,10 @@ from langgraph.checkpoint.base import (
 
 from graph.faults import point
 from serving.database import Pool
-from serving.errors import Conflict, NotFound
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.held import HeldWrites, may_hold
 from serving.runs.checkpoints.layout import Stored
-from serving.runs.checkpoints.place import Place, name, place_of
+from serving.runs.checkpoints.place import Place, place_of
 from serving.runs.checkpoints.reading import Reader
 from serving.runs.checkpoints.retention import Retention
 from serving.runs.checkpoints.rows import CHECKPOINTS, Entry
@@ -141,30 +140,6 @@ class PostgresSaver(BaseCheckpointSaver[int]):
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """All checkpoints of a thread under another id, sealed anew. Raises Conflict when that one has any."""
         await self._retention.copy(str(source_thread_id), str(target_thread_id))
-
-    async def acheckpoint_at(self, thread_id: str, run_id: str, seq: int) -> str | None:
-        """Where `trireme fork RUN --at SEQ` begins: the id of the run's newest checkpoint that holds nothing of what
-        its log says after line `seq`; None when there is none so early."""
-        return await self._search.at(thread_id, run_id, seq)
-
-    async def afork(
-        self, thread_id: str, checkpoint_id: str, target_thread_id: str, changed: Mapping[str, Any] | None = None
-    ) -> RunnableConfig:
-        """One checkpoint as the first of a new thread, without what tasks wrote on top of it; returns where it is.
-
-        `changed`: channels that are given another value there, such as the run's id. Raises NotFound, Conflict.
-        """
-        source, target = Place(thread_id, ""), Place(name(target_thread_id, "thread id"), "")
-        found = await self._search.one(source, checkpoint_id)
-        if found is None:
-            raise NotFound(f"thread {thread_id} has no checkpoint {checkpoint_id}", "it may have been pruned")
-        if await self._search.one(target, None):
-            raise Conflict(f"thread {target_thread_id} has checkpoints already", "fork to a new thread id")
-        checkpoint = found.tuple.checkpoint
-        checkpoint["channel_values"] |= dict(changed or {})
-        at: RunnableConfig = {"configurable": {"thread_id": target_thread_id, "checkpoint_ns": ""}}
-        metadata: CheckpointMetadata = {"source": "fork", "step": found.tuple.metadata.get("step", 0), "parents": {}}
-        return await self.aput(at, checkpoint, metadata, checkpoint["channel_versions"])
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """`keep_latest`: the newest checkpoint of each namespace; `delete`: nothing. For threads without a live run.

@@ -18,12 +18,6 @@ _ID: LiteralString = " and checkpoint.checkpoint_id = %(checkpoint_id)s"
 _BEFORE: LiteralString = " and checkpoint.checkpoint_id < %(before)s"
 _AFTER_ROW: LiteralString = """ and (checkpoint.checkpoint_id, checkpoint.thread_id, checkpoint.namespace)
     < (%(last_id)s, %(last_thread)s, %(last_namespace)s)"""
-_AT: LiteralString = """
-select checkpoint_id from state_checkpoints
-where tenant = %(tenant)s and thread_id = %(thread_id)s and namespace = '' and run_id = %(run_id)s
-    and log_seq <= %(seq)s
-order by checkpoint_id desc limit 1
-"""
 _LATEST: LiteralString = " order by checkpoint.checkpoint_id desc limit 1"
 _NEWEST_FIRST: LiteralString = """
 order by checkpoint.checkpoint_id desc, checkpoint.thread_id desc, checkpoint.namespace desc limit %(page)s"""
@@ -38,13 +32,6 @@ class Search:
         which = _ID if checkpoint_id else _LATEST
         rows = await self._rows(_THREAD + _NAMESPACE + which, {**place.columns, "checkpoint_id": checkpoint_id})
         return self._reader.loaded(rows[0]) if rows else None
-
-    async def at(self, thread_id: str, run_id: str, seq: int) -> str | None:
-        """The id of the run's newest checkpoint that was committed when its log had at most `seq` lines."""
-        values = {"tenant": self._tenant, "thread_id": thread_id, "run_id": run_id, "seq": seq}
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_AT, values)).fetchone()
-        return str(row["checkpoint_id"]) if row else None
 
     async def many(
         self, config: RunnableConfig | None, wanted: dict[str, Any], before: str | None, limit: int | None

@@ -1,0 +1,151 @@
+"""What a person does to a run under way: pause it, edit its plan, resume it, cancel it.
+
+Each takes the run's row, so of a thousand who say the same at once one is heard; status and log line are one commit.
+"""
+
+from collections.abc import Mapping
+from typing import LiteralString
+
+from graph.events import (
+    BoundsChanged,
+    CancelRequested,
+    EventBody,
+    PauseRequested,
+    PlanEdited,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+)
+from graph.faults import point
+from graph.state import Plan
+from serving.database import Connection, Pool, Row
+from serving.errors import BadRequest, Conflict
+from serving.runs import approvals
+from serving.runs.log import append_unfenced
+from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, PAUSE_CHANNEL, Notices
+from serving.runs.plan_edit import changes_plan
+from serving.runs.request import RunRequest, with_bounds
+from serving.runs.store import RunStore, queue_again, refuse_pruned
+from serving.runs.view import TERMINAL, RunView, is_paused
+
+_PARK: LiteralString = "update runs set status = 'interrupted', run_at = null, paused_by = %s where run_id = %s"
+_ASK: LiteralString = "update runs set paused_by = %s where run_id = %s"
+_BOUND: LiteralString = """
+select min(seq) as seq from run_events where run_id = %s and kind = 'bound_reached'
+"""
+
+
+class RunControls:
+    def __init__(self, pool: Pool, notices: Notices, runs: RunStore) -> None:
+        self._pool, self._notices, self._runs = pool, notices, runs
+
+    async def cancel(self, run_id: str, by: str) -> RunView:
+        """A waiting run ends at once; a running one is asked to stop and ends within a second."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._runs.locked(connection, run_id)
+            _refuse_ended(row)
+            point("cancel.locked")
+            await connection.execute("update runs set cancel_requested = true where run_id = %s", (run_id,))
+            await append_unfenced(connection, run_id, CancelRequested(by=by))
+            if row["status"] in ("pending", "interrupted"):
+                end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}")
+                await append_unfenced(connection, run_id, end)
+                query: LiteralString = "update runs set status = %s, finished_at = now() where run_id = %s"
+                await connection.execute(query, (end.status, run_id))
+        point("cancel.committed")
+        return await self._told(run_id, CANCEL_CHANNEL)
+
+    async def pause(self, run_id: str, by: str) -> RunView:
+        """A pending run stands still at once, a running one at the end of its superstep.
+
+        Raises Conflict: run_ended, already_paused (or asked to), waits_for_decision.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._runs.locked(connection, run_id)
+            _refuse_ended(row)
+            if row["status"] == "interrupted" and not is_paused(row):
+                hint = f"decide, or cancel it: trireme cancel {run_id}"
+                raise Conflict(f"run {run_id} waits for a decision and does nothing", hint, "waits_for_decision")
+            if row["paused_by"] is not None:
+                state = "is paused" if is_paused(row) else "is asked to pause"
+                raise Conflict(f"run {run_id} {state} already", f"trireme resume {run_id} goes on", "already_paused")
+            running = row["status"] == "running"
+            await connection.execute(_ASK if running else _PARK, (by, run_id))
+            await append_unfenced(connection, run_id, PauseRequested(by=by) if running else RunPaused(by=by))
+        return await self._told(run_id, PAUSE_CHANNEL)
+
+    async def resume(self, run_id: str, by: str, bounds: Mapping[str, float] | None = None) -> RunView:
+        """Queues a run that is paused, failed or was cancelled again; it goes on from its last checkpoint.
+
+        `bounds` replace those of the run that they name: what it has used counts on. Raises Conflict, BadRequest.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._runs.locked(connection, run_id)
+            refuse_pruned(run_id, row["pruned_at"])
+            if not is_paused(row) and row["status"] not in ("error", "timeout", "cancelled"):
+                raise await _not_resumable(connection, row)
+            point("resume.locked")
+            lines: list[EventBody] = []
+            if bounds:
+                request = with_bounds(RunRequest.model_validate(row["request"]), bounds)
+                query: LiteralString = "update runs set request = %s where run_id = %s"
+                await connection.execute(query, (request.model_dump_json(), run_id))
+                lines.append(BoundsChanged(bounds={name: getattr(request.bounds, name) for name in bounds}, by=by))
+            await queue_again(connection, run_id, *lines, RunResumed(by=by))
+            await connection.execute("update runs set paused_by = null where run_id = %s", (run_id,))
+        point("resume.committed")
+        return await self._runs.woken(run_id)
+
+    async def edit_plan(self, run_id: str, plan: Plan, last_seq: int, by: str) -> RunView:
+        """Another plan for a paused run: whoever takes the run up goes on with it. The same plan again changes nothing.
+
+        `last_seq` is that of the run when the person saw its plan. Raises Conflict, BadRequest (see `changes_plan`).
+        """
+        seen = await self._runs.history(run_id)
+        if last_seq > seen.own[-1].seq:
+            hint = "send the last_seq that it had when you read its plan"
+            raise BadRequest(f"the log of run {run_id} ends at line {seen.own[-1].seq}", hint, "bad_last_seq")
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await self._runs.locked(connection, run_id)
+            await _refuse_unless_editable(connection, row)
+            if row["last_seq"] != seen.own[-1].seq:
+                raise Conflict(f"run {run_id} was changed just now", "look at its plan again", "plan_changed")
+            if changes_plan(run_id, seen, plan, last_seq):
+                await append_unfenced(connection, run_id, PlanEdited(plan=plan, by=by))
+        return await self._told(run_id, LOG_CHANNEL)
+
+    async def _told(self, run_id: str, channel: str) -> RunView:
+        self._notices.touched(run_id, channel)
+        self._notices.touched(run_id, LOG_CHANNEL)
+        return await self._runs.get(run_id)
+
+
+def _refuse_ended(row: Row) -> None:
+    if row["status"] in TERMINAL:
+        raise Conflict(f"run {row['run_id']} has ended already: {row['status']}", "", "run_ended")
+
+
+async def _not_resumable(connection: Connection, row: Row) -> Conflict:
+    run_id, status = row["run_id"], row["status"]
+    if status == "interrupted":
+        return Conflict(f"run {run_id} waits for a decision", f"trireme status {run_id} says which", "needs_decision")
+    if status == "running" and row["paused_by"] is not None:
+        return Conflict(f"run {run_id} is about to pause", "resume it when it has", "not_resumable")
+    hint = ""
+    if status == "success":
+        bound = await (await connection.execute(_BOUND, (run_id,))).fetchone()
+        at = bound["seq"] if bound and bound["seq"] else "LINE"
+        hint = f"go on from an earlier line in a new run: trireme fork {run_id} --at {at}"
+    return Conflict(f"run {run_id} is {status}: there is nothing to resume", hint, "not_resumable")
+
+
+async def _refuse_unless_editable(connection: Connection, row: Row) -> None:
+    run_id, status = row["run_id"], row["status"]
+    if status in TERMINAL:
+        hint = f"fork it from an earlier line: trireme fork {run_id} --list"
+        raise Conflict(f"run {run_id} has ended already: {status}", hint, "run_ended")
+    if await approvals.open_plan(connection, run_id):
+        hint = f"send the edit as the decision: trireme plan {run_id} --edit"
+        raise Conflict(f"the plan of run {run_id} waits for a decision", hint, "needs_decision")
+    if not is_paused(row):
+        raise Conflict(f"run {run_id} is {status}, not paused", f"trireme pause {run_id}", "not_paused")
