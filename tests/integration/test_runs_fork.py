@@ -17,6 +17,7 @@ from serving.runs.store import RunStore
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, gapless, kinds
 from tests.integration.scripted_models import ACCEPT, ScriptedModels, fails, plans, revise, rules
+from tests.integration.test_retention import keep, pruned
 from tests.integration.test_runs_control import plan
 from tests.integration.test_runs_store import APPROVE, code_of, parked
 from tests.integration.test_runs_worker import Gate
@@ -263,3 +264,17 @@ async def test_a_fork_that_fails_halfway_leaves_nothing(house: House) -> None:
     assert [event.body for event in await house.events(fork.run_id)][1] == RunForked(
         run_id=parent.run_id, seq=fork.forked_seq or 0
     )
+
+
+async def test_a_log_is_pruned_after_those_of_its_forks(house: House) -> None:
+    parent = await house.finish(ScriptedModels(planner=plans("s1", "s2<s1")))
+    fork = await forked(house, parent.run_id, await line_of(house, parent.run_id, "step_finished"))
+    await keep(house, events=0)
+    await pruned(house)
+    assert (await house.store.get(parent.run_id)).pruned_at is None
+    await pruned(house)
+    view = await carried_out(house, fork.run_id, ScriptedModels())
+    assert (view.status, [step.step_id for step in view.steps]) == ("success", ["s1", "s2"])
+    await pruned(house)
+    assert house.execute("select count(*) from run_events") == [(0,)]
+    await keep(house, events=None)
