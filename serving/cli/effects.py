@@ -42,7 +42,7 @@ async def _decide(run_id: str | None, key: str, word: str, note: str) -> int:
     async with opened(run_id, worker=True) as (client, private):
         last_seq = (await client.get(f"/runs/{run_id}"))["last_seq"]
         effect = _chosen([each async for each in _all(client, run_id, None)], run_id, key)
-        if effect["arguments"] is None:
+        if effect["state"] != "unknown":
             raise Conflict(f"this effect is {effect['state']}: there is nothing to decide", f"trireme effects {run_id}")
         await send_verdict(client, private, run_id, private.restore_json(effect), decision, note)
         return await watch(client, private, run_id, last_seq)
@@ -79,7 +79,8 @@ def _line(effect: dict[str, Any], *, with_run: bool) -> str:
     if effect["state"] == "unknown":
         lines.append(f"    {effect['reason']}")
         lines += [f"    {name}: {value}" for name, value in (effect["arguments"] or {}).items()]
-        word = f"trireme effects {effect['run_id']} --decide {effect['key'][:12]} happened|did-not|retry"
-        waits = effect["run_status"] not in ("success", "error", "timeout", "cancelled")
-        lines.append(f"    {word}" if waits else f"    the run is {effect['run_status']}: nothing waits for it")
+        ended = effect["run_status"] in ("success", "error", "timeout", "cancelled")
+        words = "happened|did-not" if ended else "happened|did-not|retry"
+        note = f"   (the run is {effect['run_status']})" if ended else ""
+        lines.append(f"    trireme effects {effect['run_id']} --decide {effect['key'][:12]} {words}{note}")
     return "\n".join(lines)

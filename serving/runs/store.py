@@ -117,9 +117,15 @@ class RunStore:
         return await self.woken(run_id)
 
     async def decide_effect(self, run_id: str, key: str, decision: EffectDecision) -> RunView:
-        """Takes what a person says about an unknown effect, once, in the same way."""
+        """Takes what a person says about an unknown effect, once; of an ended run for the record alone."""
         async with self._pool.connection() as connection, connection.transaction():
-            row = await self._waiting(connection, run_id)
+            row = await self.locked(connection, run_id)
+            if row["status"] in TERMINAL and decision.decision == "retry":
+                raise Conflict(
+                    f"run {run_id} has ended: nothing would carry the effect out",
+                    "say happened or did-not; trireme resume takes the run up again",
+                    "no_decision_pending",
+                )
             point("effect_decide.locked")
             await effects.decide(connection, run_id, key, decision)
             line = EffectDecided(key=key, decision=decision.decision, by=decision.by, note=decision.note)
@@ -141,7 +147,7 @@ class RunStore:
 
     async def _go_on(self, connection: Connection, row: Row, line: EventBody, by: str) -> None:
         run_id = str(row["run_id"])
-        if is_paused(row):
+        if is_paused(row) or row["status"] in TERMINAL:
             await append_unfenced(connection, run_id, line)  # it is read when the run is resumed
         elif row["status"] == "interrupted":
             await queue_again(connection, run_id, line, RunResumed(by=by))

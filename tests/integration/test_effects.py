@@ -278,6 +278,23 @@ async def test_what_cannot_be_decided_is_refused_by_kind_and_changes_nothing(hou
     assert row_of(house, gone)[0] == "unknown"
 
 
+async def test_a_run_cancelled_around_a_call_leaves_an_effect_to_look_after(house: House) -> None:
+    notifier = Notifier([None])
+    run_id = await house.create()
+    attempt = asyncio.create_task(executor(house, notifier.tool()).attempt(await house.claim()))
+    await notifier.called.wait()
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+    house.execute("update runs set status = 'pending', lease_until = null where run_id = %s", run_id)
+    await house.controls.cancel(run_id, by="mia")
+    key = notifier.keys[0]
+    assert row_of(house, key)[0] == "unknown"
+    view = await house.store.decide_effect(run_id, key, said("happened", "it is in their inbox"))
+    assert (view.status, row_of(house, key)[0]) == ("cancelled", "done")
+    assert (await house.events(run_id))[-1].body.kind == "effect_decided"
+    assert gapless(await house.events(run_id))
+
+
 async def test_an_effect_that_is_not_unknown_is_not_decided(house: House) -> None:
     """Two effects: one done, one unknown."""
     notifier = Notifier(["sent", CUT])

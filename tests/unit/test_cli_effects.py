@@ -61,4 +61,4 @@ def test_an_unknown_effect_is_shown_with_its_arguments_and_the_command_that_deci
     ]
     over = _line({**EFFECT, "run_status": "cancelled"}, with_run=True)
     assert RUN in over.splitlines()[0]
-    assert over.endswith("the run is cancelled: nothing waits for it")
+    assert over.endswith("--decide ab1200000000 happened|did-not   (the run is cancelled)")
