@@ -12,9 +12,11 @@ from serving.documents.store import DocumentStore, mismatch, vector_text
 from serving.documents.words import words
 
 _LONGEST_QUERY = 2_000  # characters
+_OF_ONE_TABLE = 2  # chunks
 
 # Any word of the question may match (questions are sentences: all of them never do), rare words weigh more (BM25's
-# idf over the collection), and the two orders are fused by reciprocal rank (Cormack et al. 2009, k = 60).
+# idf over the collection), and the two orders are fused by reciprocal rank (Cormack et al. 2009, k = 60). The rows of a
+# table are alike: only the best chunks of each stand in either order, or they would crowd the passages out.
 _SEARCH = r"""
 with collection as (
     select collection_id, embedder from collections where tenant = %(tenant)s and name = %(collection)s
@@ -29,17 +31,25 @@ with collection as (
 ), weight as (
     select lexeme, ln(1 + (total.chunks - count(*) + 0.5) / (count(*) + 0.5)) as weight
     from match, total group by lexeme, total.chunks
+), matched as (
+    select document_id, ordinal, sum(weight) as weight,
+        row_number() over (partition by document_id order by sum(weight) desc, ordinal) as nth
+    from match join weight using (lexeme) group by document_id, ordinal
 ), lexical as (
-    select document_id, ordinal, row_number() over (order by sum(weight) desc, document_id, ordinal) as place
-    from match join weight using (lexeme) group by document_id, ordinal order by place limit 50
+    select document_id, ordinal, row_number() over (order by weight desc, document_id, ordinal) as place
+    from matched join documents using (document_id) where table_info is null or nth <= %(of_one_table)s
+    order by place limit 50
 ), distance as (
     select document_id, ordinal,
         case when embedder = %(embedder)s then embedding <=> %(vector)s::vector end as distance
     from collection join chunks using (collection_id)
+), near as (
+    select *, row_number() over (partition by document_id order by distance, ordinal) as nth from distance
 ), semantic as (
     select document_id, ordinal, 1 - distance as similarity,
         row_number() over (order by distance, document_id, ordinal) as place
-    from distance order by place limit 50
+    from near join documents using (document_id) where table_info is null or nth <= %(of_one_table)s
+    order by place limit 50
 ), fused as (
     select document_id, ordinal, similarity,
         coalesce(1.0 / (60 + lexical.place), 0) + coalesce(1.0 / (60 + semantic.place), 0) as fused
@@ -70,6 +80,7 @@ class CollectionDocuments:
     async def search(self, query: str, limit: int = 6) -> tuple[Hit, ...]:
         """The chunks that answer best, best first; `score` is in [0, 1], `source.quote` the sentence that fits best.
 
+        Of one table at most four are among them, two by its words and two by their meaning.
         Raises serving.errors.Conflict when the collection was embedded by another embedder.
         """
         query = query.replace("\0", " ")[:_LONGEST_QUERY]
@@ -97,6 +108,7 @@ class CollectionDocuments:
             "query": query,
             "embedder": embedder.name,
             "vector": vector_text(vector),
+            "of_one_table": _OF_ONE_TABLE,
         }
         async with connected(self._store.pool) as connection:
             rows = await (await connection.execute(_SEARCH, values)).fetchall()

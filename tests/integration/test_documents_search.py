@@ -174,3 +174,15 @@ async def test_a_run_without_documents_finds_nothing(documents: CollectionDocume
         assert await none.overview() == Overview()
         with pytest.raises(KeyError):
             await none.read("policy.md")
+
+
+async def test_the_rows_of_a_table_do_not_crowd_the_passages_out(database: str) -> None:
+    async with AsyncConnectionPool(database, open=False, min_size=1) as pool:
+        store = DocumentStore(pool, HashingEmbedder())
+        rows = "".join(f"O-{number},lamp returned by customer within days\n" for number in range(200))
+        table = document("orders.csv", (Section("", None, f"order,note\n{rows}"),), table=True)
+        await store.put("rows", [document("policy.md", markdown_sections(POLICY)), table])
+        hits = await CollectionDocuments(store, "rows").search("lamp returned by a customer within days", 20)
+    paths = [hit.source.path for hit in hits]
+    assert 1 <= paths.count("orders.csv") <= 4
+    assert "policy.md" in paths
