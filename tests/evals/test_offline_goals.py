@@ -1,6 +1,10 @@
-"""The offline model's promise: right, cited answers over folders of seven domains, and plain refusals."""
+"""The offline model's promise: right, cited answers over folders of seven domains, and plain refusals.
+
+A goal with `known_miss` is one that it doesn't reach, by a refusal or a wrong answer; reaching it, the mark goes.
+"""
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,15 +51,33 @@ async def store(database: str) -> AsyncIterator[DocumentStore]:
     await pool.close()
 
 
+def outcome(wanted: dict[str, Any], played: Played) -> str:
+    """`right`, `refused` where there is an answer, or `wrong`."""
+    if not complaints(wanted, played):
+        return "right"
+    return "refused" if _REFUSAL.search(played.answer) and not wanted.get("refuses") else "wrong"
+
+
 @pytest.mark.parametrize("folder", sorted(path.name for path in FOLDERS.iterdir()))
-async def test_every_goal_over_the_folder_is_answered_right_and_cited(
+async def test_every_goal_over_the_folder_is_answered_right_and_cited_or_missed_as_known(
     folder: str, store: DocumentStore, tmp_path: Path
 ) -> None:
     await ingest(store, build(folder, tmp_path))
-    failures = []
+    surprises, counts = [], Counter[str]()
     for wanted in goals(folder):
         table = Table(OfflineModel(), store, folder, tmp_path / "outbox")
         played = await table.play(wanted["goal"])
-        if wrong := complaints(wanted, played):
-            failures.append(f"{wanted['goal']}\n  {'; '.join(wrong)}\n  {played.answer}")
-    assert not failures, "\n\n".join([f"{len(failures)} of {len(goals(folder))} goals fail", *failures])
+        found = outcome(wanted, played)
+        counts[found] += 1
+        if found != wanted.get("known_miss", "right"):
+            why = "; ".join(complaints(wanted, played))
+            surprises.append(f"{wanted['goal']}\n  {found}: {why}\n  {played.answer}")
+    print(f"{folder}: {counts['right']} right, {counts['refused']} refused, {counts['wrong']} wrong")
+    assert not surprises, "\n\n".join([f"{len(surprises)} of {counts.total()} goals surprise", *surprises])
+
+
+def test_most_goals_are_reached_and_misses_are_refusals() -> None:
+    every = [wanted for path in FOLDERS.iterdir() for wanted in goals(path.name)]
+    missed = Counter(wanted["known_miss"] for wanted in every if "known_miss" in wanted)
+    assert missed.total() <= 0.25 * len(every)
+    assert missed["wrong"] <= 0.25 * missed["refused"]

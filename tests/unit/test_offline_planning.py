@@ -1,15 +1,11 @@
-"""How the offline model cuts a goal into steps, compares, and calculates."""
-
-from decimal import Decimal
+"""How the offline model cuts a goal into steps, and reads sums in words."""
 
 import pytest
 
 from graph.ports import Overview, PlanTask
 from graph.state import Step
-from serving.models.offline.arithmetic import expression, is_arithmetic
-from serving.models.offline.comparing import comparison, value_for, verdict
-from serving.models.offline.language import quantities
 from serving.models.offline.planning import clauses, plan
+from serving.models.offline.working import expression
 
 
 def steps(goal: str, *previous: tuple[str, str]) -> tuple[Step, ...]:
@@ -38,9 +34,16 @@ def test_writing_and_sending_wait_for_what_they_report() -> None:
     assert (written.tools, sent.tools) == (("write_artifact",), ("send_email",))
 
 
-def test_a_file_brings_its_own_look_up() -> None:
-    found, written = steps("Write a short summary of the refund policy to refunds.md")
-    assert found.goal == "Summarise the refund policy"
+@pytest.mark.parametrize(
+    ("goal", "inside"),
+    [
+        ("Write a short summary of the refund policy to refunds.md", "refund policy"),
+        ("Send an e-mail to [EMAIL_1] with the carry-over of vacation days.", "the carry-over of vacation days"),
+    ],
+)
+def test_what_a_file_or_an_email_is_to_hold_is_looked_up_first(goal: str, inside: str) -> None:
+    found, written = steps(goal)
+    assert found.goal == inside
     assert written.depends_on == (found.id,)
 
 
@@ -51,55 +54,29 @@ def test_a_question_that_points_back_keeps_its_subject() -> None:
     )
 
 
-def test_a_comparison_looks_up_both_sides_first() -> None:
-    basic, pro, compared = steps("Which plan has the longer notice period, Basic or Pro?")
-    assert (basic.goal, pro.goal) == ('What is the notice period of "Basic"?', 'What is the notice period of "Pro"?')
-    assert compared.depends_on == ("s1", "s2")
+def test_a_share_of_a_figure_waits_for_the_figure() -> None:
+    found, share = steps("How much is 15 % of the heating cost of 2025?")
+    assert (found.goal, share.depends_on) == ("What is the heating cost of 2025?", ("s1",))
 
 
 def test_more_than_twelve_questions_still_make_a_plan() -> None:
     assert len(steps(" ".join(f"What is the price of item {n}?" for n in range(40)))) == 12
 
 
-def test_values_are_compared_across_units() -> None:
-    compared = comparison("Which plan has the shorter notice period, Basic or Plus?")
-    assert compared is not None
-    text = "Basic: 29 USD a month, notice period one month. Plus: 45 USD a month, notice period two weeks."
-    values = [value_for(a, b, compared.attribute, text) for a, b in (("Basic", "Plus"), ("Plus", "Basic"))]
-    assert [value.text for value in values if value] == ["one month", "two weeks"]
-    said = verdict(compared, [value for value in values if value])
-    assert said == "Plus has the shorter notice period: two weeks, against one month for Basic."
-
-
-def test_equal_values_are_called_equal() -> None:
-    compared = comparison("Which is cheaper, Basic or Plus?")
-    assert compared is not None
-    assert verdict(compared, (quantities("5 EUR")[0], quantities("5.00 EUR")[0])).startswith("Basic and Plus are equal")
-
-
 @pytest.mark.parametrize(
     ("text", "sum_"),
     [
-        ("what is 15% of 2,340 plus 12.5?", "15/100*2340+12.5"),
-        ("What is (12.5 + 7.5) * 3 / 4?", "(12.5+7.5)*3/4"),
-        ("the sum of 3, 4 and 5", "3+4+5"),
-        ("the average of 4, 8 and 15", "avg(4, 8, 15)"),
-        ("What is 110 divided by 20", "110/20"),
-        ("half of 90 minus 5", "1/2*90-5"),
-        ("250 plus 19%", "250*(1+19/100)"),
+        ("what is 15% of 2,340 plus 12.5?", "15% of 2,340 + 12.5"),
+        ("What is (12.5 + 7.5) * 3 / 4?", "(12.5 + 7.5) * 3 / 4"),
+        ("What is 110 divided by 20", "110 / 20"),
+        ("What was the revenue in the first quarter of 2026?", ""),
+        ("Is room 12 - 14 free?", ""),
+        ("How old is it?", ""),
     ],
 )
 def test_a_sum_in_words_becomes_an_expression(text: str, sum_: str) -> None:
     assert expression(text) == sum_
-    assert is_arithmetic(text)
 
 
 def test_what_is_known_stands_in_for_it() -> None:
-    assert expression("What is 20% of that?", Decimal(3400)) == "20/100*3400"
-
-
-@pytest.mark.parametrize(
-    "text", ["What was the revenue in the first quarter of 2026?", "Is room 12 - 14 free?", "How old is it?"]
-)
-def test_a_question_with_numbers_is_not_yet_a_sum(text: str) -> None:
-    assert not is_arithmetic(text)
+    assert expression("What is 20% of that?", "3400") == "20% of 3400"

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
 import duckdb
 import pytest
 
 from graph.ports import Overview, TableInfo
-from serving.models.offline.lookup import ask_tables, table_question
-from serving.models.offline.sql import select
+from serving.models.offline.tables import sentence, table_query
 
 ORDERS = """create table orders as from (values
     ('A-1', date '2026-01-10', 1, 'X200', 3, 100.00, 'paid', true),
@@ -53,36 +51,33 @@ def _plain(value: object) -> object:
 
 
 def ask(question: str, overview: Overview, database: duckdb.DuckDBPyConnection) -> str:
-    looking, result = ask_tables(question, overview), None
-    try:
-        call = next(looking)
-        while True:
-            cursor = database.execute(call[1]["sql"])
-            rows: list[Any] = json.loads(json.dumps(cursor.fetchall(), default=_plain))
-            result = {"rows": rows}
-            call = looking.send(result)
-    except StopIteration as end:
-        return str(end.value.text) if end.value else ""
+    query = table_query(question, overview)
+    if query is None:
+        return ""
+    rows = json.loads(json.dumps(database.execute(query.sql).fetchall(), default=_plain))
+    return sentence(query, {"rows": rows})
 
 
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("What is the total amount of paid orders in March?", ": 80.25 EUR"),
-        ("How many orders were refunded?", ": 1"),
-        ("How many orders were not paid?", ": 2"),
-        ("How many X200 were sold in total?", ": 5"),
-        ("average amount by status", "- open: 250.5 EUR"),
+        ("What is the total amount of paid orders in March?", ": 80.25."),
+        ("How many orders were refunded?", ": 1."),
+        ("How many orders were not paid?", ": 2."),
+        ("What is the total of the unpaid orders?", ": 260.5."),
+        ("How many X200 were sold in total?", ": 5."),
+        ("average amount by status", "- open: 250.5"),
+        ("Maximum amount per product", "- X100: 250.5\n- X200: 100"),
         ("Which customer has the highest total amount?", "2: 250.5"),
-        ("How many orders were placed since March 2026?", ": 2"),
-        ("Which product was ordered most?", "X100: 6"),
-        ("How many different customers ordered in 2026?", ": 2"),
-        ("What is the status of order A-2?", "status open"),
-        ("How many orders were above 90 EUR?", ": 2"),
-        ("What percentage of orders were express?", ": 50 %"),
-        ("List the top 2 orders by amount.", "A-2, amount 250.5 EUR\n- order no A-1"),
-        ("total amount per quarter", "- 2025 Q4: 10 EUR"),
-        ("Compare the total amount of 2025 and 2026", "- 2025: 10 EUR\n- 2026: 430.75 EUR"),
+        ("How many orders were placed since March 2026?", ": 2."),
+        ("Which product was ordered most?", "X100: 2"),
+        ("How many different customers ordered in 2026?", ": 2."),
+        ("What is the status of order A-2?", "A-2: open"),
+        ("How many orders were above 90 EUR?", ": 2."),
+        ("List the top 2 orders by amount.", "- A-2: 250.5\n- A-1: 100"),
+        ("total amount per quarter", "- 2025 Q4: 10"),
+        ("Compare the total amount of 2025 and 2026", "- 2025: 10\n- 2026: 430.75"),
+        ("In which country is Bluebell?", "Italy"),
     ],
 )
 def test_a_question_is_answered_exactly(
@@ -98,8 +93,7 @@ def test_a_question_is_answered_exactly(
         "What is the total amount of orders from Norway?",
         "How many orders were delivered by drone?",
         "How long is the warranty on the X200?",
-        "What was the total amount between 1 January 2026 and 5 March 2026?",
-        "What is the total amount on 2026-03-05?",
+        "What was the total amount in 2019?",
         "average amount by country",
     ],
 )
@@ -109,19 +103,10 @@ def test_a_word_that_no_table_explains_is_never_left_out(
     assert ask(question, overview, database) == ""
 
 
-def test_a_value_with_a_quote_stays_a_value(database: duckdb.DuckDBPyConnection) -> None:
-    table = TableInfo(
-        name="orders", path="o.csv", columns=(("status", "VARCHAR"),), rows=1, samples={"status": ("o'clock",)}
-    )
-    asked = table_question("How many orders have the status o'clock?", Overview(tables=(table,)))
-    assert asked is not None
-    assert database.execute(select(asked)).fetchall() == [(0, 0)]
-
-
-def test_amounts_in_two_currencies_are_not_added_up() -> None:
-    columns = (("amount", "DECIMAL(18,2)"), ("currency", "VARCHAR"))
-    table = TableInfo(name="bills", path="b.csv", columns=columns, rows=2, samples={"currency": ("EUR", "USD")})
-    asked = table_question("What is the total amount of the bills?", Overview(tables=(table,)))
-    assert asked is not None
-    assert "GROUP BY 1" in select(asked)
-    assert 't."currency" AS grouped' in select(asked)
+def test_a_value_or_a_word_with_a_quote_stays_one(database: duckdb.DuckDBPyConnection) -> None:
+    columns, samples = (("status", "VARCHAR"),), {"status": ("o'clock",)}
+    table = TableInfo(name="orders", path="o.csv", columns=columns, rows=1, samples=samples)
+    for question in ("How many orders have the status o'clock?", "How many orders have the status o'hara?"):
+        query = table_query(question, Overview(tables=(table,)))
+        assert query is not None
+        assert database.execute(query.sql).fetchall() == [(0,)]

@@ -1,269 +1,223 @@
-"""A question about tables as a query: measure, group, order and filters, and the words that none of them explains."""
+"""A question as one SELECT: its words are linked to a table's columns, values and periods, and to what to compute.
+
+A word that finds no such place must stand in the row: a question that the table can't answer finds no rows.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
-from graph.ports import TableInfo
-from serving.models.offline import vocabulary as v
-from serving.models.offline.columns import MONEY, Column, is_quantity, named
-from serving.models.offline.filters import Filter, Reader
-from serving.models.offline.language import TOKEN, keys, stems
+from graph.ports import Overview, TableInfo
+from serving.documents.words import words
+from serving.models.offline.english import LIGHT, MONTHS, STOP, UNITS, degree, likeness, number_of, stems
 
-Aggregate = Literal["sum", "avg", "min", "max", "count", "share", "rows"]
-_SUMS: Final = v.either("spend spent revenue turnover sales sum total totals altogether overall add_up combined in_all")
-_CUES: Final[tuple[tuple[Aggregate, str], ...]] = (
-    ("share", r"\b(?:what|which) (?:percentage|percent|share|proportion)\b"),
-    ("avg", r"\b(?:average|mean)\b"),
-    ("count", r"\bhow many\b"),
-    ("sum", rf"\b(?:{_SUMS})\b"),
-    ("count", r"\bnumber of\b"),
+_COMPUTES: Final = {
+    "avg": r"\b(?:average|mean)\b",
+    "count": r"\bhow many\b|\bnumber of\b",
+    "sum": r"\b(?:sum|totals?|altogether|overall|add up|spen[dt]|revenue|turnover)\b|\bhow much (?!do|may|can|must|is)",
+    "": "",
+}
+_SIGNS: Final = {"above": ">", "over": ">", "more": ">", "least": ">=", "below": "<", "under": "<", "most": "<="}
+_BOUND: Final = re.compile(
+    rf"\b({'|'.join(_SIGNS)}|less|fewer)(?: than)? (?:[€$£]|[a-z]{{3}} )?(\d[\d.,]*)(?: ?(\w+))?"
 )
-_GROUP: Final = re.compile(r"\b(?:by|per|(?:for|in|of) each|each|every)\s+((?:[\w-]+\s?){1,2})")
-_WHICH: Final = re.compile(
-    r"\b(?:(?:which|what)(?: (?:is|are|was|were) the)?|top \w+|list (?:all |the )?(?:\w+ )?)\s?((?:[\w-]+\s?){1,3})"
-)
-_COUNTED: Final = re.compile(r"(?:how many|number of)\s+((?:[\w-]+\s?){1,4})")
-_MOST: Final = re.compile(r"\b(?:most|fewest|least)\s+((?:[\w-]+\s?){1,2})")
-_AMONG: Final = re.compile(r"\b(?:which|compare|versus|vs|than|difference|or)\b")
-_PIECES: Final = re.compile(r"\b(?:sold|bought|ordered)\b")
-_PARTS: Final = {
-    part: f"strftime({{}}, '{form}')"
-    for part, form in (("month", "%Y-%m"), ("year", "%Y"), ("day", "%Y-%m-%d"), ("week", "%G week %V"))
-} | {"quarter": "year({0}) || ' Q' || quarter({0})", "half": "year({0}) || ' H' || ((month({0}) + 5) // 6)"}
-# Verbs and nouns that speak of rows in general; a table needs no column for them.
-_ROWS: Final = stems(
-    " ".join(v.WEAK | v.EXTREMES.keys() | v.COMPARATIVES.keys())
-    + """ place issue register book list order buy sell arrive different distinct average row entry table show
-    compute calculate worth percentage percent share proportion combine visit see serve log earn bring spend across"""
-)
-_VALUE: Final = stems("value revenue sale turnover total spend worth amount cost")
+_EDGES: Final = {"since": ">=", "from": ">=", "after": ">", "before": "<", "until": "<="}
+_MONTH: Final = "|".join(f"{m}|{m[:3]}" for m in MONTHS if m != "may") + r"|(?<=in )may|(?<=or )may|may(?= 20)"
+# A part of a date: how questions say it, and what it is called as a group.
+_PERIODS: Final = {
+    "month": (rf"(?:{_MONTH})\b", "strftime({}, '%Y-%m')"),
+    "quarter": (r"q[1-4]\b", "year({0}) || ' Q' || quarter({0})"),
+    "year": (r"(?:19|20)\d\d\b(?!-)", "year({})"),
+}
+_MONEY: Final = stems("amount total value revenue cost fee sale net gross spend spent salary budget turnover worth")
+_PIECES: Final = stems("quantity qty units stock pieces")
+_ASKING: Final = stems("average mean sum total different distinct list show name which what how many number often most")
 
 
-@dataclass(slots=True)
-class TableQuestion:
-    """What to ask of one table, filled in by `read`: `measure` and `group` are SQL, `measured`, `grouped` their names.
+class Column(NamedTuple):
+    """`keys` are the stems of its name; `values` are samples, or for a flag the value that means yes."""
 
-    `unexplained`: content words that no part of the query stands for; `cued`: the words ask for a calculation.
+    name: str
+    kind: str
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+def table_query(text: str, overview: Overview) -> "Query | None":
+    """The question as a query over the table that places most of its words; None when none places enough of them."""
+    read = [Query(text.partition(" (about: ")[0], table) for table in overview.tables]
+    return max((query for query in read if query.sql), key=lambda query: query.fit, default=None)
+
+
+def sentence(asked: "Query", result: Mapping[str, Any]) -> str:
+    """What the rows say; empty when they say nothing."""
+    rows = [row for row in result.get("rows", []) if row[-1] is not None]
+    if not rows or (asked.left and rows == [[0]]):
+        return ""
+    lines = [(": " if len(row) == 2 else ", ").join(map(_cell, row)) for row in rows]
+    return f"{asked.title}: {lines[0]}." if len(lines) == 1 else f"{asked.title}:\n- " + "\n- ".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{Decimal(str(value)).normalize():f}" if type(value) in (int, float) else str(value)
+
+
+def _column(name: str, type_: str, values: tuple[str, ...]) -> Column:
+    keys = tuple(words(name))
+    if type_ == "BOOLEAN" or (values and {value.lower() for value in values} <= {"yes", "no"}):
+        return Column(name, "flag", keys, tuple(value for value in values if value.lower() == "yes") or ("true",))
+    if type_.startswith(("DATE", "TIMESTAMP")):
+        return Column(name, "date", keys, ())
+    if not re.match("DECIMAL|DOUBLE|BIGINT|INTEGER", type_) or re.search(
+        r"(?:^|_)(?:id|no|nr|number|code|year|ref)$", name
+    ):
+        return Column(name, "text", keys, values)
+    units = [UNITS[part][0] for part in name.split("_") if part in UNITS]
+    money = ("money" in units or (not units and _MONEY & {*keys})) and "pric" not in keys
+    return Column(name, "money" if money else "number", keys, ())
+
+
+class Query:
+    """One question read against one table. `taken` grows as its words find their place; `left` are those without one.
+
+    `sql` is empty when the table can't answer; `fit` orders the queries of several tables.
     """
 
-    table: TableInfo
-    aggregate: Aggregate
-    filters: tuple[Filter, ...] = ()
-    direction: int = 0
-    top: int = 1
-    cued: bool = False
-    measure: str = ""
-    measured: str = ""
-    unit: str = ""
-    group: str = ""
-    grouped: str = ""
-    by_id: bool = False
-    shown: tuple[Column, ...] = ()
-    explained: int = 0
-    exact: int = 0
-    unexplained: tuple[str, ...] = ()
+    def __init__(self, text: str, table: TableInfo) -> None:
+        self.text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", " ".join(text.lower().split()))
+        self.said, self.table, self.rows = words(self.text), table, stems(table.name)
+        self.columns = [_column(name, type_, table.samples.get(name, ())) for name, type_ in table.columns]
+        # (first word, word behind the last, column or None for the rows, value or nothing for the column itself)
+        self.mentions = list(self._mentions())
+        self.named = [column for _, _, column, value in self.mentions if column and not value]
+        self.compute = next(name for name, cue in _COMPUTES.items() if re.search(cue, self.text))
+        degrees = [word for word in re.sub(r"\bat (?:least|most)\b|\w+ than", "", self.text).split() if degree(word)]
+        self.direction, self.group = degree(degrees[0]) if degrees else 0, ""
+        self.taken = {key for at, end, *_ in self.mentions for key in self.said[at:end]} | stems(" ".join(degrees))
+        self.left, self.title = list[str](), ""
+        self.sql, self.path = self._select(), table.path
+        exact = sum(key in self.rows or any(key in column.keys for column in self.columns) for key in self.said)
+        self.fit = (-len(self.left), exact, len(self.mentions))
 
-    def of(self, column: Column) -> None:
-        self.measure, self.measured, self.unit = column.amount, column.title, column.unit
+    def of(self, *kinds: str) -> list[Column]:
+        """The columns of these kinds, those that the question names first."""
+        return [column for column in dict.fromkeys([*self.named, *self.columns]) if column.kind in kinds]
 
-    def of_different(self, column: Column) -> None:
-        self.aggregate, self.measure, self.measured = "count", f"DISTINCT {column.sql}", f"different {column.title}"
+    def _mentions(self) -> Iterator[tuple[int, int, Column | None, str]]:
+        """Long names and values first; then single words of a column's name, and those that may stand for one."""
+        lexicon: dict[tuple[str, ...], tuple[Column | None, str]] = {(key,): (None, "") for key in self.rows}
+        for column in self.columns:
+            target = column, column.values[0] if column.kind == "flag" else ""
+            lexicon = {(key,): target for key in {*column.keys} - self.rows - _ASKING - STOP} | lexicon
+            values = {tuple(words(value)): (column, value) for value in column.values if column.kind == "text"}
+            lexicon |= {column.keys: target} | values
+        at = 0
+        while at < len(self.said):
+            spans = [tuple(self.said[at:end]) for end in range(min(len(self.said), at + 6), at, -1)]
+            spans += [key for key in lexicon if len(key) == 1 and likeness(self.said[at], frozenset(key))]
+            if key := next((span for span in spans if span in lexicon), ()):
+                yield at, at + len(key), *lexicon[key]
+            at += len(key) or 1
 
-    def by(self, column: Column) -> None:
-        self.group, self.grouped, self.by_id = column.sql, column.title, column.identifies
+    def _select(self) -> str:
+        where = [*self._values(), *self._bounds(), *self._periods()]
+        top = re.search(r"\b(?:top|the) (\d+|two|three|four|five|ten)\b", self.text)
+        self.group = self._grouped() or self.group
+        value = self._counted() if self.compute == "count" else self._measure()
+        heads = [self.group, value] if self.group else [value] if self.compute else self._shown(value)
+        self.taken |= LIGHT | STOP | _ASKING | (stems(top[1]) if top else set())
+        self.left = left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
+        aimed = self.compute or self.group or where or left or value
+        if not heads or not all(heads) or not aimed or len(left) > min(3, len(self.mentions)):
+            return ""
+        filters = f"{' where ' * bool(where + left)}{' and '.join(where + left)}"
+        self.title = f"{' by '.join(heads[::-1]) if self.group else ', '.join(heads)} of {self.table.name}{filters}"
+        source = f"{self.table.name}{' WHERE ' * bool(where + left)}{' AND '.join([*where, *map(self._stands, left)])}"
+        way = f"{value} {'DESC' if self.direction > 0 else 'ASC'} NULLS LAST, 1 LIMIT {number_of(top[1]) if top else 1}"
+        order = way if self.direction and value and (self.group or not self.compute) else "1 LIMIT 50"
+        return f"SELECT {', '.join(heads)} FROM {source}{' GROUP BY 1' * bool(self.group)} ORDER BY {order}"  # noqa: S608
 
-    def by_part(self, column: Column, part: str) -> None:
-        self.group, self.grouped = _PARTS[part].format(column.sql), part
+    def _stands(self, key: str) -> str:
+        """A word of the row: numbers and codes to the letter, other words by their stem."""
+        texts = ", ".join(name for name, type_ in self.table.columns if type_ in ("VARCHAR", "DATE", "BIGINT"))
+        pattern = rf"\b{re.escape(key)}" + r"\b" * key[-1].isdigit()
+        return f"regexp_matches(regexp_replace(lower(concat_ws(' ', {texts})), '[-_/]', '', 'g'), '{pattern}')"
 
+    def _gather(self, group: str, many: bool) -> None:
+        """Several values of one kind are what to group by when the question sets them against each other."""
+        if many and re.search(r"\b(?:which|compare|versus|vs|difference|or)\b", self.text):
+            self.group, self.direction = group, 0
 
-def read(text: str, table: TableInfo, values: Mapping[str, Sequence[str]] | None = None) -> TableQuestion:
-    """`values`: column -> values of it that the question may mean, beyond the samples in the overview."""
-    reader = Reader(text, table, values or {})
-    aggregate: Aggregate = next((name for name, cue in _CUES if re.search(cue, reader.lower)), "rows")
-    asked = TableQuestion(table, aggregate, reader.filters())
-    asked.direction, asked.top = _direction(reader)
-    asked.cued = aggregate != "rows" or asked.direction != 0
-    _group(reader, asked)
-    if aggregate == "count":
-        _count(reader, asked)
-    elif aggregate == "share":
-        asked.unit = "%"
-    else:
-        _measure(reader, asked)
-    left = [word for word in reader.free() if word not in reader.entity and not set(keys(word)) <= _ROWS]
-    asked.explained = len([word for word in reader.words if word in reader.used | reader.entity])
-    asked.exact, asked.unexplained = reader.exact, tuple(dict.fromkeys(left))
-    return asked
+    def _values(self) -> Iterator[str]:
+        for column in self.columns:
+            if found := [(at, value) for at, _, mentioned, value in self.mentions if value and mentioned == column]:
+                no = {"not", "non", "without"} & {key for at, _ in found for key in self.said[max(0, at - 3) : at]}
+                self._gather(column.name, len(found) > 1)
+                values = ", ".join("'" + value.replace("'", "''") + "'" for _, value in found)
+                yield f"{column.name} IN ({values}){' IS NOT TRUE' * bool(no)}"
 
+    def _bounds(self) -> Iterator[str]:
+        for cue, number, unit in _BOUND.findall(self.text):
+            own = [column for column in self.of("money", "number") if stems(unit) & {*column.keys}]
+            amount = number_of(number.rstrip(".,"))
+            for column in [*own, *self.of("money"), *self.of("number")][: amount is not None]:
+                self.taken |= stems(f"{cue} {number} {unit}")
+                yield f"{column.name} {_SIGNS.get(cue, '<')} {amount}"
 
-def _direction(reader: Reader) -> tuple[int, int]:
-    """+1 for the highest, -1 for the lowest, and how many of them."""
-    words = TOKEN.findall(re.sub(r"\bat (?:least|most)\b", "", reader.lower))
-    reader.used |= {word for word in reader.words if word in v.NUMBERS or (word.isdigit() and len(word) < 3)}
-    many = re.search(r"\b(?:top|the) (\d{1,2}|two|three|four|five|ten)\b", reader.lower)
-    count = int(v.NUMBERS.get(many[1], many[1])) if many else 1
-    return next((v.EXTREMES[word] for word in words if word in v.EXTREMES), 0), count
+    def _periods(self) -> Iterator[str]:
+        for name, (part, (cue, group)) in [(c.name, entry) for c in self.of("date")[:1] for entry in _PERIODS.items()]:
+            if re.search(rf"\b(?:by|per|each|every) {part}\b", self.text):
+                self.group, self.taken = group.format(name), self.taken | {part}
+            matches = re.finditer(rf"(?:\b({'|'.join(_EDGES)}) )?\b({cue})", self.text)
+            if found := [match for match in matches if not stems(match[2]) <= self.taken]:
+                months = [month[:3] for month in MONTHS]
+                said = [match[2].lstrip("q") for match in found]
+                numbers = dict.fromkeys(str(months.index(n[:3]) + 1) if n[:3] in months else n for n in said)
+                self.taken |= stems(" ".join(match.group() for match in found))
+                self._gather(group.format(name), len(numbers) > 1)
+                yield f"{part}({name}) {_EDGES.get(found[0][1] or '', 'IN')} ({', '.join(numbers)})"
 
+    def _grouped(self) -> str:
+        """`by country`, `each team`, `which customer ... the most`."""
+        cues = ("by", "per", "each", "every", *(("which", "what") if self.direction else ()))
+        for at, _, column, value in self.mentions:
+            before = [key for key in self.said[:at] if key not in ("the", "is", "are", "of", "was", "were")]
+            if column and column.kind == "text" and not value and before and before[-1] in cues:
+                if self.direction and before[-1] in cues[:4] and not re.search(r"\b(?:sum|total|average)", self.text):
+                    self.compute, self.direction = ("max" if self.direction > 0 else "min"), 0
+                return column.name
+        return ""
 
-def _group(reader: Reader, asked: TableQuestion) -> None:
-    """`by country`, `per month`, `which customer ... the most`, `Berlin or Munich`."""
-    for match in _GROUP.finditer(reader.lower):
-        words = match[1].split()
-        part = next((word.rstrip("s") for word in words if word.rstrip("s") in _PARTS), "")
-        if part and (dated := reader.dated()):
-            reader.used |= set(words)
-            return asked.by_part(dated, part)
-        ordering = asked.direction and named(words, reader.of_kind("number"))
-        if not ordering and (column := named(words, reader.of_kind("text", "flag"), 0.5)):
-            reader.use(column, words)
-            return asked.by(column)
-    several = next((f for f in asked.filters if f.many or (reader.when.part and f.said == reader.when.said)), None)
-    if several and _AMONG.search(reader.lower):
-        return asked.by(several.column) if several.many else asked.by_part(several.column, reader.when.part)
-    return _group_by_subject(reader, asked)
+    def _counted(self) -> str:
+        """`how many X`: the rows, the sum of a column X, the distinct X, or the pieces of a value X."""
+        start = next((at for at, key in enumerate(self.said) if key in ("many", "number")), 0)
+        after = [mention for mention in self.mentions if start < mention[0] <= start + 4]
+        _, end, column, value = after[0] if after else (0, 0, None, "")
+        if not after:
+            return ""
+        if value and all(mentioned or at > end for at, _, mentioned, _ in after):
+            return next((f"sum({c.name})" for c in self.of("number") if _PIECES & {*c.keys}), "count(*)")
+        names = {"number": "sum({})", "text": "count(DISTINCT {})"}
+        return names.get(column.kind, "count(*)").format(column.name) if column and not value else "count(*)"
 
+    def _measure(self) -> str:
+        """The column to compute over or to order by; empty for neither."""
+        spoken = self.compute or _MONEY & {*self.said} or any(not column for _, _, column, _ in self.mentions)
+        found = [column for column in self.of("money", "number") if column in self.named]
+        if self.group and not (self.compute or found) and re.search(r"\b(?:most|fewest)\b", self.text):
+            return "count(*)"
+        found += (self.of("money") or self.of("number")[: len(self.of("number")) == 1]) if spoken else []
+        if not found or not (self.compute or self.direction or self.group):
+            return ""
+        self.taken |= _MONEY if found[0].kind == "money" else set()
+        sized = re.search(r"\b(?:most|least|larg\w+|bigg\w+|small\w+)\b", self.text) or not self.direction
+        compute = self.compute or ("sum" if sized else "max" if self.direction > 0 else "min") * bool(self.group)
+        value = f"{compute}({found[0].name})" if compute else found[0].name
+        return f"round({value}, 2)" if compute == "avg" else value
 
-def _group_by_subject(reader: Reader, asked: TableQuestion) -> None:
-    """`which customer ...`: the noun behind the question word, unless it is what a row stands for."""
-    which = _WHICH.search(reader.lower)
-    if not asked.direction or which is None:
-        return
-    skipped = {*v.STOP, *v.EXTREMES, *v.NUMBERS}
-    words = [word for word in which[1].split() if word not in skipped and not word.isdigit()]
-    words = words[: next((at for at, word in enumerate(words) if word in reader.used), len(words))] or words
-    column = named(words[:2], reader.of_kind("text"))
-    if column and not (words[0] in reader.entity and column.identifies):
-        reader.use(column, words)
-        asked.by(column)
-
-
-def _count(reader: Reader, asked: TableQuestion) -> None:
-    """`how many X`: the sum of a column X, the distinct X, or the rows."""
-    cue = _COUNTED.search(reader.lower)
-    words = [word for word in (cue[1].split() if cue else []) if word not in v.STOP]
-    words = words[: next((at + 1 for at, word in enumerate(words) if word in reader.entity), len(words))]
-    entity = any(word in reader.entity and not (word.endswith("ed") or word in v.IRREGULAR) for word in words)
-    free = [word for word in words if word not in reader.used and word not in reader.entity]
-    numbers = [column for column in reader.of_kind("number") if not column.money]
-    column = named(words[:1] if entity else free[:2], numbers)
-    if column is None and not entity and (reader.apposed & set(words) or reader.used & set(words[:1])):
-        column = _pieces(reader, numbers, words, free)
-    if column:
-        reader.use(column, words)
-        asked.aggregate = "sum"
-        return asked.of(column)
-    distinct = named(free[:2], reader.of_kind("text"))
-    if distinct and distinct.sql != asked.group and not (entity and distinct.keys & stems(asked.table.name)):
-        reader.use(distinct, words)
-        asked.of_different(distinct)
-    elif distinct is None and free and len(asked.filters) > (0 if named(free[:1], reader.columns, 0.4) else 1):
-        # `how many plants in the Desert House are alive`: with two conditions, or a column `planted`, rows are meant.
-        reader.used.add(free[0])
-    return None
-
-
-def _pieces(reader: Reader, numbers: Sequence[Column], words: Sequence[str], free: Sequence[str]) -> Column | None:
-    """`how many X200 pumps`: the pieces of them, where the rows say how many each holds."""
-    column = next(filter(is_quantity, numbers), None) if all(set(keys(word)) <= _ROWS for word in free) else None
-    reader.used -= set() if column else reader.apposed & set(words)
-    return column
-
-
-def _measure(reader: Reader, asked: TableQuestion) -> None:
-    numbers, most = reader.of_kind("number"), _MOST.search(reader.lower)
-    column = named([word for word in reader.free() if word not in v.EXTREMES], numbers, 0.5)
-    if column is None and {"cheapest", "expensive"} & set(reader.words):
-        column = next((number for number in numbers if number.money), None)
-    if re.search(r"\bhow much\b", reader.lower) and not (column and "pric" in column.keys):
-        asked.aggregate, asked.cued = "sum" if asked.aggregate == "rows" else asked.aggregate, True
-    if asked.group and asked.aggregate == "rows" and most and not reader.entity.isdisjoint(most[1].split()):
-        asked.aggregate = "count"
-        return None
-    if product := _product(reader, column):
-        asked.measure, asked.measured, asked.unit = product
-        return _reduce(reader, asked, money=True)
-    if column is None and most and (counted := named(most[1].split(), reader.of_kind("text"))):
-        reader.use(counted, reader.words)
-        return asked.of_different(counted)
-    calculates = asked.aggregate != "rows" or asked.direction or asked.group
-    if not calculates or not (chosen := column or _default(reader, asked, numbers)):
-        return _list(reader, asked) if asked.aggregate == "rows" else None
-    if asked.group and asked.aggregate == "rows" and column is None:
-        asked.aggregate = "sum"
-    reader.use(chosen, reader.words)
-    asked.of(chosen)
-    return _reduce(reader, asked, chosen.money)
-
-
-def _reduce(reader: Reader, asked: TableQuestion, money: bool) -> None:
-    """Rows with a measure become one figure (a group), or stay rows in the order of the measure."""
-    if money:
-        reader.used |= {word for word in reader.words if not MONEY.isdisjoint(keys(word))}
-        _keep_currencies_apart(reader, asked)
-    which = _WHICH.search(reader.lower)
-    if asked.aggregate != "rows":
-        return
-    if which and not asked.group and any(word in reader.entity for word in which[1].split()):
-        asked.shown = _identity(reader)
-    elif not asked.direction or _MOST.search(reader.lower) or re.search(r"\b(?:spen[dt]|sold|most)\b", reader.lower):
-        asked.aggregate = "sum"
-    else:
-        asked.aggregate = "max" if asked.direction > 0 else "min"
-
-
-def _keep_currencies_apart(reader: Reader, asked: TableQuestion) -> None:
-    column = next((c for c in reader.of_kind("text") if c.name in ("currency", "curr")), None)
-    if column is None or not column.values or any(f.column == column for f in asked.filters):
-        return
-    if len(column.values) == 1:
-        asked.unit = column.values[0]
-    elif asked.group:
-        asked.group, asked.grouped = f"{asked.group} || ' ' || {column.sql}", f"{asked.grouped} and currency"
-    else:
-        asked.by(column)
-
-
-def _product(reader: Reader, column: Column | None) -> tuple[str, str, str] | None:
-    """Quantity times unit price, where a value is wanted and the table has no column for it."""
-    numbers = reader.of_kind("number")
-    price = next((c for c in numbers if "pric" in c.keys), None)
-    quantity = next((c for c in numbers if c != price and is_quantity(c)), None)
-    wanted = any(not _VALUE.isdisjoint(keys(word)) for word in reader.words)
-    if not (price and quantity and wanted) or {"price", "prices"} & set(reader.words):
-        return None
-    if column not in (None, price) or any(c.money and c != price for c in numbers):
-        return None
-    reader.used |= {word for word in reader.words if not (price.keys | quantity.keys).isdisjoint(keys(word))}
-    return f"{quantity.sql} * {price.amount}", "value", price.unit
-
-
-def _default(reader: Reader, asked: TableQuestion, numbers: Sequence[Column]) -> Column | None:
-    """The column that a bare `total` or `most` speaks of: pieces that were sold, the money, or the only number."""
-    pieces = next(filter(is_quantity, numbers), None)
-    if asked.group and pieces and _PIECES.search(reader.lower):
-        return pieces
-    money = [column for column in numbers if column.money]
-    spoken = asked.aggregate != "rows" or asked.group or reader.entity or stems(reader.lower) & MONEY
-    return next(iter(money or numbers), None) if asked.cued and spoken and (money or len(numbers) == 1) else None
-
-
-def _identity(reader: Reader) -> tuple[Column, ...]:
-    """The columns that name a row: its id or first text, and a name."""
-    texts = reader.of_kind("text")
-    called = [column for column in texts if column.name in ("name", "title") or column.name.endswith("_name")]
-    return tuple(dict.fromkeys([*texts[:1], *called[:1]]))
-
-
-def _list(reader: Reader, asked: TableQuestion) -> None:
-    """Rows as they are: the columns that the question names, beside what identifies a row."""
-    wanted = []
-    for word in [word for word in reader.free() if word not in reader.entity]:
-        if column := named([word], reader.columns, 0.5):
-            wanted.append(column)
-            reader.use(column, [word])
-    filtered = {f.column for f in asked.filters}
-    besides = [] if wanted else [column for column in reader.of_kind("text") if column not in filtered][:3]
-    asked.shown = tuple(dict.fromkeys([*_identity(reader), *besides, *wanted]))
-    asked.cued = bool(wanted) or asked.direction != 0
+    def _shown(self, value: str) -> list[str]:
+        """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
+        listing = value or re.match(r"(?:which|list|show|name)\b", self.text)
+        shown = [column.name for column in self.named or (self.columns[1:4] if listing else [])]
+        return list(dict.fromkeys([self.columns[0].name, *shown, *([value] if value else [])])) if shown else []

@@ -1,0 +1,126 @@
+"""Text as the offline model compares it: stems, words that may stand for each other, amounts with units."""
+
+import re
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from serving.documents.words import STOP_WORDS, words
+
+_SAY_NOTHING: Final = """again altogether between check compare describe done down each either ever every exactly
+    explain find give given got had here know let like list long look lot made make many might much must need now off
+    often once our own per provide say see shall show soon still tell told under until up very want whether yet far
+    quickly"""
+# Words that a passage or a table may leave out and still hold the answer.
+_LIGHT: Final = """add agency allow allowed amount apply business charity clinic company cooperative club cost count
+    current date day deal dealt detail document employ employee entitled exist expense file firm follow full get go
+    group handle happen have hold hospital hour include information involve item kind left library may member minute
+    money month museum number offer office organisation overall pay people person place policy possible procedure
+    guideline process put receive record require required rule saw school shop start step sum summary summarise
+    summarize take team time total type use value week work worth year order bought sell sold issue arrive visit earn
+    bring spend spent combined different"""
+# Words that may stand for each other.
+_SYNONYMS: Final = """approve approval authorise sign / price cost fee charge rate / employee staff worker people
+    person colleague / vacation holiday leave / cancel cancellation terminate / delivery shipping deliver / duration
+    length term period / deadline due / responsible accountable owner / doctor physician / maximum max limit most /
+    minimum least / phone telephone / salary wage / customer client / invoice bill / late delay overdue / hotel
+    accommodation / warranty guarantee / travel transport flight / keep kept retain store / answer respond response
+    reply reaction / supplier vendor / remote telework / weight weigh heavy / purchase buy bought order / refund
+    reimburse / mandatory required / free gratis / begin start / end finish / contact ask reach report tell told /
+    year annual yearly / month monthly / week weekly / day daily / quantity unit piece / mean average / value total
+    revenue turnover / replace change / allow allowed permit / pay paid payment payable / sell sold sale / spend spent
+    / lend lent borrow loan / expense cost / teach taught / install installation / translate translation / generate
+    generation / insure insurance"""
+_UP, _DOWN, NUMBERS, MONTHS = map(
+    str.split,
+    (
+        "most more top maximum higher longer larger bigger greater later older newer heavier wider expensive",
+        "least less minimum fewer lower shorter smaller earlier younger faster quicker cheaper lighter",
+        "zero one two three four five six seven eight nine ten eleven twelve",
+        "january february march april may june july august september october november december",
+    ),
+)
+FIGURE: Final = rf"\d|\b(?:{'|'.join(NUMBERS)})\b"
+_SIZES: Final = {
+    "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
+    "money": "€=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 sek=1 nok=1 dkk=1 pln=1",
+    "data": "mb=1 gb=1000 tb=1000000",
+}
+# unit -> (dimension, size)
+UNITS: Final = {
+    unit: (dimension, Decimal(size))
+    for dimension, units in _SIZES.items()
+    for unit, size in (pair.split("=") for pair in units.split())
+}
+DATED: Final = re.compile(
+    r"(?i:\d{4}-\d\d(?:-\d\d)?|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}|\b\d{1,2}:\d\d|\b(?:19|20)\d\d\b"
+    rf"|(?:\b\d{{1,2}}(?:st|nd|rd|th)? )?\b(?:{'|'.join(MONTHS)})\b(?: \d{{1,2}}\b)?,?(?: \d{{4}})?)"
+)
+# `5 working days`: up to two words may stand between a number and a unit that is known.
+_QUANTITY: Final = re.compile(
+    rf"(?i)(?:([€$£]|\b(?:EUR|USD|GBP|CHF)\b)\s?)?(?<![\w.,-])(\d+(?:[.,]\d+)*|\b(?:{'|'.join(NUMBERS)})\b)"
+    r"(?!\d|st\b|nd\b|rd\b|th\b)(?:[\s-]?(?:(?!an? |the |per |of |to |in |and |or )[a-z]+ ){0,2}?"
+    rf"({'|'.join(map(re.escape, UNITS))}|%|kg)(?=s?(?:\W|$))s?"
+    r"|[\s-](?!(?:and|or|of|to|in|for|is|at|by|on)\b)([a-z]{2,}))?"
+)
+
+
+@lru_cache(maxsize=50_000)
+def stems(text: str) -> frozenset[str]:
+    return frozenset(words(text))
+
+
+STOP: Final = STOP_WORDS | stems(_SAY_NOTHING)
+LIGHT: Final = stems(_LIGHT)
+_GROUPS: Final = tuple(group.split() for group in _SYNONYMS.split("/"))
+
+
+@lru_cache(maxsize=50_000)
+def synonyms(word: str) -> tuple[str, ...]:
+    """The words that may stand for one, given by its stem."""
+    return tuple(other for group in _GROUPS if word in stems(" ".join(group)) for other in group)
+
+
+def likeness(word: str, found: frozenset[str]) -> float:
+    """1 for the word itself among `found`, less for one that may stand for it, or for who does it: own(er); else 0."""
+    others = stems(" ".join(synonyms(word))) | {f"{word}er", f"{word}or", re.sub("[eo]r$", "", word)}
+    return 1.0 if word in found else 0.85 * (not others.isdisjoint(found))
+
+
+def degree(word: str) -> int:
+    """1 for a comparative or superlative that looks up (`most`, `longer`), -1 for one that looks down, else 0."""
+    forms = {form := word.lower().strip("?,."), re.sub(r"est$", "er", form)}
+    return (not forms.isdisjoint(_UP)) - (not forms.isdisjoint(_DOWN))
+
+
+class Quantity(NamedTuple):
+    """A number with its unit: `size` can be compared within a dimension, `text` is as it stands at `start`."""
+
+    amount: str
+    unit: str
+    dimension: str
+    size: Decimal
+    start: int
+    text: str
+
+
+def number_of(text: str) -> Decimal | None:
+    """`5,000` `7.50` `4,90` `two` as a number; None for anything else."""
+    if text in NUMBERS:
+        return Decimal(NUMBERS.index(text))
+    text = text.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", text) else text.replace(",", ".")
+    return Decimal(text) if re.fullmatch(r"\d+(\.\d+)?", text) else None
+
+
+@lru_cache(maxsize=50_000)
+def quantities(text: str) -> list[Quantity]:
+    """Every number of a text that is not part of a date, a time or a code."""
+    found = []
+    for match in _QUANTITY.finditer(DATED.sub(lambda date: "\0" * len(date.group()), text)):
+        sign, number, known, noun = match.groups(default="")
+        amount, unit = number_of(number.lower()) or Decimal(0), (sign or known or noun).lower()
+        dimension, factor = UNITS.get(unit, (unit.removesuffix("s"), Decimal(1)))
+        unit = unit.upper() if dimension == "money" else unit
+        said = text[match.start() : match.end(2) if sign else match.end()]
+        found.append(Quantity(f"{amount.normalize():f}", unit, dimension, amount * factor, match.start(), said))
+    return found

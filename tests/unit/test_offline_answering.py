@@ -1,0 +1,86 @@
+"""From search hits to the sentence, list item, table cell or figure that answers, or to none."""
+
+import pytest
+
+from graph.tools.builtin.arithmetic import calculate
+from serving.models.offline.answering import answer, ask
+from serving.models.offline.passages import passages
+
+PLANS = """Our plans:
+Plan | Notice | Storage
+Starter | 14 days | 50 GB
+Team | one month | 1 TB
+Enterprise | three months | 10 TB"""
+REPORT = "| Item | Amount (EUR) |\n|---|---|\n| Travel | 412.80 |\n| Hotel | 287.00 |\n| Meals | 96.45 |"
+RULES = "Hotel costs are covered up to 130 EUR a night. Travel by rail is the rule."
+
+
+def said(question: str, *texts: str, heading: str = "") -> str:
+    """The answer, with the calculator's own arithmetic; empty for none."""
+    hits = [
+        {"ref": f"{name}.md#0", "path": f"{name}.md", "heading": heading, "text": text}
+        for name, text in zip(("trip-report", "handbook"), texts, strict=False)
+    ]
+    looking, result = answer(ask(question), passages(hits)), None
+    try:
+        call = next(looking)
+        while True:
+            result = {"value": calculate(call[1]["expression"])}
+            call = looking.send(result)
+    except StopIteration as end:
+        return str(end.value.text) if end.value else ""
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "found"),
+    [
+        ("How much storage has the Team plan?", PLANS, "Storage: 1 TB"),
+        ("Who approves refunds?", "Refunds are approved by the shop manager.", "shop manager"),
+        (
+            "How long is the warranty on the X200?",
+            "The X200 has a warranty. It lasts 24 months from delivery.",
+            "24 months",
+        ),
+        ("How many people work here?", "It was founded in 1974. Today 212 people work here.", "212"),
+        ("How long does installation take?", "## How long does installation take?\nTwo days.\n", "Two days"),
+    ],
+)
+def test_the_passage_that_answers_is_quoted(question: str, text: str, found: str) -> None:
+    assert found in said(question, text)
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("How long is the warranty on the X200?", "The X200 sells well. The X100 has a warranty of 12 months."),
+        ("What is the salary of the ward manager?", "Overtime is approved by the ward manager."),
+        ("How many employees does the company have?", "Employees get 28 days of leave."),
+        ("What does the racing course cost?", "The radio course takes one evening and costs 45 EUR."),
+        ("What is the total of the fees?", "Fees are due in May."),
+    ],
+)
+def test_another_product_attribute_or_kind_of_value_is_no_answer(question: str, text: str) -> None:
+    assert said(question, text) == ""
+
+
+def test_the_named_items_of_one_list_are_added() -> None:
+    assert said("Sum the travel and hotel costs in the trip report", REPORT, RULES).startswith("Total: 699.8")
+
+
+def test_a_list_is_added_up_whole_when_no_item_is_named() -> None:
+    assert said("What did the trip cost in total?", REPORT, RULES).startswith("Total: 796.25")
+
+
+def test_two_options_are_compared_in_comparable_units() -> None:
+    assert said("Which plan has the longer notice, Starter or Team?", PLANS).startswith(
+        "Team: one month, against 14 days"
+    )
+
+
+def test_the_furthest_of_all_is_taken() -> None:
+    assert said("Which plan has the longest notice?", PLANS) == "Enterprise – Notice: three months"
+
+
+def test_a_section_whose_heading_is_asked_for_is_quoted_whole() -> None:
+    text = "Fill in form C-12. Attach photographs."
+    assert said("Summarise the claims", text, heading="Claims") == "- Fill in form C-12.\n- Attach photographs."
