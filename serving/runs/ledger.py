@@ -25,14 +25,16 @@ on conflict (run_id, key) do update set fence = excluded.fence,
 returning tool, arguments_digest, state, result, reason,
     xmax = 0 or exists (select from before where state = 'approved') as fresh
 """
-# What happened is recorded even when the run was cancelled meanwhile, so this asks for the fence alone.
+# What happened is recorded even when the run was cancelled meanwhile (which made the row unknown), so this asks for
+# the fence alone.
 _STEP: LiteralString = """
 with owned as (
     select run_id from runs where run_id = %(run_id)s and fence = %(fence)s for share
 )
 update effects set state = %(state)s, result = %(result)s, arguments = %(arguments)s, reason = %(reason)s
 from owned
-where effects.run_id = owned.run_id and effects.key = %(key)s and effects.state = 'prepared'
+where effects.run_id = owned.run_id and effects.key = %(key)s
+    and (effects.state = 'prepared' or (effects.state = 'unknown' and effects.fence = %(fence)s))
 returning effects.key
 """
 
