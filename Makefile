@@ -7,7 +7,7 @@ BIN := .venv/bin
 STUDIO := .venv-studio/bin
 UV := $(BIN)/uv
 
-.PHONY: help setup demo test lint types bench studio lock
+.PHONY: help setup demo test lint types chaos-ci chaos bench studio lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -33,6 +33,18 @@ lint: setup ## ruff
 
 types: setup ## mypy --strict over source and tests
 	@$(BIN)/mypy
+
+chaos-ci: setup ## the chaos that CI runs: every point, 200 kills, zombies, streams, planted bugs
+	@$(BIN)/python -m tests.chaos points kills=140 zombies=12 database=10 streams=10
+	@$(BIN)/python -m tests.chaos.plants
+
+chaos: setup ## all of it, for hours: every point x 50, 10,000 kills, 1,000 zombies, 500 database faults, 200 streams
+	@$(BIN)/python -m tests.chaos points --bouts 50
+	@$(BIN)/python -m tests.chaos kills=100 --bouts 100
+	@$(BIN)/python -m tests.chaos zombies=20 --bouts 50
+	@$(BIN)/python -m tests.chaos database=20 --bouts 25
+	@$(BIN)/python -m tests.chaos streams=200
+	@$(BIN)/python -m tests.chaos.plants
 
 bench: setup ## print the table of figures
 	@$(BIN)/python -m tests.bench

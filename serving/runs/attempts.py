@@ -49,7 +49,7 @@ class AttemptDeps:
         installed = self.tools(run_id, fence, request.collection)
         tools = Registry(tool for tool in installed if tool.name in terms.tools)
         approvals = PostgresApprovals(self.pool, run_id, fence)
-        ledger = PostgresLedger(self.pool, run_id, fence)
+        ledger = PostgresLedger(self.pool, run_id, fence, claim.lease.lasts)
         ttl_s = self.settings.approval_ttl_s
         return Deps(
             run_id=run_id,

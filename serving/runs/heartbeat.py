@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any, LiteralString, Protocol
 
 import psycopg
@@ -57,17 +56,11 @@ class Attempts(Protocol):
         """The whole process stood still for longer than a lease: it must not go on with anything."""
 
 
-@dataclass(slots=True)
-class _Lease:
-    fence: int
-    until: float  # by this process's monotonic clock, counted from before the database was asked
-
-
 class Heartbeat:
     def __init__(self, dsn: str, worker: str, lease_s: float, beat_s: float, stall_s: float) -> None:
         self._dsn, self._worker = dsn, worker
         self._lease_s, self._beat_s, self._stall_s = lease_s, beat_s, stall_s
-        self._held: dict[str, _Lease] = {}
+        self._held: dict[str, Claim] = {}
         self._connection: psycopg.Connection[DictRow] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_stopped, name="heartbeat", daemon=True)
@@ -84,10 +77,10 @@ class Heartbeat:
         await asyncio.to_thread(self._thread.join, self._lease_s)
 
     def hold(self, claim: Claim) -> None:
-        self._held[claim.run_id] = _Lease(claim.fence, claim.asked_at + self._lease_s)
+        self._held[claim.run_id] = claim
 
     def drop(self, claim: Claim) -> None:
-        if (lease := self._held.get(claim.run_id)) and lease.fence == claim.fence:
+        if self._held.get(claim.run_id) is claim:
             del self._held[claim.run_id]
 
     async def tick(self) -> None:
@@ -106,7 +99,7 @@ class Heartbeat:
                 self._disconnect()
         self._disconnect()
 
-    def _turn(self, held: dict[str, _Lease], now: float) -> None:
+    def _turn(self, held: dict[str, Claim], now: float) -> None:
         still = self._stood_still(now)
         if held and still > self._lease_s:
             log.error("action=heartbeat outcome=stood_still seconds=%.1f", still)
@@ -114,9 +107,9 @@ class Heartbeat:
         if now - self._ticked > self._stall_s:
             self._let_go(held, now)
             return
-        for run_id, lease in held.items():
-            if lease.until <= now:
-                self._tell(self._attempts.lose, run_id, lease.fence)
+        for run_id, claim in held.items():
+            if claim.lease.until <= now:
+                self._tell(self._attempts.lose, run_id, claim.fence)
         if held:
             self._ask(held, now)
 
@@ -128,31 +121,31 @@ class Heartbeat:
         self._looked, self._silence = now, 0.0
         return still
 
-    def _let_go(self, held: dict[str, _Lease], now: float) -> None:
-        if all(lease.until <= now for lease in held.values()):
+    def _let_go(self, held: dict[str, Claim], now: float) -> None:
+        if all(claim.lease.until <= now for claim in held.values()):
             log.critical("action=heartbeat outcome=loop_stuck seconds=%.0f: the process ends", now - self._ticked)
             logging.shutdown()
             os._exit(EXIT_START_AGAIN)
 
-    def _ask(self, held: dict[str, _Lease], now: float) -> None:
+    def _ask(self, held: dict[str, Claim], now: float) -> None:
         beat = now - self._beaten >= self._beat_s
-        values = {"run_ids": list(held), "fences": [lease.fence for lease in held.values()], "worker": self._worker}
+        values = {"run_ids": list(held), "fences": [claim.fence for claim in held.values()], "worker": self._worker}
         asked_at = time.monotonic()
         point("heartbeat.ready")
         rows = self._execute(_BEAT if beat else _LOOK, values | {"lease": self._lease_s})
         point("heartbeat.committed")
         mine = {str(row["run_id"]): row for row in rows}
-        for run_id, lease in held.items():
+        for run_id, claim in held.items():
             row = mine.get(run_id)
             if row is None:
-                self._tell(self._attempts.lose, run_id, lease.fence)
+                self._tell(self._attempts.lose, run_id, claim.fence)
                 continue
             if row["renewed"]:
-                lease.until = asked_at + self._lease_s
+                claim.lease.until = asked_at + self._lease_s
             if row["cancel_requested"]:
-                self._cancel(run_id, lease.fence)
+                self._cancel(run_id, claim.fence)
             elif row["paused_by"] is not None:
-                self._tell(self._attempts.pause, run_id, lease.fence)
+                self._tell(self._attempts.pause, run_id, claim.fence)
         if beat and all(row["renewed"] for row in rows):
             self._beaten = asked_at
 

@@ -1,6 +1,6 @@
 """Port `Ledger`: the row that makes an effect happen once, in Postgres (fenced) and in memory (Studio, tests)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, LiteralString
 
 import orjson
@@ -40,15 +40,21 @@ returning effects.key
 
 
 class PostgresLedger:
-    """One attempt's view of its run's effects; each statement raises FenceLost once a newer attempt owns the run."""
+    """One attempt's view of its run's effects; each statement raises FenceLost once a newer attempt owns the run.
 
-    def __init__(self, pool: Pool, run_id: str, fence: int) -> None:
-        self._pool, self._run_id, self._fence = pool, run_id, fence
+    `lasts`: whether the attempt's lease does, by its own clock.
+    """
+
+    def __init__(self, pool: Pool, run_id: str, fence: int, lasts: Callable[[], bool] = lambda: True) -> None:
+        self._pool, self._run_id, self._fence, self._lasts = pool, run_id, fence, lasts
 
     async def prepare(self, call: EffectCall) -> Effect:
         """One commit. Raises Conflict when the key stands for another action."""
         bound = digest(call.arguments)
         row = await self._one(OWNED + _PREPARE, call.model_dump(include={"key", "step_id", "tool"}) | {"digest": bound})
+        if not self._lasts():
+            # The process stood still behind the commit: by now another attempt may have made the call.
+            raise fence_lost(self._run_id, "let effects out")
         _same_action(call.key, (row["tool"], row["arguments_digest"]), (call.tool, bound))
         row = {name: row[name] for name in ("state", "result", "reason", "fresh")}
         return Effect(key=call.key, **row)

@@ -107,12 +107,19 @@ where status = 'running' and worker = %(worker)s and run_id <> all(%(held)s::uui
 """
 
 
+@dataclass(slots=True)
+class Lease:
+    """`until` is by this process's monotonic clock, counted from before the database was asked; each beat moves it."""
+
+    until: float
+
+    def lasts(self) -> bool:
+        return time.monotonic() < self.until
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that this worker owns until its lease ends; `fence` goes with every write.
-
-    `asked_at` is this process's monotonic clock before the database was asked; the lease is counted from it.
-    """
+    """A run that this worker owns while its lease lasts; `fence` goes with every write."""
 
     run_id: str
     thread_id: str
@@ -122,7 +129,7 @@ class Claim:
     cancel_requested: bool
     pause_requested: bool
     request: dict[str, Any]
-    asked_at: float
+    lease: Lease
     bundle: dict[str, Any]  # what the thread was pinned to before
 
 
@@ -143,7 +150,7 @@ class Queue:
             except psycopg.errors.UniqueViolation:
                 # Another worker took a run of the same thread at the same moment; its claim stands now.
                 rows = await (await connection.execute(_CLAIM, values)).fetchall()
-        return tuple(_claim_of(row, asked_at) for row in rows)
+        return tuple(_claim_of(row, Lease(asked_at + self.lease_s)) for row in rows)
 
     async def leave(self, claim: Claim, status: str, *bodies: EventBody, due: str | None = None) -> None:
         """Status and log lines in one statement: how an attempt ends or parks its run.
@@ -179,7 +186,7 @@ class Queue:
                 raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
 
 
-def _claim_of(row: Row, asked_at: float) -> Claim:
+def _claim_of(row: Row, lease: Lease) -> Claim:
     return Claim(
         run_id=str(row["run_id"]),
         thread_id=str(row["thread_id"]),
@@ -189,6 +196,6 @@ def _claim_of(row: Row, asked_at: float) -> Claim:
         cancel_requested=row["cancel_requested"],
         pause_requested=row["paused_by"] is not None,
         request=row["request"],
-        asked_at=asked_at,
+        lease=lease,
         bundle=row["bundle"],
     )

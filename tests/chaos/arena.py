@@ -79,12 +79,16 @@ class Arena:
             while rows(self.dsn, query, names)[0][0] < len(names):
                 await asyncio.sleep(0.02)
 
+    async def drop(self, slot: Slot) -> None:
+        """Kills the slot's process; nobody takes its place."""
+        if slot.process:
+            slot.process.send(signal.SIGKILL)
+            await slot.process.gone.wait()
+
     async def end_all(self) -> None:
         """Kills every worker and API."""
         for slot in self.slots:
-            if slot.process:
-                slot.process.send(signal.SIGKILL)
-                await slot.process.gone.wait()
+            await self.drop(slot)
 
 
 @asynccontextmanager
@@ -99,8 +103,8 @@ async def arena(workers: int = WORKERS, apis: int = APIS, **asked: Any) -> Async
         zygote = Zygote(home / "zygote.log", _environment(home, postgres.dsn))
         try:
             ports = await zygote.listen(apis)
-            slots = [Slot("worker", number, asked=asked) for number in range(workers)]
-            slots += [Slot("api", number, asked=asked) for number in range(apis)]
+            slots = [Slot("worker", number, asked=dict(asked)) for number in range(workers)]
+            slots += [Slot("api", number, asked=dict(asked)) for number in range(apis)]
             (home / "arrivals.jsonl").touch()
             yield Arena(home, postgres, zygote, counter, ports, slots)
         finally:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
@@ -17,8 +17,6 @@ from tests.chaos.history import histories, take_overs
 from tests.chaos.models import KINDS
 from tests.chaos.oracle import Findings, judge
 
-_WIDTH = 10
-_PATIENCE_S = 30.0
 Trouble = Callable[["Bout"], Awaitable[None]]
 
 
@@ -29,7 +27,10 @@ class Bout:
     arena: Arena
     mode: str
     seed: int
-    times: int
+    times: int = 1
+    kinds: Sequence[str] = KINDS
+    width: int = 10
+    patience_s: float = 30.0
     chance: random.Random = field(init=False)
     wire: Wire = field(init=False)
     callers: list[Caller] = field(default_factory=list)
@@ -53,12 +54,11 @@ class Bout:
             await asyncio.gather(*beside)
         await self.arena.fill_all()
         if self.tasks:
-            await asyncio.wait(self.tasks, timeout=_PATIENCE_S)
+            await asyncio.wait(self.tasks, timeout=self.patience_s)
         broken = [task for task in self.tasks if task.done() and task.exception()]
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.wire.close()
         findings = await judge(self.arena, [caller.told for caller in self.callers])
         findings.wrong += self.missed
         findings.wrong += [f"a caller broke off: {task.exception()!r}" for task in broken if not task.cancelled()]
@@ -89,9 +89,9 @@ class Bout:
     async def _keep_busy(self) -> None:
         chance = random.Random(f"load {self.mode} {self.seed}")
         while not self.over:
-            while sum(not task.done() for task in self.tasks) < _WIDTH:
+            while sum(not task.done() for task in self.tasks) < self.width:
                 number = len(self.callers)
-                kind = KINDS[number % len(KINDS)]
+                kind = self.kinds[number % len(self.kinds)]
                 caller = Caller(self.arena.ports, kind, f"{self.mode}:{self.seed}:{number}", self.wire)
                 self.callers.append(caller)
                 self.tasks.add(asyncio.create_task(caller.run()))

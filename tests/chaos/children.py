@@ -31,7 +31,7 @@ def prepare() -> None:
     from graph.build import build
     from memory.engine import _import_mem0
     from privacy.detect import Detector
-    from tests.chaos import models, points, tools  # noqa: F401
+    from tests.chaos import models, planted, tools  # noqa: F401
 
     _import_mem0(Path(os.environ["TRIREME_HOME"]) / "mem0")
     build().compile()
@@ -45,6 +45,7 @@ def listener() -> socket.socket:
 def child(asked: dict[str, Any], listeners: list[socket.socket]) -> NoReturn:
     """Never returns: ends the process with its exit code."""
     from graph.faults import install
+    from tests.chaos.planted import PLANTS
     from tests.chaos.points import Recorder
 
     code = 1
@@ -52,6 +53,8 @@ def child(asked: dict[str, Any], listeners: list[socket.socket]) -> NoReturn:
         kind = asked["kind"]
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.environ["PGAPPNAME"] = f"chaos-{kind}-{os.getpid()}"
+        if "planted" in asked:
+            PLANTS[asked["planted"]]()
         install(Recorder(Path(asked["notes"]), asked.get("faults", "")))
         code = asyncio.run(_worker(asked) if kind == "worker" else _api(asked, listeners))
     except BaseException:

@@ -17,7 +17,7 @@ _SLOWEST_S = 0.06
 PLANS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     # step -> (the tool it calls, the steps it builds on)
     "fan": {"s1": ("stamp_honours", ""), "s2": ("stamp_checks", ""), "s3": ("stamp_pure", ""), "s4": ("", "s1,s2,s3")},
-    "asks": {"s1": ("stamp_asks", ""), "s2": ("stamp_honours", ""), "s3": ("stamp_asks", "")},
+    "asks": {"s1": ("stamp_asks", ""), "s2": ("stamp_doubts", ""), "s3": ("stamp_honours", "")},
     "approves": {"s1": ("stamp_approved", ""), "s2": ("stamp_checks", ""), "s3": ("stamp_approved", "s1")},
     "revises": {"s1": ("stamp_honours", ""), "s2": ("stamp_pure", ""), "s3": ("write_artifact", "s1")},
 }

@@ -34,6 +34,7 @@ class Findings:
 
 async def judge(arena: Arena, callers: Sequence[Told]) -> Findings:
     found = Findings()
+    found.wrong += [f"{told.goal}: {line}" for told in callers if not told.run_id for line in told.faults]
     acknowledged = {told.run_id: told for told in callers if told.run_id}
     known = histories(arena.dsn, list(acknowledged))
     arrived = _by_run(arrivals(arena.arrivals))
@@ -46,7 +47,7 @@ async def judge(arena: Arena, callers: Sequence[Told]) -> Findings:
         wrong = [*told.faults, *_ending(told, history), *_log(history), *_shown(told, history)]
         wrong += [*_effects(told, history, arrived[run_id]), *_decisions(told, history)]
         wrong += _repeats(history, arrived[run_id], found.counts)
-        wrong += await _replay(arena, told, history)
+        wrong += await _replay(arena, told, history) if told.ended else []
         found.wrong += [f"{about}: {line}" for line in wrong]
         found.counts += Counter(
             looked=told.looked, runs=1, events=len(history.events), interruptions=history.interruptions

@@ -73,7 +73,7 @@ async def _strike_all(bout: Bout, slot: Slot, points: list[str]) -> None:
         if action == "raise" and name.startswith(_WITHOUT_DATABASE):
             action = "kill"
         for attempt in range(_TRIES):
-            if await _strike(bout, slot, name, action, 1 if attempt else chance.choice((1, 1, 2))):
+            if await strike(bout, slot, name, action, 1 if attempt else chance.choice((1, 1, 2))):
                 bout.count(f"points {action}")
                 break
         else:
@@ -90,7 +90,7 @@ async def _until_busy(bout: Bout, pid: int) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def _strike(bout: Bout, slot: Slot, name: str, action: str, nth: int) -> bool:
+async def strike(bout: Bout, slot: Slot, name: str, action: str, nth: int) -> bool:
     """Puts a process in the slot that breaks at the point's nth pass; whether it did."""
     notes, at = opened(bout.arena.notes), POINTS.index(name)
     notes[at] = min(notes[at], 1)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from graph.errors import OutcomeUnknown
 from graph.tools.registry import Arguments, Call, CanCheck, Check, Output, Reconcile, Tool, ToolContext
 from tests.chaos.counter import Wire
 
@@ -9,6 +10,7 @@ STAMPS: dict[str, Literal["pure", "honours_key", "can_check", "ask_a_person"]] =
     "stamp_honours": "honours_key",
     "stamp_checks": "can_check",
     "stamp_asks": "ask_a_person",
+    "stamp_doubts": "ask_a_person",
     "stamp_pure": "pure",
     "stamp_approved": "honours_key",
 }
@@ -38,6 +40,8 @@ def _call(wire: Wire, name: str) -> Call:
     async def call(arguments: Stamp, context: ToolContext) -> Output:
         where = {"run": context.run_id, "step": context.step_id, "text": arguments.text, "key": context.key}
         await wire.ask(act="effect", tool=name, **where)
+        if name == "stamp_doubts":
+            raise OutcomeUnknown("the line broke while it was stamped")
         return Output(data={"stamped": arguments.text})
 
     return call

@@ -378,3 +378,12 @@ async def test_a_mailer_of_one_shot_is_not_used_again_after_a_kill(database: str
     with psycopg.connect(database) as connection:
         row = connection.execute("select state, reason, arguments from effects").fetchone()
     assert row == ("unknown", "send_email was interrupted while it ran", MAIL)
+
+
+async def test_an_effect_is_not_let_out_once_the_lease_has_ended_by_the_attempts_own_clock(
+    pool: Pool, database: str
+) -> None:
+    """A process that stood still behind the commit finds out before it calls: another attempt may have called."""
+    ledger = PostgresLedger(pool, make_run(database), 1, lasts=lambda: False)
+    with pytest.raises(FenceLost):
+        await ledger.prepare(EffectCall(key="k" * 64, step_id="s1", tool="send", arguments={}))

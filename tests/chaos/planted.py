@@ -1,0 +1,241 @@
+"""Bugs for the tests of the tests: each is planted in a forked process as it starts, over the product as it is.
+
+Every one is a mistake that a system like this one makes easily. `SCENARIOS` says which trouble brings each to light.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.chaos.bout import Bout
+from tests.chaos.points import strike
+
+_UNLOCKED = """
+create or replace function planted_append(run uuid, attempt bigint, bodies json)
+    returns table (seq bigint, at timestamptz, body json) language plpgsql as $$
+begin
+    select coalesce(max(line.seq), 0) into seq from run_events line where line.run_id = run;
+    perform pg_sleep(0.02);
+    for body in select value from json_array_elements(bodies) loop
+        seq := seq + 1;
+        at := clock_timestamp();
+        insert into run_events (run_id, seq, kind, body, at, hash)
+        values (run, planted_append.seq, planted_append.body ->> 'kind', planted_append.body, planted_append.at, '');
+        return next;
+    end loop;
+    update runs set last_seq = planted_append.seq where run_id = run;
+end $$
+"""
+
+
+def _module(name: str) -> Any:
+    return import_module(f"serving.{name}")
+
+
+def events_without_fence() -> None:
+    log = _module("runs.log")
+    log._APPEND = log._APPEND.replace("%(fence)s", "null::bigint")
+
+
+def checkpoints_without_fence() -> None:
+    group = _module("runs.checkpoints.group")
+    for name in ("WRITE_GROUP", "WRITE_ALONE"):
+        text = (
+            getattr(group, name)
+            .replace("or owned.fence = entry.fence", "or true")
+            .replace("and status = 'running'", "")
+        )
+        setattr(group, name, text)
+
+
+def effects_without_fence() -> None:
+    ledger = _module("runs.ledger")
+    ledger.OWNED = ledger.OWNED.replace("and fence = %(fence)s and status = 'running'", "")
+
+
+def taken_over_without_a_new_fence() -> None:
+    queue = _module("runs.queue")
+    queue._CLAIM = queue._CLAIM.replace("fence = fence + 1", "fence = greatest(fence, 1)")
+
+
+def acknowledged_before_the_commit() -> None:
+    """The run is written a moment after its caller was told of it."""
+    store, view = _module("runs.store"), _module("runs.view")
+    kept, new_id = store.RunStore.create, store.new_id
+    later: set[asyncio.Task[Any]] = set()
+
+    async def create(self: Any, request: Any, key: str | None = None) -> Any:
+        run_id, thread_id = new_id(), new_id()
+
+        async def write() -> None:
+            await asyncio.sleep(0.3)
+            given = iter((run_id, thread_id))
+            store.new_id = lambda: next(given, None) or new_id()
+            await kept(self, request, key)
+
+        later.add(asyncio.create_task(write()))
+        now, usage = datetime.now(UTC), view.UsageView()
+        about = {"run_id": run_id, "thread_id": thread_id, "goal": request.goal, "created_at": now, "usage": usage}
+        return view.RunView(**about, status="pending", phase="queued", last_seq=1, log_head=""), True
+
+    store.RunStore.create = create
+
+
+def key_from_position() -> None:
+    action: Any = import_module("graph.tools.action")
+    places = count(os.getpid() * 1_000)
+    kept = action.digest
+    action.digest = lambda *parts: kept(*parts, next(places)) if len(parts) == 5 else kept(*parts)
+
+
+def prepared_is_not_committed() -> None:
+    """The ledger hears of an effect when it is done."""
+    ledger, effect = _module("runs.ledger").PostgresLedger, import_module("graph.ledger").Effect
+    kept_prepare, kept_settle, kept_open = ledger.prepare, ledger.settle, ledger.leave_open
+    calls: dict[str, Any] = {}
+
+    async def prepare(self: Any, call: Any) -> Any:
+        calls[call.key] = call
+        return effect(key=call.key, state="prepared", fresh=True)
+
+    async def settle(self: Any, key: str, *rest: Any) -> None:
+        await kept_prepare(self, calls[key])
+        await kept_settle(self, key, *rest)
+
+    async def leave_open(self: Any, call: Any, reason: str) -> None:
+        await kept_prepare(self, call)
+        await kept_open(self, call, reason)
+
+    ledger.prepare, ledger.settle, ledger.leave_open = prepare, settle, leave_open
+
+
+def status_without_its_event() -> None:
+    """A run ends in one transaction, its last line comes in another; the first process dies between them."""
+    queue = _module("runs.queue")
+    kept, died = queue.Queue._write, Path(os.environ["TRIREME_HOME"]) / "died-between"
+
+    async def write(self: Any, statement: str, claim: Any, bodies: Any, **more: Any) -> None:
+        if statement is queue.LEAVE and more["status"] == "success" and not died.exists():
+            await kept(self, queue._LEFT + "table run", claim, bodies, **more)
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        await kept(self, statement, claim, bodies, **more)
+
+    queue.Queue._write = write
+
+
+def seq_without_a_lock() -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(1)")
+        connection.execute(_UNLOCKED.encode())
+    log = _module("runs.log")
+    log._APPEND = log._APPEND.replace("append_events", "planted_append")
+
+
+def decided_twice() -> None:
+    approvals = _module("runs.approvals")
+    approvals._DECIDE = approvals._DECIDE.replace("and decision is null", "")
+
+
+def replayed_from_before() -> None:
+    """A resumed stream begins with the line that its reader has already."""
+    stream = _module("api.stream")
+    kept = stream.read_tail
+    seen: set[tuple[str, int]] = set()
+
+    async def read_tail(pool: Any, run_id: str, after: int, most: int) -> Any:
+        again = after > 0 and (run_id, after) not in seen
+        seen.add((run_id, after))
+        return await kept(pool, run_id, after - again, most)
+
+    stream.read_tail = read_tail
+
+
+def subscribed_after_the_replay() -> None:
+    """What is written between the first page and the subscription is shown to nobody."""
+    stream = _module("api.stream")
+    kept = stream.Tails._give
+    joined: set[Any] = set()
+
+    def give(self: Any, run_id: str, tail: Any, after: int, page: Any) -> None:
+        kept(self, run_id, tail, after, page)
+        for reader in tail.readers - joined:
+            joined.add(reader)
+            asyncio.get_running_loop().create_task(subscribe(self, run_id, reader))
+
+    async def subscribe(self: Any, run_id: str, reader: Any) -> None:
+        reader.after = 1 << 60
+        await asyncio.sleep(0.1)
+        _, reader.after = (await stream.standings(self._pool, [run_id]))[run_id]
+
+    stream.Tails._give = give
+
+
+def woken_by_notices_alone() -> None:
+    """Nobody polls: a lapsed lease, which sends no notice, is never seen."""
+    _module("runs.worker")._POLL_S = 3_600.0
+
+
+async def calm(bout: Bout) -> None:
+    """Nothing goes wrong."""
+    await asyncio.sleep(2.0)
+
+
+async def struck(bout: Bout, kind: str, name: str, action: str, nth: int = 1) -> None:
+    slot = bout.arena.by_kind(kind)[-1]
+    if not await strike(bout, slot, name, action, nth):
+        bout.missed.append(f"{name} was not reached")
+    await asyncio.sleep(0.3)
+
+
+async def alone(bout: Bout) -> None:
+    """One run, one worker killed in the middle of it, and no other run that would wake the next worker."""
+    worker, other = bout.arena.by_kind("worker")
+    await bout.arena.drop(other)
+    await bout.arena.drop(worker)
+    while not bout.callers:
+        await asyncio.sleep(0.02)
+    bout.over = True
+    process = await bout.arena.fill(worker, faults="step.started:1=kill")
+    await asyncio.sleep(0.2)
+    await bout.arena.fill(other)
+    await bout.arena.until_up(other)
+    await asyncio.wait_for(process.gone.wait(), 5)
+
+
+Scenario = tuple[Callable[[Bout], Awaitable[None]], Sequence[str], int]
+_FAN = ("fan",)
+_STOPPED = {
+    name: (partial(struck, kind="worker", name=name, action="stop", nth=nth), _FAN, 3)
+    for name, nth in (("event.ready", 6), ("checkpoint.ready", 3), ("effect.ready", 2))
+}
+_KILLED_BEHIND_AN_EFFECT = (partial(struck, kind="worker", name="effect.done", action="kill"), ("asks",), 3)
+_API_KILLED = (partial(struck, kind="api", name="accept.received", action="kill"), _FAN, 3)
+_CALM: Scenario = (calm, ("fan", "approves", "reviewed"), 4)
+_ALONE: Scenario = (alone, _FAN, 1)
+
+SCENARIOS: dict[Callable[[], None], Scenario] = {
+    events_without_fence: _STOPPED["event.ready"],
+    checkpoints_without_fence: _STOPPED["checkpoint.ready"],
+    effects_without_fence: _STOPPED["effect.ready"],
+    taken_over_without_a_new_fence: _STOPPED["event.ready"],
+    acknowledged_before_the_commit: _API_KILLED,
+    key_from_position: _KILLED_BEHIND_AN_EFFECT,
+    prepared_is_not_committed: _KILLED_BEHIND_AN_EFFECT,
+    status_without_its_event: _CALM,
+    seq_without_a_lock: _CALM,
+    decided_twice: _CALM,
+    replayed_from_before: _CALM,
+    subscribed_after_the_replay: _CALM,
+    woken_by_notices_alone: _ALONE,
+}
+PLANTS = {plant.__name__: plant for plant in SCENARIOS}
