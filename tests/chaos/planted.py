@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
@@ -16,6 +17,7 @@ from typing import Any
 
 import psycopg
 
+from tests.chaos.arena import rows
 from tests.chaos.bout import Bout
 from tests.chaos.points import strike
 
@@ -41,30 +43,35 @@ def _module(name: str) -> Any:
     return import_module(f"serving.{name}")
 
 
+def _reworded(text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise LookupError(f"nothing to plant the bug in: {old!r} is not there any more")
+    return text.replace(old, new)
+
+
 def events_without_fence() -> None:
     log = _module("runs.log")
-    log._APPEND = log._APPEND.replace("%(fence)s", "null::bigint")
+    group, alone = (_reworded(text, "owned.fence", "null::bigint") for text in (log._LOG.group, log._LOG.alone))
+    log._LOG = replace(log._LOG, group=group, alone=alone)
 
 
 def checkpoints_without_fence() -> None:
-    group = _module("runs.checkpoints.group")
-    for name in ("WRITE_GROUP", "WRITE_ALONE"):
-        text = (
-            getattr(group, name)
-            .replace("or owned.fence = entry.fence", "or true")
-            .replace("and status = 'running'", "")
-        )
-        setattr(group, name, text)
+    saver = _module("runs.checkpoints.saver")
+    group, alone = (
+        _reworded(_reworded(text, "or owned.fence = entry.fence", "or true"), "and status = 'running'", "")
+        for text in (saver.CHECKPOINTS.group, saver.CHECKPOINTS.alone)
+    )
+    saver.CHECKPOINTS = replace(saver.CHECKPOINTS, group=group, alone=alone)
 
 
 def effects_without_fence() -> None:
     ledger = _module("runs.ledger")
-    ledger.OWNED = ledger.OWNED.replace("and fence = %(fence)s and status = 'running'", "")
+    ledger.OWNED = _reworded(ledger.OWNED, "and fence = %(fence)s and status = 'running'", "")
 
 
 def taken_over_without_a_new_fence() -> None:
     queue = _module("runs.queue")
-    queue._CLAIM = queue._CLAIM.replace("fence = fence + 1", "fence = greatest(fence, 1)")
+    queue._CLAIM = _reworded(queue._CLAIM, "fence = fence + 1", "fence = greatest(fence, 1)")
 
 
 def acknowledged_before_the_commit() -> None:
@@ -138,12 +145,13 @@ def seq_without_a_lock() -> None:
         connection.execute("select pg_advisory_lock(1)")
         connection.execute(_UNLOCKED.encode())
     log = _module("runs.log")
-    log._APPEND = log._APPEND.replace("append_events", "planted_append")
+    group, alone = (_reworded(text, "append_events", "planted_append") for text in (log._LOG.group, log._LOG.alone))
+    log._LOG = replace(log._LOG, group=group, alone=alone)
 
 
 def decided_twice() -> None:
     approvals = _module("runs.approvals")
-    approvals._DECIDE = approvals._DECIDE.replace("and decision is null", "")
+    approvals._DECIDE = _reworded(approvals._DECIDE, "and decision is null", "")
 
 
 def replayed_from_before() -> None:
@@ -190,6 +198,14 @@ async def calm(bout: Bout) -> None:
     await asyncio.sleep(2.0)
 
 
+async def robbed(bout: Bout) -> None:
+    """Leases end under living attempts, as after a jump of the clock: until each finds out, two have its run."""
+    for _ in range(8):
+        await asyncio.sleep(0.35)
+        query = "update runs set lease_until = now() where status = 'running' and attempts < 5"
+        await asyncio.to_thread(rows, bout.arena.dsn, query)
+
+
 async def struck(bout: Bout, kind: str, name: str, action: str, nth: int = 1) -> None:
     slot = bout.arena.by_kind(kind)[-1]
     if not await strike(bout, slot, name, action, nth):
@@ -214,20 +230,17 @@ async def alone(bout: Bout) -> None:
 
 Scenario = tuple[Callable[[Bout], Awaitable[None]], Sequence[str], int]
 _FAN = ("fan",)
-_STOPPED = {
-    name: (partial(struck, kind="worker", name=name, action="stop", nth=nth), _FAN, 3)
-    for name, nth in (("event.ready", 6), ("checkpoint.ready", 3), ("effect.ready", 2))
-}
+_ROBBED: Scenario = (robbed, ("fan", "asks", "revises"), 6)
 _KILLED_BEHIND_AN_EFFECT = (partial(struck, kind="worker", name="effect.done", action="kill"), ("asks",), 3)
 _API_KILLED = (partial(struck, kind="api", name="accept.received", action="kill"), _FAN, 3)
 _CALM: Scenario = (calm, ("fan", "approves", "reviewed"), 4)
 _ALONE: Scenario = (alone, _FAN, 1)
 
 SCENARIOS: dict[Callable[[], None], Scenario] = {
-    events_without_fence: _STOPPED["event.ready"],
-    checkpoints_without_fence: _STOPPED["checkpoint.ready"],
-    effects_without_fence: _STOPPED["effect.ready"],
-    taken_over_without_a_new_fence: _STOPPED["event.ready"],
+    events_without_fence: _ROBBED,
+    checkpoints_without_fence: _ROBBED,
+    effects_without_fence: _ROBBED,
+    taken_over_without_a_new_fence: _ROBBED,
     acknowledged_before_the_commit: _API_KILLED,
     key_from_position: _KILLED_BEHIND_AN_EFFECT,
     prepared_is_not_committed: _KILLED_BEHIND_AN_EFFECT,
