@@ -9,7 +9,7 @@ from tests.chaos.arena import Arena, rows
 from tests.chaos.caller import Told
 from tests.chaos.counter import arrivals
 from tests.chaos.history import History, histories
-from tests.chaos.http import Broken, follow
+from tests.chaos.http import Broken, follow, request
 from tests.chaos.models import plan_of
 from tests.chaos.tools import STAMPS
 
@@ -95,12 +95,15 @@ def _shown(told: Told, history: History) -> Iterator[str]:
 
 
 async def _replay(arena: Arena, told: Told, history: History) -> list[str]:
-    """The whole log, streamed again by any API process, in the same bytes."""
+    """The whole log, streamed again by any API process, in the same bytes; and its chain of hashes, proven."""
     try:
         port = arena.ports[history.row["last_seq"] % len(arena.ports)]
         again = [frame async for frame in follow(port, told.run_id, 0, 5.0)]
+        proven = (await request(port, "GET", f"/runs/{told.run_id}/audit")).json()
     except Broken as error:
         return [f"its log can't be replayed: {error}"]
+    if not proven["intact"] or proven["events"] != len(history.events):
+        return [f"its chain of hashes is broken: {proven}"]
     if [frame.seq for frame in again] != [seq for seq, _ in history.events]:
         return [f"its replay has events {[frame.seq for frame in again]}"]
     other = [frame.seq for frame in again if told.frames.get(frame.seq, frame.data) != frame.data]
