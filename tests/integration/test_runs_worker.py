@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from graph.ports import ApprovalDecision, ModelCall, ModelReply, StepTask
+from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from graph.state import Plan
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.queue import Queue
@@ -222,22 +222,29 @@ async def test_a_worker_that_claims_its_own_lapsed_run_goes_on_with_the_new_clai
 
 
 async def test_a_worker_takes_no_more_than_it_may(house: House) -> None:
-    running, most = 0, 0
+    """Three stand still, and it looks for more: the others stay in the queue, until there is room."""
+    gates = [Gate() for _ in range(9)]
+    coming = iter(gates)
 
-    async def counted(call: ModelCall) -> ModelReply:
-        nonlocal running, most
-        assert isinstance(call.task, StepTask)
-        running += 1
-        most = max(most, running)
-        reply = await after(0.02, finds_and_reports)(call)
-        running -= 1
-        return reply
+    async def stands_still(call: ModelCall) -> ModelReply:
+        if call.transcript:
+            return await finds_and_reports(call)
+        return await next(coming)(call)
 
-    async with house.worker(ScriptedModels(worker=counted), concurrency=3):
+    async with house.worker(ScriptedModels(worker=stands_still), concurrency=3) as worker:
         runs = [await house.create() for _ in range(9)]
+        async with asyncio.timeout(10):
+            for gate in gates[:3]:
+                await gate.reached.wait()
+        assert await worker._next() == ()
+        assert house.execute("select status, count(*) from runs group by status order by status") == [
+            ("pending", 6),
+            ("running", 3),
+        ]
+        for gate in gates:
+            gate.open()
         for run_id in runs:
             assert (await house.ended(run_id)).status == "success"
-    assert most == 3
 
 
 async def test_two_workers_share_a_queue(house: House) -> None:

@@ -12,6 +12,8 @@ from pypdf import PdfWriter
 from serving.documents.document import ParsedDocument, Skipped
 from serving.documents.parse import FolderError, read_folder
 
+_DEPTH = 1_200
+
 
 def pdf(*pages: str) -> bytes:
     """A small valid PDF, written by hand: one text line a page."""
@@ -173,18 +175,36 @@ def test_a_name_that_is_not_utf8_becomes_one_that_can_be_stored(tmp_path: Path) 
     assert path == "caf�.md"
 
 
-def test_very_deep_folders_do_not_break_the_walk(tmp_path: Path) -> None:
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose deepest file has a path that no system call takes; nor would pytest's own clean-up get there."""
     here = os.getcwd()
     os.chdir(tmp_path)
     try:
-        for _ in range(1_200):
+        for _ in range(_DEPTH):
             os.mkdir("d")
             os.chdir("d")
         Path("deep.md").write_text("# Deep\n\nDown here.")
+        os.chdir(here)
+        yield tmp_path
+        _clear_deep(tmp_path)
     finally:
         os.chdir(here)
-    (tmp_path / "top.md").write_text("# Top\n\nUp here.")
-    assert [entry.path.rsplit("/", 1)[-1] for entry in read_folder(tmp_path)] == ["deep.md", "top.md"]
+
+
+def _clear_deep(folder: Path) -> None:
+    os.chdir(folder)
+    for _ in range(_DEPTH):
+        os.chdir("d")
+    os.unlink("deep.md")
+    for _ in range(_DEPTH):
+        os.chdir("..")
+        os.rmdir("d")
+
+
+def test_very_deep_folders_do_not_break_the_walk(deep: Path) -> None:
+    (deep / "top.md").write_text("# Top\n\nUp here.")
+    assert [entry.path.rsplit("/", 1)[-1] for entry in read_folder(deep)] == ["deep.md", "top.md"]
 
 
 @pytest.fixture
