@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from serving.runs.worker import Worker
 
 _API_CONNECTIONS = 10
+# An attempt has a connection for a moment at a time, so many runs share few; Postgres allows 100 to 200 in all.
+_MOST_WORKER_CONNECTIONS = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
 
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(settings))
-        parts = await stack.enter_async_context(_open_parts(settings, settings.worker_concurrency + 4))
+        connections = min(settings.worker_concurrency + 4, _MOST_WORKER_CONNECTIONS)
+        parts = await stack.enter_async_context(_open_parts(settings, connections))
         if exporter := exporter_of(settings, parts.pool):
             await stack.enter_async_context(exporter.running())
         make_deps = AttemptDeps(

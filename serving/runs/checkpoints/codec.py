@@ -6,7 +6,8 @@ exceptions become their `repr`, as LangGraph expects, a bytearray becomes bytes,
 as wherever it leaves the process: only privacy.redact makes one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import ormsgpack
@@ -34,10 +35,7 @@ class Codec:
     """`types`: pydantic models, dataclasses and enums that may be carried too. A serialiser for LangGraph."""
 
     def __init__(self, types: Iterable[type] = ()) -> None:
-        allowed = allowed_kinds(types)
-        self._kinds = {**builtin_kinds(), **allowed}
-        self._by_number = {kind.number: kind for kind in self._kinds.values() if not kind.name}
-        self._by_name = {kind.name: kind for kind in allowed.values()}
+        self._kinds, self._by_number, self._by_name = _tables(tuple(types))
         self._depth = 0
 
     def encode(self, value: Any) -> bytes:
@@ -136,6 +134,15 @@ class Codec:
         if number == NAMED:
             return self._by_name[plain[0]].together(plain[1])
         return self._by_number[number].together(plain)
+
+
+@cache
+def _tables(types: tuple[type, ...]) -> tuple[Mapping[type, Kind], Mapping[int, Kind], Mapping[str, Kind]]:
+    """The kinds by type, number and name: one set for all savers of a process."""
+    allowed = allowed_kinds(types)
+    kinds = {**builtin_kinds(), **allowed}
+    by_number = {kind.number: kind for kind in kinds.values() if not kind.name}
+    return kinds, by_number, {kind.name: kind for kind in allowed.values()}
 
 
 def _named(kind: Kind, value: Any) -> Any:
