@@ -6,7 +6,7 @@ from importlib import import_module
 
 from tests.bench.figure import Figure, machine, table
 
-_ALL = ("help", "startup", "demo", "latency", "ingest", "throughput", "streams", "storage", "durable_steps")
+_ALL = ("help", "startup", "demo", "latency", "ingest", "throughput", "streams", "storage", "durable_steps", "memory")
 
 
 def main() -> None:

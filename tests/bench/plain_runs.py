@@ -49,9 +49,10 @@ class _Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Logging:
-    """All that these nodes want of an attempt."""
+class Attempt:
+    """All that these nodes want of theirs."""
 
+    claim: Claim
     events: Events
 
 
@@ -81,7 +82,7 @@ async def _both(dsn: str, concurrency: int) -> tuple[_Pace, _Pace]:
 async def _ours(dsn: str, pool: Pool, concurrency: int) -> _Pace:
     """From the first enqueued run until the last one's end is written."""
     store = RunStore(pool, Notices(pool))
-    async with _working(dsn, pool, concurrency):
+    async with working(dsn, pool, concurrency, plain_graph()):
         begun = time.monotonic(), time.process_time()
         asked = await asyncio.gather(*(_some(store, _RUNS // _CALLERS) for _ in range(_CALLERS)))
         runs = [run_id for some in asked for run_id in some]
@@ -91,11 +92,13 @@ async def _ours(dsn: str, pool: Pool, concurrency: int) -> _Pace:
 
 
 @asynccontextmanager
-async def _working(dsn: str, pool: Pool, concurrency: int) -> AsyncIterator[None]:
-    async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
-        return cast(Deps, _Logging(events))
+async def working(dsn: str, pool: Pool, concurrency: int, graph: RunGraph) -> AsyncIterator[None]:
+    """A worker in this process while the block runs."""
 
-    graph, prompts, notices = _graph(), present_prompts(), Notices(pool)
+    async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
+        return cast(Deps, Attempt(claim, events))
+
+    prompts, notices = present_prompts(), Notices(pool)
     bundle = bundle_of(graph, prompts, Registry(()), "bench")
     queue = Queue(pool, worker_name(), 10.0, bundle)
     executor = Executor(pool, queue, notices, graph, Bundles(pool, bundle, prompts), make_deps, b"k" * 32)
@@ -122,7 +125,7 @@ async def _stock(pool: Pool, concurrency: int) -> _Pace:
     from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
     await AsyncPostgresSaver(pool).setup()
-    graph, waiting = _graph(), iter(range(_RUNS))
+    graph, waiting = plain_graph(), iter(range(_RUNS))
 
     async def one_after_the_other() -> None:
         for _ in waiting:
@@ -136,15 +139,16 @@ async def _stock(pool: Pool, concurrency: int) -> _Pace:
     return _pace(*begun)
 
 
-def _graph() -> RunGraph:
-    async def act(state: RunState, runtime: Runtime[Any]) -> RunState:
-        if runtime.context:
-            await runtime.context.events.append(Noted(code="acted", message="a node was here"))
-        return {"round": state.get("round", 0) + 1}
+async def act(state: RunState, runtime: Runtime[Any]) -> RunState:
+    if runtime.context:
+        await runtime.context.events.append(Noted(code="acted", message="a node was here"))
+    return {"round": state.get("round", 0) + 1}
 
+
+def plain_graph(first: Any = act) -> RunGraph:
     graph: RunGraph = StateGraph(RunState, context_schema=Any)
-    for name in ("first", "second", "third"):
-        graph.add_node(name, act)
+    for name, node in (("first", first), ("second", act), ("third", act)):
+        graph.add_node(name, node)
     for source, target in ((START, "first"), ("first", "second"), ("second", "third"), ("third", END)):
         graph.add_edge(source, target)
     return graph

@@ -14,7 +14,7 @@ _CPU_FIELDS = slice(11, 15)  # of what follows the name in /proc/PID/stat: own a
 
 @dataclass(slots=True)
 class Memory:
-    """Peaks in MB over all processes together: PSS counts a shared page once, RSS once a process."""
+    """Peaks in MiB over all processes together: PSS counts a shared page once, RSS once a process."""
 
     pss: float = 0.0
     rss: float = 0.0
@@ -36,7 +36,7 @@ def sampled_memory(root: int, home: Path) -> Iterator[Memory]:
 
     def watch() -> None:
         while not ended.wait(_SAMPLE_S):
-            sizes = [_rollup(pid) for pid in _tree(root, home)]
+            sizes = [memory_of(pid) for pid in _tree(root, home)]
             peak.pss = max(peak.pss, sum(pss for pss, _ in sizes))
             peak.rss = max(peak.rss, sum(rss for _, rss in sizes))
 
@@ -47,6 +47,16 @@ def sampled_memory(root: int, home: Path) -> Iterator[Memory]:
     finally:
         ended.set()
         watcher.join()
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """(PSS, RSS) of one process, in MiB."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return 0.0, 0.0
+    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    return kilobytes.get("Pss", 0) / 1024, kilobytes.get("Rss", 0) / 1024
 
 
 def _tree(root: int, home: Path) -> list[int]:
@@ -73,12 +83,3 @@ def _postmaster(home: Path) -> list[int]:
 
 def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _rollup(pid: int) -> tuple[float, float]:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    except OSError:
-        return 0.0, 0.0
-    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    return kilobytes.get("Pss", 0) / 1024, kilobytes.get("Rss", 0) / 1024
