@@ -77,6 +77,14 @@ class EmbeddedPostgres:
         with self._locked():
             return self._owner is not None
 
+    def alive(self) -> bool:
+        """Whether the server's process is there, as pg_ctl sees it: one look at its pid file, and no question to it."""
+        try:
+            os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), 0)
+        except (OSError, ValueError, IndexError):
+            return False
+        return True
+
     def _own(self) -> bool:
         """Whether nobody living had the owner's lock: a cluster that runs then was left behind by a killed process."""
         if self._owner:

@@ -141,6 +141,20 @@ class Stack:
         self._admit()
         return due
 
+    def lost_database(self) -> bool:
+        """Whether the embedded Postgres has ended by itself, and it is time to start it again."""
+        if not self._postgres or self._postgres.alive():
+            return False
+        return self._restarts.setdefault("postgres", Restarts()).due(time.monotonic())
+
+    async def restart_database(self) -> None:
+        """Its work goes on from its own log. Raises StartFailed when it can't; then it is due again, ever later."""
+        assert self._postgres is not None
+        try:
+            await asyncio.to_thread(self._postgres.start)
+        finally:
+            self._restarts["postgres"].begun(time.monotonic())
+
     def _start_database(self) -> None:
         from serving.migrate import migrate
 

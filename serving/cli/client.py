@@ -1,6 +1,7 @@
 """The command line's half of the HTTP API: it sends what is redacted and gives back what is restored."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,10 +53,10 @@ class Client:
     async def delete(self, path: str) -> None:
         await self._send("DELETE", path)
 
-    async def events(self, run_id: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+    async def events(self, run_id: str, after: int = 0) -> AsyncGenerator[dict[str, Any], None]:
         """The run's log, live, until nothing is left to come: a run that was resumed has an end in the middle too.
 
-        A cut connection is taken up behind the last event; gives up after 30 s without one.
+        A cut connection is taken up behind the last event; gives up after 30 s without one. Who leaves early closes it.
         """
         import asyncio
         import time
@@ -63,17 +64,18 @@ class Client:
         last_seen = time.monotonic()
         while True:
             try:
-                async for event in self._stream(run_id, after):
-                    if event is None:
-                        return
-                    after, last_seen = event["seq"], time.monotonic()
-                    yield event
+                async with aclosing(self._stream(run_id, after)) as stream:
+                    async for event in stream:
+                        if event is None:
+                            return
+                        after, last_seen = event["seq"], time.monotonic()
+                        yield event
             except (httpx.TransportError, Unreachable) as error:
                 if time.monotonic() - last_seen > _PATIENCE_S:
                     raise Unreachable(f"the server at {self.url} went away", f"trireme logs {run_id}") from error
                 await asyncio.sleep(0.3)
 
-    async def _stream(self, run_id: str, after: int) -> AsyncIterator[dict[str, Any] | None]:
+    async def _stream(self, run_id: str, after: int) -> AsyncGenerator[dict[str, Any] | None, None]:
         """None: nothing is left to come. An end without it is the server's, which may stop at any time."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = httpx.Timeout(60, connect=5)

@@ -59,17 +59,21 @@ def _home(settings: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    if not settings.database_url:
+    stack = Stack(settings)
+    if not settings.database_url and not stack.running():
         return Finding("database", True, "embedded Postgres, started when needed (DATABASE_URL is not set)")
     try:
-        with psycopg.connect(settings.database_url, connect_timeout=5) as connection:
+        with psycopg.connect(stack.dsn, connect_timeout=5) as connection:
             version = connection.info.server_version // 10_000
             found = connection.execute("select 1 from pg_available_extensions where name = 'vector'").fetchone()
     except psycopg.Error as error:
-        return Finding("database", False, str(reported(error)))
+        if settings.database_url:
+            return Finding("database", False, str(reported(error)))
+        return Finding("database", False, f"embedded Postgres does not answer: see {settings.home / 'postgres.log'}")
     if not found:
         return Finding("database", False, f"Postgres {version} has no pgvector: install the extension")
-    return Finding("database", True, f"Postgres {version} with pgvector (DATABASE_URL)")
+    whose = "DATABASE_URL" if settings.database_url else "embedded"
+    return Finding("database", True, f"Postgres {version} with pgvector ({whose})")
 
 
 def _rights(settings: Settings) -> Finding:
@@ -95,12 +99,20 @@ def _models(settings: Settings) -> Finding:
 
 
 def _server(settings: Settings) -> Finding:
-    if settings.url:
-        return Finding("server", None, f"{settings.url} (TRIREME_URL)")
+    import httpx
+
     other = Stack(settings).running()
-    if other:
-        return Finding("server", True, f"runs at {other.url} (pid {other.pid})")
-    return Finding("server", None, f"not running; trireme up starts it on port {settings.port}")
+    url = settings.server_url if settings.url else other.url if other else None
+    if url is None:
+        return Finding("server", None, f"not running; trireme up starts it on port {settings.port}")
+    whose = "TRIREME_URL" if settings.url or not other else f"pid {other.pid}"
+    try:
+        status = httpx.get(f"{url}/ok", timeout=10).status_code
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return Finding("server", False, f"{url} ({whose}) does not answer: look whether it runs")
+    if status != 200:
+        return Finding("server", False, f"{url} ({whose}) answers {status}: trireme's, with its database?")
+    return Finding("server", True, f"runs at {url} ({whose})")
 
 
 def _privacy(settings: Settings) -> Finding:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import aclosing
 from typing import Any
 
 from rich.console import Console
@@ -28,15 +29,16 @@ class Follower:
     async def until_pause(self, client: Client, run_id: str) -> str:
         """Follows until the run has ended or waits for a person; returns its status."""
         ending = "unknown"
-        async for event in client.events(run_id, self._seen):
-            self._seen = event["seq"]
-            self._show(event)
-            if event["kind"] in ("run_interrupted", "run_paused"):
-                status = (await client.get(f"/runs/{run_id}"))["status"]
-                if status == _PAUSED:
-                    return _PAUSED
-            if event["kind"] == "run_finished":
-                ending = str(event["status"])
+        async with aclosing(client.events(run_id, self._seen)) as events:
+            async for event in events:
+                self._seen = event["seq"]
+                self._show(event)
+                if event["kind"] in ("run_interrupted", "run_paused"):
+                    status = (await client.get(f"/runs/{run_id}"))["status"]
+                    if status == _PAUSED:
+                        return _PAUSED
+                if event["kind"] == "run_finished":
+                    ending = str(event["status"])
         return ending
 
     def finish(self, view: dict[str, Any], result: dict[str, Any]) -> None:

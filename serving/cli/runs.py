@@ -1,7 +1,7 @@
 """Commands about one run: status, logs, approve. All are clients of the durable backend, and so is what they share."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import orjson
@@ -59,15 +59,19 @@ async def show_status(run_id: str | None, json: bool) -> int:
 async def show_logs(run_id: str, follow: bool, json: bool) -> int:
     async with opened(run_id, worker=follow) as (client, private):
         last = (await client.get(f"/runs/{run_id}"))["last_seq"]
-        async for event in client.events(run_id):
-            shown = private.restore_json(event)
-            if json:
-                print(orjson.dumps(shown).decode(), flush=True)
-            elif line := line_of(shown):
-                print(f"{event['at'][11:23]} {event['seq']:>4}  {line.plain}", flush=True)
-            if not follow and event["seq"] >= last:
-                break
+        async with aclosing(client.events(run_id)) as events:
+            async for event in events:
+                _log_line(private.restore_json(event), json)
+                if not follow and event["seq"] >= last:
+                    break
     return 0
+
+
+def _log_line(event: dict[str, Any], json: bool) -> None:
+    if json:
+        print(orjson.dumps(event).decode(), flush=True)
+    elif line := line_of(event):
+        print(f"{event['at'][11:23]} {event['seq']:>4}  {line.plain}", flush=True)
 
 
 async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str) -> int:
@@ -99,7 +103,8 @@ def _chosen(view: dict[str, Any], approval_id: str | None) -> dict[str, Any]:
     if not waiting:
         hint = waits_for(view) if view["effects"] else ""
         raise Conflict(f"run {view['run_id']} waits for no decision: it is {view['status']}", hint)
-    raise BadRequest(f"run {view['run_id']} waits for {len(waiting)} decisions", f"--id {' or --id '.join(waiting)}")
+    what = f"waits for {len(waiting)} decisions" if approval_id is None else f"waits for no decision {approval_id}"
+    raise BadRequest(f"run {view['run_id']} {what}", f"--id {' or --id '.join(waiting)}")
 
 
 def _list(rows: list[dict[str, Any]], json: bool) -> int:

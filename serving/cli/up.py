@@ -4,6 +4,7 @@ import asyncio
 import signal
 from pathlib import Path
 
+from serving.errors import StartFailed
 from serving.settings import load_settings
 from serving.stack import Stack
 
@@ -42,6 +43,12 @@ async def _watch(stack: Stack, stop: asyncio.Event) -> None:
     while not stop.is_set():
         for name in stack.restart():
             print(f"the {name} process ended; starting it again", flush=True)
+        if stack.lost_database():
+            print("Postgres ended; starting it again", flush=True)
+            try:
+                await stack.restart_database()
+            except StartFailed as error:
+                print(f"trireme: {error}", flush=True)
         try:
             async with asyncio.timeout(_LOOK_S):
                 await stop.wait()

@@ -134,8 +134,8 @@ async def _not_resumable(connection: Connection, row: Row) -> Conflict:
     hint = ""
     if status == "success":
         bound = await (await connection.execute(_BOUND, (run_id,))).fetchone()
-        at = bound["seq"] if bound and bound["seq"] else "LINE"
-        hint = f"go on from an earlier line in a new run: trireme fork {run_id} --at {at}"
+        at = f"--at {bound['seq']}" if bound and bound["seq"] else "--list"
+        hint = f"go on from an earlier line in a new run: trireme fork {run_id} {at}"
     return Conflict(f"run {run_id} is {status}: there is nothing to resume", hint, "not_resumable")
 
 

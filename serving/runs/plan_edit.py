@@ -19,7 +19,8 @@ def edited_plan(arguments: Any) -> Plan:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "plan"
-        raise BadRequest(f"{where}: {first['msg']}", "trireme plan RUN shows the plan as it was", "bad_plan") from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise BadRequest(f"{where}: {what}", "trireme plan RUN shows the plan as it was", "bad_plan") from None
 
 
 def changes_plan(run_id: str, history: History, edited: Plan, last_seq: int) -> bool:

@@ -104,7 +104,9 @@ def test_a_finished_run_is_listed_shown_and_told_line_by_line(up: Up, answered: 
     told = up.home.run("logs", run_id, "--follow").stdout
     for word in ("plan", "search_documents", "critic    accept", "run       success"):
         assert word in told
-    events = [orjson.loads(line) for line in up.home.run("logs", run_id, "--json").stdout.splitlines()]
+    as_json = up.home.run("logs", run_id, "--json")
+    assert as_json.stderr == "", "it stops reading before the server stops sending"
+    events = [orjson.loads(line) for line in as_json.stdout.splitlines()]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert yaml.safe_load(up.home.run("plan", run_id).stdout) == answered["plan"]
 

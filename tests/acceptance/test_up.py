@@ -47,10 +47,26 @@ def test_up_says_where_everything_is_and_ctrl_c_stops_it_all(home: Home) -> None
             os.kill(pid, signal.SIGKILL)
     assert {wait_for_line(process, "starting it again").split()[1] for _ in range(2)} == {"api", "worker"}
     assert httpx.get(f"{address}/ok", timeout=20).json() == {"ok": True}, "at the same address"
+    _kill_postgres(home, process)
+    assert wait_until(lambda: httpx.get(f"{address}/ok", timeout=20).status_code == 200)
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
     assert left_behind(home.path, patience_s=0.5) == []
     end(process)
+
+
+def _kill_postgres(home: Home, up: subprocess.Popen[str]) -> None:
+    """As the kernel does when memory is short. While `up` hasn't seen it, the doctor does."""
+    os.kill(up.pid, signal.SIGSTOP)
+    try:
+        os.kill(int((home.path / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        doctor = home.run("doctor")
+    finally:
+        os.kill(up.pid, signal.SIGCONT)
+    assert doctor.returncode == 1
+    assert "PROBLEM  database   embedded Postgres does not answer: see" in doctor.stdout
+    assert "PROBLEM  server" in doctor.stdout
+    wait_for_line(up, "Postgres ended; starting it again")
 
 
 def test_of_two_ups_at_once_one_is_refused_and_says_where_the_other_is(home: Home) -> None:
