@@ -69,7 +69,7 @@ def test_a_paused_run_takes_an_edited_plan_and_goes_on_with_it(api: httpx.Client
 def test_a_plan_that_cannot_be_is_refused_with_its_place(api: httpx.Client, paused: dict[str, Any]) -> None:
     done = paused["plan"]["steps"]
     for steps, said in (
-        ((*done, step("s8", "s9"), step("s9", "s8")), "s8, s9 depend on each other"),
+        ((*done, step("s8", "s9"), step("s9", "s8")), "plan: steps s8, s9 depend on each other"),
         ((*done, step("s9", "s7")), "step s9 depends on s7"),
         ((*done, *done), "share an id"),
         ((), "steps"),
