@@ -11,9 +11,10 @@ async def show_artifact(run_id: str, name: str | None) -> int:
     settings = load_settings()
     with open_private(settings) as private:
         async with connected(settings, worker=False) as client:
-            names = (await client.get(f"/runs/{run_id}"))["artifacts"]
+            view = await client.get(f"/runs/{run_id}")
             if name is None:
-                print("\n".join(names) or "this run wrote no files")
+                none = "none are left: retention pruned this run" if view["pruned_at"] else "this run wrote no files"
+                print("\n".join(view["artifacts"]) or none)
                 return 0
             print(private.restore(await client.text(f"/runs/{run_id}/artifacts/{quote(name, safe='')}")))
     return 0

@@ -107,6 +107,7 @@ def _error_of(answer: httpx.Response) -> ServingError:
     kind = _KINDS.get(answer.status_code, ServingError)
     try:
         body = orjson.loads(answer.content)
-        return kind(body["message"], body.get("hint", ""), body["code"])
+        hint = body.get("hint") or (f"request {body['request_id']}" if answer.status_code == 500 else "")
+        return kind(body["message"], hint, body["code"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return kind(f"the server answered {answer.status_code} without saying why", "is that URL a trireme server?")

@@ -12,13 +12,17 @@ import yaml
 
 from serving.cli.decisions import send_decision
 from serving.cli.runs import opened, watch
-from serving.errors import BadRequest, Conflict
+from serving.errors import BadRequest, Conflict, Gone
 from serving.settings import load_settings
 
 
 async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
     async with opened(run_id, worker=edit) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
+        if view["pruned_at"]:
+            raise Gone(
+                f"run {run_id} was pruned on {view['pruned_at'][:10]} by retention", "its status is all that is left"
+            )
         if view["plan"] is None:
             raise Conflict(f"run {run_id} has no plan yet: it is {view['status']}", "wait, or see trireme logs")
         text = yaml.safe_dump(view["plan"], sort_keys=False, allow_unicode=True)

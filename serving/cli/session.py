@@ -1,9 +1,11 @@
 """A command's connection to a server: the one that runs already, or one started for as long as the command takes."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from serving.cli.client import Client
+from serving.cli.watch import watched
 from serving.settings import Settings
 from serving.stack import Stack
 
@@ -23,7 +25,7 @@ async def connected(settings: Settings, *, worker: bool) -> AsyncIterator[Client
         return
     url = await stack.start(0, worker=worker)
     try:
-        async with Client(url, key) as client:
+        async with watched(stack, sys.stderr), Client(url, key) as client:
             yield client
     finally:
         await stack.stop(patient=True)

@@ -2,13 +2,12 @@
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
-from serving.errors import StartFailed
+from serving.cli.watch import watched
 from serving.settings import load_settings
 from serving.stack import Stack
-
-_LOOK_S = 0.5
 
 
 async def stay_up(routes: Path | None) -> int:
@@ -31,26 +30,9 @@ async def stay_up(routes: Path | None) -> int:
     print(f"Logs       {settings.home / 'logs'}")
     print('Try        trireme run "..." --docs DIR      Ctrl-C stops', flush=True)
     try:
-        await _watch(stack, stop)
+        async with watched(stack, sys.stdout):
+            await stop.wait()
     finally:
         print("stopping; runs under way go on at the next start", flush=True)
         await stack.stop()
     return 0
-
-
-async def _watch(stack: Stack, stop: asyncio.Event) -> None:
-    """Starts what died again; a worker's runs have gone on elsewhere or will go on in the new one."""
-    while not stop.is_set():
-        for name in stack.restart():
-            print(f"the {name} process ended; starting it again", flush=True)
-        if stack.lost_database():
-            print("Postgres ended; starting it again", flush=True)
-            try:
-                await stack.restart_database()
-            except StartFailed as error:
-                print(f"trireme: {error}", flush=True)
-        try:
-            async with asyncio.timeout(_LOOK_S):
-                await stop.wait()
-        except TimeoutError:
-            continue

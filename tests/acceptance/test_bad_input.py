@@ -1,6 +1,7 @@
 """What users get wrong and what breaks beneath them: one line with the mend, the right exit code, nothing lost."""
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -273,12 +274,14 @@ def test_a_run_survives_postgres_stopping_and_starting_in_its_middle(up: Up, api
     goal = "; ".join(f"{VACATION[:-1]} in year {year}?" for year in range(2001, 2009))
     run_id = api.post("/runs", json={"goal": goal, "collection": collection}).json()["run_id"]
     assert wait_until(lambda: api.get(f"/runs/{run_id}").json()["usage"]["tool_calls"] >= 1)
-    postgres = EmbeddedPostgres(up.home.path)
-    postgres.stop()
-    away = api.get("/ok")
+    os.kill(up.process.pid, signal.SIGSTOP)  # it would start Postgres again at once
+    try:
+        EmbeddedPostgres(up.home.path).stop()
+        away = api.get("/ok")
+    finally:
+        os.kill(up.process.pid, signal.SIGCONT)
     assert (away.status_code, away.json()["code"]) == (503, "database_unavailable")
     assert away.headers["retry-after"]
-    postgres.start()
     assert wait_until(lambda: _status(api, run_id) == "success", 40), api.get(f"/runs/{run_id}").text
     again = up.home.run("run", VACATION, "--docs", DOCUMENTS, "--json")
     assert again.returncode == 0, again.stderr

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 
 from serving.postgres import EmbeddedPostgres
@@ -98,6 +99,16 @@ def test_a_killed_up_takes_its_processes_along_and_the_next_one_starts(home: Hom
         assert left_behind(home.path, besides="postgres") == []
     with running(home.path) as up:
         assert httpx.get(f"{up.url}/runs/{run_id}").json()["goal"] == VACATION
+
+
+def test_a_run_with_a_stack_of_its_own_goes_on_when_its_worker_is_killed(home: Home) -> None:
+    faults = {"TRIREME_TESTING": "true", "TRIREME_FAULTS": "plan.logged=kill"}  # the next worker logs no plan
+    breaking = Home(home.path, home.settings | faults | {"TRIREME_LEASE_S": "2", "TRIREME_HEARTBEAT_S": "1"})
+    done = breaking.run("run", VACATION, "--docs", DOCUMENTS, "--json")
+    assert done.returncode == 0, done.stderr
+    # Once more where the run that the test before left behind comes to its plan only now.
+    assert set(done.stderr.splitlines()) == {"the worker process ended; starting it again"}
+    assert orjson.loads(done.stdout)["status"] == "success"
 
 
 def test_commands_that_start_at_once_share_one_stack_and_a_run_waits_for_one_with_a_worker(home: Home) -> None:

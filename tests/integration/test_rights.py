@@ -105,6 +105,10 @@ def test_without_the_role_the_trigger_still_holds_and_the_doctor_says_how_to_men
     done = subprocess.run(command, env={"DATABASE_URL": plain_user}, capture_output=True, text=True, check=False)
     (line,) = [line for line in done.stdout.splitlines() if " rights " in line]
     assert "grant trireme_runtime to USER" in line
+    emptying: tuple[LiteralString, ...] = ("truncate run_events", "truncate threads cascade")
+    for statement in emptying:
+        with psycopg.connect(plain_user) as connection, pytest.raises(psycopg.errors.RaiseException, match="append"):
+            connection.execute(statement)
 
 
 def test_a_user_who_was_granted_the_role_gets_it(template_database: str, plain_user: str) -> None:
