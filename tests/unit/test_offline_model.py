@@ -66,9 +66,16 @@ async def test_a_step_searches_then_reports_what_it_found_with_its_ref() -> None
 
 
 async def test_a_step_that_finds_nothing_says_so() -> None:
-    report = await tool_call(step_task("Who pays for expedited delivery?"), {"hits": [HIT]})
+    report = await tool_call(step_task("Who pays for expedited shipments?"), {"hits": [HIT]})
     assert report.arguments["status"] == "failed"
-    assert report.arguments["finding"] == "The documents do not say: “Who pays for expedited delivery”."
+    assert report.arguments["finding"] == "The documents do not say: “Who pays for expedited shipments”."
+
+
+async def test_a_step_that_finds_something_close_refuses_and_cites_it() -> None:
+    report = await tool_call(step_task("Who inspects goods that are returned?"), {"hits": [HIT]})
+    assert report.arguments["status"] == "failed"
+    assert report.arguments["finding"].endswith(f"“Who inspects goods that are returned”. Closest: {TEXT}")
+    assert report.arguments["sources"] == ["refunds.md#1"]
 
 
 async def test_a_tool_that_fails_is_no_finding() -> None:

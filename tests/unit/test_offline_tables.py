@@ -78,6 +78,10 @@ def ask(question: str, overview: Overview, database: duckdb.DuckDBPyConnection) 
         ("total amount per quarter", "- 2025 Q4: 10"),
         ("Compare the total amount of 2025 and 2026", "- 2025: 10\n- 2026: 430.75"),
         ("In which country is Bluebell?", "Italy"),
+        ("How many orders haven't been paid yet?", "Number of entries in orders where status is not paid: 2."),
+        ("Which product brought in the most money?", "X100: 260.5"),
+        ("What is the average amount per month?", "Average amount_eur per month in orders: 146.92."),
+        ("What is the total amount for customer id 1?", ": 180.25."),
     ],
 )
 def test_a_question_is_answered_exactly(
@@ -95,6 +99,8 @@ def test_a_question_is_answered_exactly(
         "How long is the warranty on the X200?",
         "What was the total amount in 2019?",
         "average amount by country",
+        "How many products does the shop have?",
+        "How many orders had 7 returns?",
     ],
 )
 def test_a_word_that_no_table_explains_is_never_left_out(

@@ -10,31 +10,32 @@ from serving.documents.words import STOP_WORDS, words
 _SAY_NOTHING: Final = """again altogether between check compare describe done down each either ever every exactly
     explain find give given got had here know let like list long look lot made make many might much must need now off
     often once our own per provide say see shall show soon still tell told under until up very want whether yet far
-    quickly"""
+    quickly instead together into onto"""
 # Words that a passage or a table may leave out and still hold the answer.
-_LIGHT: Final = """add agency allow allowed amount apply business charity clinic company cooperative club cost count
-    current date day deal dealt detail document employ employee entitled exist expense file firm follow full get go
-    group handle happen have hold hospital hour include information involve item kind left library may member minute
-    money month museum number offer office organisation overall pay people person place policy possible procedure
-    guideline process put receive record require required rule saw school shop start step sum summary summarise
-    summarize take team time total type use value week work worth year order bought sell sold issue arrive visit earn
-    bring spend spent combined different"""
+_LIGHT: Final = """add agency allow allowed amount apply brought business charity clinic company content cooperative
+    club cost count current date day deal dealt detail document employ employee entitled exist expense file firm follow
+    full get go group handle happen have hold hospital hour include information involve item kind left library may
+    member minute money month museum number offer office organisation overall pay people person place policy possible
+    procedure guideline process put receive record require required rule saw school shop start step sum summary
+    summarise summarize take team time total type use value week work worth year order bought sell sold issue arrive
+    visit earn goes went bring spend spent combined different register"""
 # Words that may stand for each other.
-_SYNONYMS: Final = """approve approval authorise sign / price cost fee charge rate / employee staff worker people
-    person colleague / vacation holiday leave / cancel cancellation terminate / delivery shipping deliver / duration
-    length term period / deadline due / responsible accountable owner / doctor physician / maximum max limit most /
-    minimum least / phone telephone / salary wage / customer client / invoice bill / late delay overdue / hotel
-    accommodation / warranty guarantee / travel transport flight / keep kept retain store / answer respond response
-    reply reaction / supplier vendor / remote telework / weight weigh heavy / purchase buy bought order / refund
-    reimburse / mandatory required / free gratis / begin start / end finish / contact ask reach report tell told /
-    year annual yearly / month monthly / week weekly / day daily / quantity unit piece / mean average / value total
-    revenue turnover / replace change / allow allowed permit / pay paid payment payable / sell sold sale / spend spent
-    / lend lent borrow loan / expense cost / teach taught / install installation / translate translation / generate
-    generation / insure insurance"""
+_SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
+    colleague / vacation holiday leave / cancel terminate / delivery shipping / duration length term period / deadline
+    due / responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least /
+    phone telephone / salary wage / customer client / invoice bill / late later delay overdue / hotel accommodation /
+    warranty guarantee / travel transport flight / keep kept retain store / answer respond response reply reaction /
+    supplier vendor / remote telework / weight weigh heavy / purchase buy buyer bought order / refund reimburse /
+    mandatory required / free gratis / begin start first / end finish last / contact ask reach report tell told / year
+    annual yearly / month monthly / week weekly / day daily / quantity unit piece / mean average / value total revenue
+    turnover / replace change / allow permit / pay paid payable / sell sold sale / spend spent / lend lent borrow loan
+    / expense cost / teach taught / die dead death / absent absence / lose lost loss / hold held / break broke
+    broken"""
+_ENDINGS: Final = tuple(map(re.compile, ("ation$", "ition$", "ment$", "ion$", "[ae]nce$", "al$", "er$", "or$")))
 _UP, _DOWN, NUMBERS, MONTHS = map(
     str.split,
     (
-        "most more top maximum higher longer larger bigger greater later older newer heavier wider expensive",
+        "most more top maximum higher longer larger bigger greater later older newer heavier wider expensive dearer",
         "least less minimum fewer lower shorter smaller earlier younger faster quicker cheaper lighter",
         "zero one two three four five six seven eight nine ten eleven twelve",
         "january february march april may june july august september october november december",
@@ -45,6 +46,7 @@ _SIZES: Final = {
     "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
     "money": "€=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 sek=1 nok=1 dkk=1 pln=1",
     "data": "mb=1 gb=1000 tb=1000000",
+    "mass": "g=1 kg=1000 tonne=1000000",
 }
 # unit -> (dimension, size)
 UNITS: Final = {
@@ -54,13 +56,14 @@ UNITS: Final = {
 }
 DATED: Final = re.compile(
     r"(?i:\d{4}-\d\d(?:-\d\d)?|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}|\b\d{1,2}:\d\d|\b(?:19|20)\d\d\b"
-    rf"|(?:\b\d{{1,2}}(?:st|nd|rd|th)? )?\b(?:{'|'.join(MONTHS)})\b(?: \d{{1,2}}\b)?,?(?: \d{{4}})?)"
+    rf"|(?:\b\d{{1,2}}(?:st|nd|rd|th)?(?: (?:to|and) \d{{1,2}})? )?\b(?:{'|'.join(MONTHS)})\b(?: \d{{1,2}}\b)?"
+    r",?(?: \d{4})?)"
 )
 # `5 working days`: up to two words may stand between a number and a unit that is known.
 _QUANTITY: Final = re.compile(
     rf"(?i)(?:([€$£]|\b(?:EUR|USD|GBP|CHF)\b)\s?)?(?<![\w.,-])(\d+(?:[.,]\d+)*|\b(?:{'|'.join(NUMBERS)})\b)"
     r"(?!\d|st\b|nd\b|rd\b|th\b)(?:[\s-]?(?:(?!an? |the |per |of |to |in |and |or )[a-z]+ ){0,2}?"
-    rf"({'|'.join(map(re.escape, UNITS))}|%|kg)(?=s?(?:\W|$))s?"
+    rf"({'|'.join(map(re.escape, UNITS))}|%)(?=s?(?:\W|$))s?"
     r"|[\s-](?!(?:and|or|of|to|in|for|is|at|by|on)\b)([a-z]{2,}))?"
 )
 
@@ -81,10 +84,20 @@ def synonyms(word: str) -> tuple[str, ...]:
     return tuple(other for group in _GROUPS if word in stems(" ".join(group)) for other in group)
 
 
+@lru_cache(maxsize=50_000)
+def _forms(word: str) -> frozenset[str]:
+    """Its stem without what makes a noun of a verb: install for installation, own for owner."""
+    return frozenset({word, *(ending.sub("", word, count=1) for ending in _ENDINGS if len(word) > 4)})
+
+
+@lru_cache(maxsize=200_000)
 def likeness(word: str, found: frozenset[str]) -> float:
-    """1 for the word itself among `found`, less for one that may stand for it, or for who does it: own(er); else 0."""
-    others = stems(" ".join(synonyms(word))) | {f"{word}er", f"{word}or", re.sub("[eo]r$", "", word)}
-    return 1.0 if word in found else 0.85 * (not others.isdisjoint(found))
+    """1 for the word itself among `found`, less for another form of it or one that may stand for it, else 0."""
+    if word in found:
+        return 1.0
+    if any(not _forms(word).isdisjoint(_forms(other)) for other in found):
+        return 0.95
+    return 0.85 * (not stems(" ".join(synonyms(word))).isdisjoint(found))
 
 
 def degree(word: str) -> int:

@@ -6,18 +6,22 @@ A word that finds no such place must stand in the row: a question that the table
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from graph.ports import Overview, TableInfo
 from serving.documents.words import words
-from serving.models.offline.english import LIGHT, MONTHS, STOP, UNITS, degree, likeness, number_of, stems
+from serving.models.offline.english import LIGHT, MONTHS, STOP, degree, number_of, stems
+from serving.models.offline.linking import ASKING, CASH, MONEY, Column, links, read_column
 
+_MOST_GROUPS: Final = 20
 _COMPUTES: Final = {
     "avg": r"\b(?:average|mean)\b",
     "count": r"\bhow many\b|\bnumber of\b",
     "sum": r"\b(?:sum|totals?|altogether|overall|add up|spen[dt]|revenue|turnover)\b|\bhow much (?!do|may|can|must|is)",
     "": "",
 }
+_SAID: Final = {"avg": "Average", "sum": "Total", "max": "Highest", "min": "Lowest", "": ""}
 _SIGNS: Final = {"above": ">", "over": ">", "more": ">", "least": ">=", "below": "<", "under": "<", "most": "<="}
 _BOUND: Final = re.compile(
     rf"\b({'|'.join(_SIGNS)}|less|fewer)(?: than)? (?:[€$£]|[a-z]{{3}} )?(\d[\d.,]*)(?: ?(\w+))?"
@@ -30,30 +34,27 @@ _PERIODS: Final = {
     "quarter": (r"q[1-4]\b", "year({0}) || ' Q' || quarter({0})"),
     "year": (r"(?:19|20)\d\d\b(?!-)", "year({})"),
 }
-_MONEY: Final = stems("amount total value revenue cost fee sale net gross spend spent salary budget turnover worth")
 _PIECES: Final = stems("quantity qty units stock pieces")
-_ASKING: Final = stems("average mean sum total different distinct list show name which what how many number often most")
 
 
-class Column(NamedTuple):
-    """`keys` are the stems of its name; `values` are samples, or for a flag the value that means yes."""
-
-    name: str
-    kind: str
-    keys: tuple[str, ...]
-    values: tuple[str, ...]
+class Term(NamedTuple):
+    sql: str
+    said: str
 
 
 def table_query(text: str, overview: Overview) -> "Query | None":
     """The question as a query over the table that places most of its words; None when none places enough of them."""
-    read = [Query(text.partition(" (about: ")[0], table) for table in overview.tables]
-    return max((query for query in read if query.sql), key=lambda query: query.fit, default=None)
+    text, _, about = text.partition(" (about: ")
+    subject = stems(about) - LIGHT - STOP
+    read = [Query(text, table) for table in overview.tables]
+    fitting = [query for query in read if query.sql and subject <= query.vocabulary]
+    return max(fitting, key=lambda query: query.fit, default=None)
 
 
 def sentence(asked: "Query", result: Mapping[str, Any]) -> str:
-    """What the rows say; empty when they say nothing."""
+    """What the rows say; empty when they say nothing, or go on and on where one value is asked for."""
     rows = [row for row in result.get("rows", []) if row[-1] is not None]
-    if not rows or (asked.left and rows == [[0]]):
+    if not rows or (asked.left and rows == [[0]]) or (asked.group and len(rows) > _MOST_GROUPS):
         return ""
     lines = [(": " if len(row) == 2 else ", ").join(map(_cell, row)) for row in rows]
     return f"{asked.title}: {lines[0]}." if len(lines) == 1 else f"{asked.title}:\n- " + "\n- ".join(lines)
@@ -63,21 +64,6 @@ def _cell(value: Any) -> str:
     return f"{Decimal(str(value)).normalize():f}" if type(value) in (int, float) else str(value)
 
 
-def _column(name: str, type_: str, values: tuple[str, ...]) -> Column:
-    keys = tuple(words(name))
-    if type_ == "BOOLEAN" or (values and {value.lower() for value in values} <= {"yes", "no"}):
-        return Column(name, "flag", keys, tuple(value for value in values if value.lower() == "yes") or ("true",))
-    if type_.startswith(("DATE", "TIMESTAMP")):
-        return Column(name, "date", keys, ())
-    if not re.match("DECIMAL|DOUBLE|BIGINT|INTEGER", type_) or re.search(
-        r"(?:^|_)(?:id|no|nr|number|code|year|ref)$", name
-    ):
-        return Column(name, "text", keys, values)
-    units = [UNITS[part][0] for part in name.split("_") if part in UNITS]
-    money = ("money" in units or (not units and _MONEY & {*keys})) and "pric" not in keys
-    return Column(name, "money" if money else "number", keys, ())
-
-
 class Query:
     """One question read against one table. `taken` grows as its words find their place; `left` are those without one.
 
@@ -85,139 +71,155 @@ class Query:
     """
 
     def __init__(self, text: str, table: TableInfo) -> None:
-        self.text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", " ".join(text.lower().split()))
-        self.said, self.table, self.rows = words(self.text), table, stems(table.name)
-        self.columns = [_column(name, type_, table.samples.get(name, ())) for name, type_ in table.columns]
-        # (first word, word behind the last, column or None for the rows, value or nothing for the column itself)
-        self.mentions = list(self._mentions())
-        self.named = [column for _, _, column, value in self.mentions if column and not value]
+        text = re.sub(r"n['’]t\b", " not", " ".join(text.lower().split()))
+        self.text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", text)
+        self.said, self.rows = words(self.text), words(re.sub(r"[\d_]+", " ", table.name))
+        self.table, self.path = table, table.path
+        self.columns = [read_column(name, type_, table.samples.get(name, ())) for name, type_ in table.columns]
+        names = " ".join(f"{column.name} {' '.join(column.values)}" for column in self.columns)
+        self.vocabulary = {*self.rows} | stems(names)
+        self.links = list(links(self.said, self.rows, self.columns))
+        named = [link.column for link in self.links if link.column and not link.value]
+        self.named = sorted(named, key=lambda column: -len({*column.keys} & {*self.said}))
         self.compute = next(name for name, cue in _COMPUTES.items() if re.search(cue, self.text))
         degrees = [word for word in re.sub(r"\bat (?:least|most)\b|\w+ than", "", self.text).split() if degree(word)]
-        self.direction, self.group = degree(degrees[0]) if degrees else 0, ""
-        self.taken = {key for at, end, *_ in self.mentions for key in self.said[at:end]} | stems(" ".join(degrees))
+        self.direction, self.ranks = degree(degrees[0]) if degrees else 0, True
+        self.group: Term | None = None
+        self.taken = {key for link in self.links for key in self.said[link.at : link.end]} | stems(" ".join(degrees))
         self.left, self.title = list[str](), ""
-        self.sql, self.path = self._select(), table.path
-        exact = sum(key in self.rows or any(key in column.keys for column in self.columns) for key in self.said)
-        self.fit = (-len(self.left), exact, len(self.mentions))
+        self.sql = self._select()
+        self.fit = (-len(self.left), len(self.vocabulary & {*self.said}), len(self.links))
 
     def of(self, *kinds: str) -> list[Column]:
         """The columns of these kinds, those that the question names first."""
         return [column for column in dict.fromkeys([*self.named, *self.columns]) if column.kind in kinds]
 
-    def _mentions(self) -> Iterator[tuple[int, int, Column | None, str]]:
-        """Long names and values first; then single words of a column's name, and those that may stand for one."""
-        lexicon: dict[tuple[str, ...], tuple[Column | None, str]] = {(key,): (None, "") for key in self.rows}
-        for column in self.columns:
-            target = column, column.values[0] if column.kind == "flag" else ""
-            lexicon = {(key,): target for key in {*column.keys} - self.rows - _ASKING - STOP} | lexicon
-            values = {tuple(words(value)): (column, value) for value in column.values if column.kind == "text"}
-            lexicon |= {column.keys: target} | values
-        at = 0
-        while at < len(self.said):
-            spans = [tuple(self.said[at:end]) for end in range(min(len(self.said), at + 6), at, -1)]
-            spans += [key for key in lexicon if len(key) == 1 and likeness(self.said[at], frozenset(key))]
-            if key := next((span for span in spans if span in lexicon), ()):
-                yield at, at + len(key), *lexicon[key]
-            at += len(key) or 1
-
     def _select(self) -> str:
         where = [*self._values(), *self._bounds(), *self._periods()]
         top = re.search(r"\b(?:top|the) (\d+|two|three|four|five|ten)\b", self.text)
         self.group = self._grouped() or self.group
-        value = self._counted() if self.compute == "count" else self._measure()
-        heads = [self.group, value] if self.group else [value] if self.compute else self._shown(value)
-        self.taken |= LIGHT | STOP | _ASKING | (stems(top[1]) if top else set())
-        self.left = left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
-        aimed = self.compute or self.group or where or left or value
-        if not heads or not all(heads) or not aimed or len(left) > min(3, len(self.mentions)):
+        value = self._each_period(self._counted() if self.compute == "count" else self._measure())
+        self.taken |= LIGHT | STOP | ASKING | (stems(top[1]) if top else set())
+        self.left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
+        where += map(self._stands, self.left)
+        heads = [term for term in (self.group, value) if term] if self.group or self.compute else self._shown(value)
+        stray = len(self.left) > min(3, len(self.links)) or any(re.fullmatch(r"\d\d?", key) for key in self.left)
+        if stray or not heads or not (where or value) or (not value and (self.compute or self.group)):
             return ""
-        filters = f"{' where ' * bool(where + left)}{' and '.join(where + left)}"
-        self.title = f"{' by '.join(heads[::-1]) if self.group else ', '.join(heads)} of {self.table.name}{filters}"
-        source = f"{self.table.name}{' WHERE ' * bool(where + left)}{' AND '.join([*where, *map(self._stands, left)])}"
-        way = f"{value} {'DESC' if self.direction > 0 else 'ASC'} NULLS LAST, 1 LIMIT {number_of(top[1]) if top else 1}"
-        order = way if self.direction and value and (self.group or not self.compute) else "1 LIMIT 50"
-        return f"SELECT {', '.join(heads)} FROM {source}{' GROUP BY 1' * bool(self.group)} ORDER BY {order}"  # noqa: S608
+        said = " by ".join(head.said for head in heads[::-1]) if self.group else ", ".join(head.said for head in heads)
+        asked = f" where {' and '.join(term.said for term in where)}" if where else ""
+        self.title = f"{said} in {PurePath(self.path).stem}{asked}"
+        filters = f" WHERE {' AND '.join(term.sql for term in where)}" if where else ""
+        way, order = ("DESC" if self.direction > 0 else "ASC"), "1 LIMIT 50"
+        if self.direction and value and (self.group or not self.compute):
+            limit = (number_of(top[1]) if top else 1) if self.ranks else 50
+            order = f"{value.sql} {way} NULLS LAST, 1 LIMIT {limit}"
+        grouped = " GROUP BY 1" if self.group else ""
+        columns = ", ".join(head.sql for head in heads)
+        return f"SELECT {columns} FROM {self.table.name}{filters}{grouped} ORDER BY {order}"  # noqa: S608
 
-    def _stands(self, key: str) -> str:
+    def _stands(self, key: str) -> Term:
         """A word of the row: numbers and codes to the letter, other words by their stem."""
         texts = ", ".join(name for name, type_ in self.table.columns if type_ in ("VARCHAR", "DATE", "BIGINT"))
         pattern = rf"\b{re.escape(key)}" + r"\b" * key[-1].isdigit()
-        return f"regexp_matches(regexp_replace(lower(concat_ws(' ', {texts})), '[-_/]', '', 'g'), '{pattern}')"
+        row = f"regexp_replace(lower(concat_ws(' ', {texts})), '[-_/]', '', 'g')"
+        return Term(f"regexp_matches({row}, '{pattern}')", f"the row says {key}")
 
-    def _gather(self, group: str, many: bool) -> None:
+    def _gather(self, group: Term, many: bool) -> None:
         """Several values of one kind are what to group by when the question sets them against each other."""
         if many and re.search(r"\b(?:which|compare|versus|vs|difference|or)\b", self.text):
-            self.group, self.direction = group, 0
+            self.group, self.ranks = group, False
 
-    def _values(self) -> Iterator[str]:
+    def _values(self) -> Iterator[Term]:
         for column in self.columns:
-            if found := [(at, value) for at, _, mentioned, value in self.mentions if value and mentioned == column]:
-                no = {"not", "non", "without"} & {key for at, _ in found for key in self.said[max(0, at - 3) : at]}
-                self._gather(column.name, len(found) > 1)
-                values = ", ".join("'" + value.replace("'", "''") + "'" for _, value in found)
-                yield f"{column.name} IN ({values}){' IS NOT TRUE' * bool(no)}"
+            if found := [link for link in self.links if link.value and link.column == column]:
+                near = {key for link in found for key in self.said[max(0, link.at - 3) : link.at]}
+                no = bool({"not", "non", "without"} & near)
+                self._gather(Term(column.name, column.name), len(found) > 1)
+                values = ", ".join("'" + link.value.replace("'", "''") + "'" for link in found)
+                said = f"{column.name} is {'not ' * no}{' or '.join(link.value for link in found)}"
+                yield Term(f"{column.name} IN ({values}){' IS NOT TRUE' * no}", said)
 
-    def _bounds(self) -> Iterator[str]:
+    def _bounds(self) -> Iterator[Term]:
         for cue, number, unit in _BOUND.findall(self.text):
             own = [column for column in self.of("money", "number") if stems(unit) & {*column.keys}]
             amount = number_of(number.rstrip(".,"))
             for column in [*own, *self.of("money"), *self.of("number")][: amount is not None]:
                 self.taken |= stems(f"{cue} {number} {unit}")
-                yield f"{column.name} {_SIGNS.get(cue, '<')} {amount}"
+                bound = f"{column.name} {_SIGNS.get(cue, '<')} {amount}"
+                yield Term(bound, bound)
 
-    def _periods(self) -> Iterator[str]:
-        for name, (part, (cue, group)) in [(c.name, entry) for c in self.of("date")[:1] for entry in _PERIODS.items()]:
+    def _periods(self) -> Iterator[Term]:
+        for name, (part, (cue, way)) in [(c.name, entry) for c in self.of("date")[:1] for entry in _PERIODS.items()]:
+            group = Term(way.format(name), part)
             if re.search(rf"\b(?:by|per|each|every) {part}\b", self.text):
-                self.group, self.taken = group.format(name), self.taken | {part}
+                self.group, self.taken = group, self.taken | {part}
             matches = re.finditer(rf"(?:\b({'|'.join(_EDGES)}) )?\b({cue})", self.text)
             if found := [match for match in matches if not stems(match[2]) <= self.taken]:
                 months = [month[:3] for month in MONTHS]
                 said = [match[2].lstrip("q") for match in found]
                 numbers = dict.fromkeys(str(months.index(n[:3]) + 1) if n[:3] in months else n for n in said)
                 self.taken |= stems(" ".join(match.group() for match in found))
-                self._gather(group.format(name), len(numbers) > 1)
-                yield f"{part}({name}) {_EDGES.get(found[0][1] or '', 'IN')} ({', '.join(numbers)})"
+                self._gather(group, len(numbers) > 1)
+                edge = found[0][1] or "in"
+                period = f"{part}({name}) {_EDGES.get(edge, 'IN')} ({', '.join(numbers)})"
+                yield Term(period, f"{name} {edge} {' or '.join(said)}")
 
-    def _grouped(self) -> str:
+    def _grouped(self) -> Term | None:
         """`by country`, `each team`, `which customer ... the most`."""
         cues = ("by", "per", "each", "every", *(("which", "what") if self.direction else ()))
-        for at, _, column, value in self.mentions:
-            before = [key for key in self.said[:at] if key not in ("the", "is", "are", "of", "was", "were")]
-            if column and column.kind == "text" and not value and before and before[-1] in cues:
+        for link in self.links:
+            before = [key for key in self.said[: link.at] if key not in ("the", "is", "are", "of", "was", "were")]
+            if link.column and link.column.kind == "text" and not link.value and before and before[-1] in cues:
                 if self.direction and before[-1] in cues[:4] and not re.search(r"\b(?:sum|total|average)", self.text):
                     self.compute, self.direction = ("max" if self.direction > 0 else "min"), 0
-                return column.name
-        return ""
+                return Term(link.column.name, link.column.name)
+        return None
 
-    def _counted(self) -> str:
+    def _counted(self) -> Term | None:
         """`how many X`: the rows, the sum of a column X, the distinct X, or the pieces of a value X."""
         start = next((at for at, key in enumerate(self.said) if key in ("many", "number")), 0)
-        after = [mention for mention in self.mentions if start < mention[0] <= start + 4]
-        _, end, column, value = after[0] if after else (0, 0, None, "")
+        after = [link for link in self.links if start < link.at <= start + 4]
         if not after:
-            return ""
-        if value and all(mentioned or at > end for at, _, mentioned, _ in after):
-            return next((f"sum({c.name})" for c in self.of("number") if _PIECES & {*c.keys}), "count(*)")
-        names = {"number": "sum({})", "text": "count(DISTINCT {})"}
-        return names.get(column.kind, "count(*)").format(column.name) if column and not value else "count(*)"
+            return None
+        first, whole = after[0], all(link.column or link.at > after[0].end for link in after)
+        pieces = [column for column in self.of("number") if _PIECES & {*column.keys}] if first.value and whole else []
+        counted = pieces[0] if pieces else None if first.value else first.column
+        if not counted or counted.kind not in ("number", "text"):
+            return Term("count(*)", "Number of entries")
+        if counted.kind == "number":
+            return Term(f"sum({counted.name})", f"Total {counted.name}")
+        # What a table has of each is not how many there are: something else must be said about its rows.
+        alone = len(self.taken) == 1
+        return None if alone else Term(f"count(DISTINCT {counted.name})", f"Number of different {counted.name}")
 
-    def _measure(self) -> str:
-        """The column to compute over or to order by; empty for neither."""
-        spoken = self.compute or _MONEY & {*self.said} or any(not column for _, _, column, _ in self.mentions)
-        found = [column for column in self.of("money", "number") if column in self.named]
-        if self.group and not (self.compute or found) and re.search(r"\b(?:most|fewest)\b", self.text):
-            return "count(*)"
-        found += (self.of("money") or self.of("number")[: len(self.of("number")) == 1]) if spoken else []
+    def _measure(self) -> Term | None:
+        """The column to compute over or to order by: one that is named, else the money, else the only number."""
+        money, numbers, cash = self.of("money"), self.of("number"), CASH & {*self.said}
+        found = [column for column in [*money, *numbers] if column in self.named and (column in money or not cash)]
+        if self.group and not (self.compute or found or cash) and re.search(r"\b(?:most|fewest)\b", self.text):
+            return Term("count(*)", "Number of entries")
+        if self.compute or MONEY & {*self.said} or any(not link.column for link in self.links):
+            found += money or numbers[: len(numbers) == 1]
         if not found or not (self.compute or self.direction or self.group):
-            return ""
-        self.taken |= _MONEY if found[0].kind == "money" else set()
+            return None
+        self.taken |= MONEY if found[0].kind == "money" else set()
         sized = re.search(r"\b(?:most|least|larg\w+|bigg\w+|small\w+)\b", self.text) or not self.direction
         compute = self.compute or ("sum" if sized else "max" if self.direction > 0 else "min") * bool(self.group)
         value = f"{compute}({found[0].name})" if compute else found[0].name
-        return f"round({value}, 2)" if compute == "avg" else value
+        return Term(f"round({value}, 2)" if compute == "avg" else value, f"{_SAID[compute]} {found[0].name}".strip())
 
-    def _shown(self, value: str) -> list[str]:
+    def _each_period(self, value: Term | None) -> Term | None:
+        """`average sales per month`: the months share the sum."""
+        group, period = self.group, re.search(r"\bper (?:day|week|month|quarter|year)\b", self.text)
+        if self.compute != "avg" or not value or not period or not group:
+            return value
+        whole, self.group = re.sub(r"^round\(avg(.*), 2\)$", r"sum\1", value.sql), None
+        return Term(f"round({whole} / count(DISTINCT {group.sql}), 2)", f"{value.said} per {group.said}")
+
+    def _shown(self, value: Term | None) -> list[Term]:
         """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
         listing = value or re.match(r"(?:which|list|show|name)\b", self.text)
         shown = [column.name for column in self.named or (self.columns[1:4] if listing else [])]
-        return list(dict.fromkeys([self.columns[0].name, *shown, *([value] if value else [])])) if shown else []
+        names = dict.fromkeys([self.columns[0].name, *shown, *([value.sql] if value else [])])
+        return [Term(name, name) for name in names] if shown else []

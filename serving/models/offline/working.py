@@ -5,10 +5,11 @@ from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from graph.ports import StepTask
-from serving.models.offline.answering import Found, Looking, answer, ask
+from serving.models.offline.answering import Found, Looking, answer
 from serving.models.offline.english import quantities, synonyms
 from serving.models.offline.passages import passages
 from serving.models.offline.planning import FILE, POINTS_BACK, action, clauses
+from serving.models.offline.ranking import ask
 from serving.models.offline.tables import sentence, table_query
 
 Call = tuple[str, dict[str, Any]]
@@ -34,8 +35,10 @@ def work(task: StepTask) -> Working:
         result = yield "calculate", {"expression": sum_}
         done = f"{sum_} = {result.get('value')} {known.unit if known else ''}".rstrip() if "value" in result else ""
         return _report(task, done, f"{sum_} could not be calculated.")
-    found = (yield from _look(task)) or Found("", ())
-    return _report(task, found.text, f"{NOT_SAID}: “{goal.partition(' (about: ')[0].rstrip('.?')}”.", found.refs)
+    found, asked = (yield from _look(task)), f"“{goal.partition(' (about: ')[0].rstrip('.?')}”"
+    if found and not found.sure:
+        return _report(task, "", f"{NOT_SAID} this outright: {asked}. Closest: {found.text}", found.refs)
+    return _report(task, found.text if found else "", f"{NOT_SAID}: {asked}.", found.refs if found else ())
 
 
 def expression(text: str, known: str = "") -> str:
@@ -78,5 +81,5 @@ def _deliver(task: StepTask, tool: str) -> Working:
 def _report(task: StepTask, done: str, missing: str, refs: tuple[str, ...] = ()) -> Call:
     """What is done, or else what is missing; it rests on `refs`, or on what the steps before it rest on."""
     inherited = dict.fromkeys(source.ref for outcome in task.known for source in outcome.sources)
-    sources = list(refs or inherited) if done else []
+    sources = list(refs or (inherited if done else ()))
     return "report", {"status": "done" if done else "failed", "finding": done or missing, "sources": sources}
