@@ -40,6 +40,10 @@ select request from taken
 _WHY_NOT: LiteralString = """
 select decision is not null as decided, expires_at from approvals where run_id = %s and approval_id = %s
 """
+_OF_ANOTHER: LiteralString = """
+select from approvals join runs using (run_id)
+where approval_id = %s and tenant = (select tenant from runs where run_id = %s)
+"""
 _WAITING: LiteralString = """
 select request from approvals where run_id = %s and decision is null and expires_at > clock_timestamp()
 order by created_at, approval_id
@@ -138,7 +142,10 @@ def _refused(message: str) -> str:
 async def _why_not(connection: Connection, run_id: str, approval_id: str) -> NotFound | Conflict:
     row = await (await connection.execute(_WHY_NOT, (run_id, approval_id))).fetchone()
     if row is None:
-        return NotFound(f"run {run_id} has no approval {approval_id}", "look at the run to see which are open")
+        missing, hint = f"run {run_id} has no approval {approval_id}", "look at the run to see which are open"
+        if (await connection.execute(_OF_ANOTHER, (approval_id, run_id))).rowcount:
+            return Conflict(f"{missing}: it is another run's", hint, code="approval_of_another_run")
+        return NotFound(missing, hint)
     if row["decided"]:
         return Conflict("this approval is already decided", "a decision is final", code="approval_already_decided")
     when = f"{row['expires_at']:%Y-%m-%d %H:%M} UTC"

@@ -133,7 +133,7 @@ async def test_what_cannot_be_decided_is_refused_by_kind(pool: Pool, database: s
     await PostgresApprovals(pool, run_id, 1).request(request_of())
     with pytest.raises(NotFound):
         await taken(pool, run_id, "nobody-asked")
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict, match="another run's"):
         await taken(pool, other, "a1")
     with pytest.raises(BadRequest):
         await taken(pool, run_id, "a1", ApprovalDecision(type="edit"))
