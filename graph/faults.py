@@ -89,6 +89,9 @@ POINTS: Final = (
     "stream.subscribed",
     "stream.read",
     "stream.written",
+    # retention
+    "prune.marked",
+    "prune.committed",
 )
 
 _SPEC: Final = re.compile(

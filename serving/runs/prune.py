@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
+from graph.faults import point
 from serving.database import Connection, Row
 from serving.errors import Conflict
 from serving.runs.checkpoints.retention import sweep
@@ -163,8 +164,10 @@ class Pruning:
         async with self._connection.transaction():
             runs = [row["run_id"] for row in await self._fetch(_DUE_RUNS + _NEXT, most=_RUNS)]
             await self._connection.execute(_MARK, {"runs": runs})
+            point("prune.marked")
             for kind, table, content in _OF_A_RUN:
                 await self._count(kind, _DELETE.format(table=table, content=content, due=_MARKED), runs=runs)
+        point("prune.committed")
         return bool(runs)
 
     async def _next_threads(self, threads: list[str]) -> None:

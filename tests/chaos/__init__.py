@@ -9,6 +9,7 @@ wrong when; the machine's own timing is all that is left to chance.
 - `counter` is the world outside: a process of its own that syncs every effect to a file before it answers.
 - `caller` is an app: it creates runs, follows them over cuts, decides what it is asked, and keeps all it was told.
 - `points` strikes at each place that graph/faults.py names; `trouble` at any time; `streams` cuts what readers get.
+- `retention` prunes runs of its own, and sees that a log is whole or gone.
 - `planted` are bugs, and `plants` sees that each is caught and nothing is found where none is planted.
 - `bout` keeps callers coming while trouble goes on and lets every run end; `oracle` then compares what callers were
   told, the log, the ledger and the counter; `watch.sql` are its own eyes in the database.

@@ -1,4 +1,4 @@
-"""What a forked process does: it becomes a worker or an API as `trireme worker` and `trireme serve` are.
+"""What a forked process does: it becomes a worker, an API or a prune, as `trireme worker`, `serve` and `prune` are.
 
 Only the world around them is another: the model is scripted, and the tools call the counter.
 """
@@ -22,6 +22,7 @@ _PR_SET_PDEATHSIG = 1
 def prepare() -> None:
     """Imports all that a worker and an API ever import. Runs once, before any fork."""
     import serving.api.app
+    import serving.cli.retention
     import serving.documents.tables
     import serving.processes
     import serving.runs.attempts
@@ -56,12 +57,27 @@ def child(asked: dict[str, Any], listeners: list[socket.socket]) -> NoReturn:
         if "planted" in asked:
             PLANTS[asked["planted"]]()
         install(Recorder(Path(asked["notes"]), asked.get("faults", "")))
-        code = asyncio.run(_worker(asked) if kind == "worker" else _api(asked, listeners))
+        code = asyncio.run(_work(kind, asked, listeners))
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+async def _work(kind: str, asked: dict[str, Any], listeners: list[socket.socket]) -> int:
+    match kind:
+        case "worker":
+            return await _worker(asked)
+        case "prune":
+            return await _prune()
+    return await _api(asked, listeners)
+
+
+async def _prune() -> int:
+    from serving.cli.retention import prune
+
+    return await prune(dry_run=False, json=True)
 
 
 async def _worker(asked: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,9 +18,9 @@ from typing import Any
 
 import psycopg
 
-from tests.chaos.arena import rows
+from tests.chaos.arena import LEASE_S, rows
 from tests.chaos.bout import Bout
-from tests.chaos.points import strike
+from tests.chaos.points import strike, strike_prunes
 
 _UNLOCKED = """
 create or replace function planted_append(run uuid, attempt bigint, bodies json)
@@ -72,6 +73,11 @@ def effects_without_fence() -> None:
 def taken_over_without_a_new_fence() -> None:
     queue = _module("runs.queue")
     queue._CLAIM = _reworded(queue._CLAIM, "fence = fence + 1", "fence = greatest(fence, 1)")
+
+
+def renewed_after_its_end() -> None:
+    heartbeat = _module("runs.heartbeat")
+    heartbeat._BEAT = _reworded(heartbeat._BEAT, "run.lease_until > now() and", "")
 
 
 def acknowledged_before_the_commit() -> None:
@@ -193,6 +199,21 @@ def woken_by_notices_alone() -> None:
     _module("runs.worker")._POLL_S = 3_600.0
 
 
+def pruned_in_pieces() -> None:
+    """The mark on a run and the end of its log are commits of their own."""
+    pruning = _module("runs.prune").Pruning
+    kept = pruning._next_runs
+
+    async def next_runs(self: Any) -> Any:
+        self._connection.transaction = nullcontext
+        try:
+            return await kept(self)
+        finally:
+            del self._connection.transaction
+
+    pruning._next_runs = next_runs
+
+
 async def calm(bout: Bout) -> None:
     """Nothing goes wrong."""
     await asyncio.sleep(2.0)
@@ -211,6 +232,18 @@ async def struck(bout: Bout, kind: str, name: str, action: str, nth: int = 1) ->
     if not await strike(bout, slot, name, action, nth):
         bout.missed.append(f"{name} was not reached")
     await asyncio.sleep(0.3)
+
+
+async def overslept(bout: Bout) -> None:
+    """The only worker stands still for longer than its leases, on its way to renew them: nobody has taken its runs."""
+    worker, other = bout.arena.by_kind("worker")
+    await bout.arena.drop(other)
+    await bout.arena.drop(worker)
+    process = await bout.arena.fill(worker, faults="heartbeat.ready:2=stop")
+    await asyncio.wait_for(process.stopped.wait(), 10)
+    await asyncio.sleep(LEASE_S + 0.3)
+    process.send(signal.SIGCONT)
+    await asyncio.sleep(0.5)
 
 
 async def alone(bout: Bout) -> None:
@@ -241,6 +274,7 @@ SCENARIOS: dict[Callable[[], None], Scenario] = {
     checkpoints_without_fence: _ROBBED,
     effects_without_fence: _ROBBED,
     taken_over_without_a_new_fence: _ROBBED,
+    renewed_after_its_end: (overslept, _FAN, 4),
     acknowledged_before_the_commit: _API_KILLED,
     key_from_position: _KILLED_BEHIND_AN_EFFECT,
     prepared_is_not_committed: _KILLED_BEHIND_AN_EFFECT,
@@ -250,5 +284,6 @@ SCENARIOS: dict[Callable[[], None], Scenario] = {
     replayed_from_before: _CALM,
     subscribed_after_the_replay: _CALM,
     woken_by_notices_alone: _ALONE,
+    pruned_in_pieces: (partial(strike_prunes, points=["prune.marked"]), _FAN, 1),
 }
 PLANTS = {plant.__name__: plant for plant in SCENARIOS}

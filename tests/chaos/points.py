@@ -13,10 +13,12 @@ from psycopg import DataError, Error, OperationalError
 from graph.faults import POINTS, Faults
 from tests.chaos.arena import LEASE_S, Slot, rows
 from tests.chaos.bout import Bout
+from tests.chaos.retention import due_run, prune_slot, pruned_again, torn
 
 _API = ("accept.", "decide.", "effect_decide.", "resume.", "cancel.locked", "cancel.committed", "stream.")
 _WITHOUT_DATABASE = ("stream.", "cancel.heard", "drain.begun")
 _ON_SIGTERM = ("drain.", "hand_over.")
+_PRUNE = "prune."
 _TRIES, _PATIENCE_S = 4, 8.0
 
 
@@ -56,30 +58,41 @@ async def every_point(bout: Bout) -> None:
     waiting = list(POINTS)
     bout.chance.shuffle(waiting)
     apis = [name for name in waiting if name.startswith(_API)]
-    workers = [name for name in waiting if name not in apis]
+    prunes = [name for name in waiting if name.startswith(_PRUNE)]
+    workers = [name for name in waiting if name not in (*apis, *prunes)]
     spared = 1  # one worker and one API stay, so that something goes on
     slots = bout.arena.by_kind("worker")[spared:]
     shares = [(slot, workers[at :: len(slots)]) for at, slot in enumerate(slots)]
     shares.append((bout.arena.by_kind("api")[-1], apis))
-    await asyncio.gather(*(_strike_all(bout, slot, share) for slot, share in shares))
+    await asyncio.gather(*(_strike_all(bout, slot, share) for slot, share in shares), strike_prunes(bout, prunes))
 
 
 async def _strike_all(bout: Bout, slot: Slot, points: list[str]) -> None:
     for name in points:
-        chance = random.Random(f"{bout.seed} {name}")
-        action = (
-            "kill" if bout.seed == 1 else chance.choices(["kill", "stop", "raise", "exit"], weights=(6, 2, 2, 1))[0]
-        )
-        if action == "raise" and name.startswith(_WITHOUT_DATABASE):
-            action = "kill"
-        for attempt in range(_TRIES):
-            if await strike(bout, slot, name, action, 1 if attempt else chance.choice((1, 1, 2))):
-                bout.count(f"points {action}")
-                break
-        else:
-            bout.missed.append(f"{name} was not reached by {slot.kind} {slot.number} in {_TRIES} tries")
+        await _strike_one(bout, slot, name)
     if slot.process and slot.process.gone.is_set():
         await bout.arena.fill(slot)
+
+
+async def strike_prunes(bout: Bout, points: list[str]) -> None:
+    """A log is whole or gone when its prune was struck, and gone after the next one."""
+    for name in points:
+        run_id = await due_run(bout, name)
+        await _strike_one(bout, prune_slot(bout.arena), name)
+        bout.missed += [f"struck at {name}: {line}" for line in torn(bout.arena)]
+        bout.missed += [f"after {name}: {line}" for line in await pruned_again(bout.arena, run_id)]
+
+
+async def _strike_one(bout: Bout, slot: Slot, name: str) -> None:
+    chance = random.Random(f"{bout.seed} {name}")
+    action = "kill" if bout.seed == 1 else chance.choices(["kill", "stop", "raise", "exit"], weights=(6, 2, 2, 1))[0]
+    if action == "raise" and name.startswith(_WITHOUT_DATABASE):
+        action = "kill"
+    for attempt in range(_TRIES):
+        if await strike(bout, slot, name, action, 1 if attempt else chance.choice((1, 1, 2))):
+            bout.count(f"points {action}")
+            return
+    bout.missed.append(f"{name} was not reached by {slot.kind} {slot.number} in {_TRIES} tries")
 
 
 async def _until_busy(bout: Bout, pid: int) -> None:

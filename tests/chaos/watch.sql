@@ -20,6 +20,19 @@ begin
     return null;
 end $$;
 
+-- Of a run that kept its fence: whether its lease was prolonged when it had ended, by the clock that says who may.
+create or replace function chaos_watch_lease() returns trigger language plpgsql security definer as $$
+begin
+    insert into chaos_strangers (application, place, row, owner)
+    values (current_setting('application_name'), 'a lease', new::text, 'nobody any more');
+    return null;
+end $$;
+
+create or replace trigger chaos_watch_lease after update of lease_until on runs for each row
+    when (current_setting('application_name') like 'chaos-worker-%' and new.fence = old.fence
+        and old.lease_until <= now() and new.lease_until > now())
+    execute function chaos_watch_lease();
+
 do $$
 declare
     place text;
