@@ -116,3 +116,10 @@ def test_a_value_or_a_word_with_a_quote_stays_one(database: duckdb.DuckDBPyConne
         query = table_query(question, Overview(tables=(table,)))
         assert query is not None
         assert database.execute(query.sql).fetchall() == [(0,)]
+
+
+def test_they_are_the_rows_of_the_question_before(overview: Overview, database: duckdb.DuckDBPyConnection) -> None:
+    said = ask("what do they sum up to (about: Which orders are paid)", overview, database)
+    assert said == "Total amount_eur in orders where status is paid: 180.25."
+    said = ask("what is their total (about: How many orders are open)", overview, database)
+    assert said == "Total amount_eur in orders where status is open: 250.5."

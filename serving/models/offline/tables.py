@@ -46,7 +46,9 @@ def table_query(text: str, overview: Overview) -> "Query | None":
     """The question as a query over the table that places most of its words; None when none places enough of them."""
     text, _, about = text.partition(" (about: ")
     subject = stems(about) - LIGHT - STOP
-    read = [Query(text, table) for table in overview.tables]
+    # `they` are the rows of the question before, not what it asked of them.
+    rows = re.sub(r"(?i)^(?:which|what|how (?:many|much)|list|show)\b", "", about.rstrip(")"))
+    read = [Query(f"{text} {rows}".strip(), table) for table in overview.tables]
     fitting = [query for query in read if query.sql and subject <= query.vocabulary]
     return max(fitting, key=lambda query: query.fit, default=None)
 
