@@ -103,7 +103,7 @@ where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
 # Trouble with the database ended their attempts, or cut off the answer to a claim: that counts as no attempt.
 _LET_GO: LiteralString = """
 update runs set lease_until = now(), attempts = attempts - 1
-where status = 'running' and worker = %(worker)s and run_id <> all(%(held)s::uuid[])
+where status = 'running' and worker = %(worker)s and lease_until > now() and run_id <> all(%(held)s::uuid[])
 """
 
 

@@ -33,7 +33,7 @@ class Recorder:
 
     def __call__(self, name: str) -> None:
         at = POINTS.index(name)
-        self._notes[at] = 1
+        self._notes[at] = self._notes[at] or 1  # a raise stays noted, whoever passes next
         if self._faults:
             try:
                 self._faults(name)
