@@ -9,6 +9,7 @@ ServingError
 ├── Unauthorized        the API key is missing or wrong                   401, exit 2
 ├── SettingsError       a setting or file of ours is wrong                500, exit 2
 ├── Unreachable         Postgres or the server can't be reached           503, exit 1
+├── LogDamaged          a line of a run's log can't be read              500, exit 1
 └── StartFailed         a process of ours did not come up                 500, exit 1
 """
 
@@ -60,6 +61,10 @@ class SettingsError(ServingError):
 
 class Unreachable(ServingError):
     code, status, exit_code = "unreachable", 503, 1
+
+
+class LogDamaged(ServingError):
+    code, status, exit_code = "log_damaged", 500, 1
 
 
 class StartFailed(ServingError):

@@ -12,11 +12,13 @@ from typing import Any, LiteralString
 
 import orjson
 from orjson import Fragment
+from pydantic import ValidationError
 
 from graph.events import BODY, EventBody, RunEvent, RunForked
 from graph.faults import point
 from graph.tools.content import clean
 from serving.database import Connection, Pool, Row, storage
+from serving.errors import LogDamaged
 from serving.runs.group import Fence, GroupCommit, Writing
 from serving.runs.notices import Notices
 
@@ -89,7 +91,15 @@ async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES
     values = {"run_id": run_id, "after": after, "lines": lines, "bytes": _PAGE_BYTES}
     async with pool.connection() as connection:
         rows = await (await connection.execute(_LINES + "order by seq", values)).fetchall()
-    return [event_of(row) for row in rows]
+    return [_known(run_id, row) for row in rows]
+
+
+def _known(run_id: str, row: Row) -> RunEvent:
+    try:
+        return event_of(row)
+    except ValidationError:
+        hint = f"trireme audit verify {run_id} says whether it was changed; else a newer version wrote it"
+        raise LogDamaged(f"line {row['seq']} of the log of run {run_id} can't be read", hint) from None
 
 
 async def read_all(pool: Pool, run_id: str, upto: int | None = None) -> list[RunEvent]:

@@ -3,7 +3,7 @@
 import pytest
 
 from graph.events import Noted, RunFinished
-from serving.errors import BadRequest, NotFound
+from serving.errors import BadRequest, LogDamaged, NotFound
 from serving.runs.log import AttemptLog
 from tests.integration.run_house import House
 
@@ -145,3 +145,11 @@ async def test_what_is_no_head_and_no_run_is_refused(house: House) -> None:
             await house.store.audit(run_id, head)
     with pytest.raises(NotFound):
         await house.store.audit("01a1fd36-0000-7000-8000-000000000000")
+
+
+async def test_a_line_that_no_longer_reads_is_named(house: House) -> None:
+    run_id = await written(house)
+    tamper(house, run_id, 'update run_events set body = \'{"kind": "notEd"}\' where run_id = RUN and seq = 4')
+    with pytest.raises(LogDamaged, match="line 4 of the log") as damaged:
+        await house.store.get(run_id)
+    assert f"trireme audit verify {run_id}" in damaged.value.hint
