@@ -1,11 +1,12 @@
 """The command line: one function a command, each thin. Nothing heavy is imported before a command needs it."""
 
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from serving.cli.ending import perform
 
 app = typer.Typer(
     name="trireme",
@@ -63,7 +64,7 @@ def run(
         priority=priority,
         after_seconds=after,
     )
-    _perform(run_goal, command)
+    perform(run_goal, command)
 
 
 @app.command()
@@ -73,7 +74,7 @@ def up(
     """Start everything and print the addresses; Ctrl-C stops it."""
     from serving.cli.up import stay_up
 
-    _perform(stay_up, config)
+    perform(stay_up, config)
 
 
 @app.command()
@@ -81,7 +82,7 @@ def doctor() -> None:
     """Say what is set, what is missing and how to mend it."""
     from serving.cli.doctor import examine
 
-    _perform(examine)
+    perform(examine)
 
 
 @app.command()
@@ -89,7 +90,7 @@ def status(run: Annotated[str | None, typer.Argument(metavar="[RUN]")] = None, j
     """Show a run, or list the latest ones."""
     from serving.cli.runs import show_status
 
-    _perform(show_status, run, json)
+    perform(show_status, run, json)
 
 
 @app.command()
@@ -101,7 +102,7 @@ def logs(
     """Show what a run has done, line by line."""
     from serving.cli.runs import show_logs
 
-    _perform(show_logs, run, follow, json)
+    perform(show_logs, run, follow, json)
 
 
 @app.command()
@@ -115,7 +116,7 @@ def plan(
     """Show a run's plan, or edit it."""
     from serving.cli.plan import show_plan
 
-    _perform(show_plan, run, edit, file)
+    perform(show_plan, run, edit, file)
 
 
 @app.command()
@@ -126,7 +127,7 @@ def artifact(
     """Print a file that a run wrote, or list its files."""
     from serving.cli.artifacts import show_artifact
 
-    _perform(show_artifact, run, name)
+    perform(show_artifact, run, name)
 
 
 @app.command()
@@ -139,7 +140,7 @@ def approve(
     """Approve what a run waits for: its plan or a tool call."""
     from serving.cli.runs import decide
 
-    _perform(decide, run, approval, reject, reason)
+    perform(decide, run, approval, reject, reason)
 
 
 @app.command()
@@ -158,7 +159,7 @@ def effects(
     """List what runs changed outside, and say what became of a call that nobody knows about."""
     from serving.cli.effects import show_effects
 
-    _perform(show_effects, run, state, decide, note, json)
+    perform(show_effects, run, state, decide, note, json)
 
 
 @app.command()
@@ -166,7 +167,7 @@ def pause(run: Run) -> None:
     """Let a run stand still until it is resumed."""
     from serving.cli.control import pause_run
 
-    _perform(pause_run, run)
+    perform(pause_run, run)
 
 
 @app.command()
@@ -174,7 +175,7 @@ def resume(run: Run, bounds: ChangedBounds = None) -> None:
     """Go on with a run that is paused, failed or was cancelled."""
     from serving.cli.control import resume_run
 
-    _perform(resume_run, run, bounds or ())
+    perform(resume_run, run, bounds or ())
 
 
 @app.command()
@@ -182,7 +183,7 @@ def cancel(run: Run) -> None:
     """Stop a run."""
     from serving.cli.control import cancel_run
 
-    _perform(cancel_run, run)
+    perform(cancel_run, run)
 
 
 @app.command()
@@ -200,8 +201,8 @@ def fork(
     from serving.cli.control import fork_run, list_points
 
     if points:
-        _perform(list_points, run, json)
-    _perform(fork_run, run, at, paused, bounds or (), json)
+        perform(list_points, run, json)
+    perform(fork_run, run, at, paused, bounds or (), json)
 
 
 @audit_app.command("verify")
@@ -215,7 +216,7 @@ def audit_verify(
     """Compute a log's chain of hashes anew; exit code 1 when it is broken."""
     from serving.cli.audit import verify
 
-    _perform(verify, run, head, json)
+    perform(verify, run, head, json)
 
 
 @app.command()
@@ -239,7 +240,7 @@ def retention(
     from serving.cli.retention import show_retention
 
     new = {"events": events, "checkpoints": checkpoints, "artifacts": artifacts}
-    _perform(show_retention, tenant, new, json)
+    perform(show_retention, tenant, new, json)
 
 
 @app.command()
@@ -249,7 +250,7 @@ def prune(
     """Take away logs, checkpoints and files of ended runs whose days are over. Safe beside running workers."""
     from serving.cli.retention import prune as apply
 
-    _perform(apply, dry_run, json)
+    perform(apply, dry_run, json)
 
 
 @memory_app.command("list")
@@ -257,7 +258,7 @@ def memory_list(json: Json = False) -> None:
     """List what is remembered."""
     from serving.cli.remembered import list_memory
 
-    _perform(list_memory, json)
+    perform(list_memory, json)
 
 
 @memory_app.command("delete")
@@ -268,7 +269,7 @@ def memory_delete(
     """Delete one remembered statement, or all."""
     from serving.cli.remembered import delete_memory
 
-    _perform(delete_memory, memory_id, everything)
+    perform(delete_memory, memory_id, everything)
 
 
 @app.command()
@@ -280,7 +281,7 @@ def serve(
     """Run the API process alone (needs DATABASE_URL)."""
     from serving.processes import serve_api
 
-    _perform(serve_api, host, port, fd)
+    perform(serve_api, host, port, fd)
 
 
 @app.command()
@@ -288,7 +289,7 @@ def worker() -> None:
     """Run a worker process alone (needs DATABASE_URL)."""
     from serving.processes import serve_worker
 
-    _perform(serve_worker)
+    perform(serve_worker)
 
 
 @app.command()
@@ -296,38 +297,4 @@ def migrate() -> None:
     """Bring the database's schema up to date."""
     from serving.processes import migrate_database
 
-    _perform(migrate_database)
-
-
-def _perform(command: Any, *arguments: Any) -> None:
-    """Runs a command; its errors become one line with the mend and the right exit code."""
-    import asyncio
-
-    from privacy.errors import PrivacyError
-    from serving.errors import ServingError
-
-    _end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
-    try:
-        code = asyncio.run(command(*arguments))
-    except KeyboardInterrupt:
-        code = 130
-    except ServingError as error:
-        code = _say(error.message, error.hint, error.exit_code)
-    except PrivacyError as error:
-        code = _say(str(error), "nothing was sent", 1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
-    raise SystemExit(code or 0)
-
-
-def _end_as_by_ctrl_c(*numbers: signal.Signals) -> None:
-    """So that a command stops what it started when it is told to end, or its terminal is closed; nohup still holds."""
-    for number in numbers:
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-
-
-def _say(message: str, hint: str, code: int) -> int:
-    print(f"trireme: {message}" + (f": {hint}" if hint else ""), file=sys.stderr)
-    return code
+    perform(migrate_database)

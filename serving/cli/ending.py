@@ -1,0 +1,39 @@
+"""How a command ends: with its exit code, or one line that says what is wrong and how to mend it."""
+
+import signal
+import sys
+from typing import Any
+
+
+def perform(command: Any, *arguments: Any) -> None:
+    """Runs a command; its errors become one line with the mend and the right exit code."""
+    import asyncio
+
+    from privacy.errors import PrivacyError
+    from serving.errors import ServingError
+
+    _end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    try:
+        code = asyncio.run(command(*arguments))
+    except KeyboardInterrupt:
+        code = 130
+    except ServingError as error:
+        code = _say(error.message, error.hint, error.exit_code)
+    except PrivacyError as error:
+        code = _say(str(error), "nothing was sent", 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    raise SystemExit(code or 0)
+
+
+def _end_as_by_ctrl_c(*numbers: signal.Signals) -> None:
+    """So that a command stops what it started when it is told to end, or its terminal is closed; nohup still holds."""
+    for number in numbers:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def _say(message: str, hint: str, code: int) -> int:
+    print(f"trireme: {message}" + (f": {hint}" if hint else ""), file=sys.stderr)
+    return code
