@@ -38,6 +38,6 @@ async def house(runs_database: str, runs_memory: MemoryStore, tmp_path: Path) ->
     """An empty queue and everything behind it."""
     with psycopg.connect(runs_database, autocommit=True) as connection:
         connection.execute("set session_replication_role = replica")  # else the log refuses to be emptied
-        connection.execute("truncate threads, state_checkpoints, state_values, state_items, state_writes cascade")
+        connection.execute("truncate threads, deployment, state_checkpoints, state_values, state_items, state_writes cascade")
     async with open_house(runs_database, tmp_path, runs_memory) as house:
         yield house
