@@ -150,7 +150,8 @@ def test_a_run_that_is_ended_at_any_moment_stops_all_without_a_traceback(
         os.killpg(process.pid, number)  # who presses it once, presses it twice
     output, _ = process.communicate(timeout=40)
     assert "Traceback" not in output, f"after {moment:.2f} s: {output}"
-    assert process.returncode in (130, 0), f"after {moment:.2f} s: {output}"
+    # While it loads, and in its very last moment, the signal itself ends the process: a shell says 130 to that too.
+    assert process.returncode in (130, 0, -number), f"after {moment:.2f} s: {output}"
     assert left_behind(home.path, patience_s=1.0) == [], f"after {moment:.2f} s: {output}"
 
 
