@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -28,6 +29,13 @@ def template_database(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database(template_database: str) -> Iterator[str]:
     """The DSN of a database that has the schema and no rows."""
+    with fresh_database(template_database) as dsn:
+        yield dsn
+
+
+@contextmanager
+def fresh_database(template_database: str) -> Iterator[str]:
+    """A copy of the template, for as long as the block lasts."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = template_database.replace("/trireme?", "/postgres?")
     with psycopg.connect(admin, autocommit=True) as connection:

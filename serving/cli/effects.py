@@ -10,6 +10,7 @@ from serving.cli.client import Client
 from serving.cli.decisions import send_verdict
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, NotFound
+from serving.runs.view import TERMINAL
 
 _PAGE = 200
 
@@ -45,6 +46,9 @@ async def _decide(run_id: str | None, key: str, word: str, note: str) -> int:
         if effect["state"] != "unknown":
             raise Conflict(f"this effect is {effect['state']}: there is nothing to decide", f"trireme effects {run_id}")
         await send_verdict(client, private, run_id, private.restore_json(effect), decision, note)
+        if effect["run_status"] in TERMINAL:
+            print(f"noted; the run stays {effect['run_status']}")
+            return 0
         return await watch(client, private, run_id, last_seq)
 
 
@@ -79,7 +83,7 @@ def _line(effect: dict[str, Any], *, with_run: bool) -> str:
     if effect["state"] == "unknown":
         lines.append(f"    {effect['reason']}")
         lines += [f"    {name}: {value}" for name, value in (effect["arguments"] or {}).items()]
-        ended = effect["run_status"] in ("success", "error", "timeout", "cancelled")
+        ended = effect["run_status"] in TERMINAL
         words = "happened|did-not" if ended else "happened|did-not|retry"
         note = f"   (the run is {effect['run_status']})" if ended else ""
         lines.append(f"    trireme effects {effect['run_id']} --decide {effect['key'][:12]} {words}{note}")

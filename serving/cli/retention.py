@@ -18,7 +18,7 @@ from serving.database import Connection
 from serving.errors import BadRequest, ServingError, SettingsError, Unreachable
 from serving.migrate import migrate
 from serving.runs.prune import Pruning, Share
-from serving.runs.retention import EVERYONE, KINDS, Terms, set_terms, terms
+from serving.runs.retention import EVERYONE, KINDS, RetentionTerms, set_terms, terms
 from serving.settings import load_settings
 from serving.stack import Stack
 
@@ -108,7 +108,7 @@ def _days(kind: str, text: str) -> int | None:
     raise BadRequest(f"--{kind} takes days, as in 90d, or {_FOREVER}, not {text[:40]!r}", "trireme retention --help")
 
 
-def _cells(of: Terms) -> tuple[str, ...]:
+def _cells(of: RetentionTerms) -> tuple[str, ...]:
     shown = (_FOREVER if days is None else f"{days}d" for days in (of.events, of.checkpoints, of.artifacts))
     return of.tenant, *shown
 

@@ -30,7 +30,7 @@ on conflict (tenant) do update set events_days = excluded.events_days,
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RetentionTerms:
     """Days after a run's end; None: for ever. Of `EVERYONE`: of the tenants that have no terms of their own."""
 
     tenant: str
@@ -39,11 +39,11 @@ class Terms:
     artifacts: int | None
 
 
-async def terms(connection: Connection) -> list[Terms]:
-    return [Terms(**row) for row in await (await connection.execute(_ALL)).fetchall()]
+async def terms(connection: Connection) -> list[RetentionTerms]:
+    return [RetentionTerms(**row) for row in await (await connection.execute(_ALL)).fetchall()]
 
 
 async def set_terms(connection: Connection, tenant: str, days: Mapping[str, int | None]) -> None:
     """`days` by kind; kinds that aren't named stay as they are."""
-    values = {**asdict(Terms(tenant, None, None, None)), **days, "named": list(days)}
+    values = {**asdict(RetentionTerms(tenant, None, None, None)), **days, "named": list(days)}
     await connection.execute(_SET, values)

@@ -1,7 +1,6 @@
 """Approvals as rows: asked once, decided once and in time, bound to one action, and never decided by a mere resume."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
@@ -18,7 +17,7 @@ from graph.ports import ApprovalDecision, ApprovalRequest, ToolCall
 from graph.tools.builtin.emails import send_email
 from graph.tools.registry import Registry
 from graph.tools.runner import ToolRunner
-from serving.database import Pool, open_pool
+from serving.database import Pool
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.mail import OutboxMailer
 from serving.runs.approvals import PostgresApprovals, decide
@@ -30,14 +29,6 @@ MAILS = (
     {"to": "bo@example.com", "subject": "Second", "body": "two"},
 )
 APPROVE = ApprovalDecision(type="approve", by="ops@example.com")
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    pool = open_pool(database)
-    await pool.open()
-    yield pool
-    await pool.close()
 
 
 def request_of(id_: str = "a1", digest: str = "d", seconds: float = 60) -> ApprovalRequest:

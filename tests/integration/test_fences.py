@@ -14,7 +14,7 @@ from memory.errors import MemoryUnavailable
 from memory.long_term import LongTermMemory
 from memory.store import MemoryStore
 from privacy.redact import from_record
-from serving.database import Pool, open_pool
+from serving.database import Pool
 from serving.documents.embed import HashingEmbedder
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.artifacts import PostgresArtifacts
@@ -27,14 +27,6 @@ from tests.integration.test_ledger import make_run, take_over
 from tests.integration.test_storage_lost import REQUEST
 
 GOAL = "I always want amounts in EUR. Call me Alex."
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    pool = open_pool(database)
-    await pool.open()
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

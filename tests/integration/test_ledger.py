@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from graph.tools.content import digest
 from graph.tools.policy import Policy, Rule
 from graph.tools.registry import Registry
 from graph.tools.runner import ToolRunner
-from serving.database import Pool, new_id, open_pool
+from serving.database import Pool, new_id
 from serving.errors import Conflict
 from serving.mail import OutboxMailer
 from serving.runs.approvals import MemoryApprovals, PostgresApprovals, decide
@@ -35,7 +35,8 @@ CALL = EffectCall(key="k", step_id="s1", tool="send_email", arguments=MAIL)
 VICTIM = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from tests.integration.test_ledger import MAIL, OutboxMailer, attempt, open_pool
+from serving.database import open_pool
+from tests.integration.test_ledger import MAIL, OutboxMailer, attempt
 from graph.ports import ToolCall
 
 dsn, run_id, folder, honours, when = sys.argv[1:]
@@ -87,14 +88,6 @@ def attempt(pool: Pool, run_id: str, fence: int, mailer: OutboxMailer, honours_k
     tool = send_email(mailer)
     registry = Registry([tool if honours_key else replace(tool, reconcile="ask_a_person")])
     return ToolRunner(registry, PostgresLedger(pool, run_id, fence), MemoryApprovals(), run_id, ALLOW)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    pool = open_pool(database)
-    await pool.open()
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture(params=["postgres", "memory"])

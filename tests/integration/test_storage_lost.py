@@ -29,14 +29,6 @@ REQUEST = ApprovalRequest(
 
 
 @pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    pool = open_pool(database)
-    await pool.open()
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture
 async def store(database: str) -> AsyncIterator[DocumentStore]:
     rows = open_row_pool(database)
     await rows.open()

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import psycopg
 import pytest
 
 from serving.cli.client import Client
+from tests.conftest import fresh_database
 
 _ID = re.compile(rb"^id: (\d+)$", re.MULTILINE)
 _LINE_BYTES, _LINES = 20_000, 2_500
@@ -60,13 +60,8 @@ class Api:
 
 @pytest.fixture(scope="module")
 def dsn(template_database: str) -> Iterator[str]:
-    name = f"streams_{uuid.uuid4().hex[:12]}"
-    admin = template_database.replace("/trireme?", "/postgres?")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"create database {name} template trireme".encode())
-    yield template_database.replace("/trireme?", f"/{name}?")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)".encode())
+    with fresh_database(template_database) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")
