@@ -1,5 +1,6 @@
 """Real parts for every test: one Postgres cluster a session, a fresh migrated database a test."""
 
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ import pytest
 
 from serving.migrate import migrate
 from serving.postgres import EmbeddedPostgres
+
+
+def pytest_configure() -> None:
+    """A shell without job control starts `pytest &` deaf to Ctrl-C, and so all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
