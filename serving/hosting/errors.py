@@ -1,0 +1,18 @@
+"""Errors of hosted graphs.
+
+ServingError
+├── GraphFailed     a graph of langgraph.json can't be had: its module fails, it isn't there, it isn't one
+└── UnknownGraph    no graph has this id
+"""
+
+from serving.errors import ServingError
+
+
+class GraphFailed(ServingError):
+    """Names the graph and what its own code said; the server and its other graphs are not touched."""
+
+    code, status, exit_code = "graph_failed", 500, 2
+
+
+class UnknownGraph(ServingError):
+    code, status, exit_code = "graph_not_found", 404, 2

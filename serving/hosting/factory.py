@@ -1,0 +1,98 @@
+"""A graph for one use: the compiled one, or what the user's factory makes of a config and the server's runtime."""
+
+import asyncio
+import inspect
+import typing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from typing import Any, Literal, TypeAlias
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+from langgraph_sdk.runtime import ServerRuntime, _ExecutionRuntime, _ReadRuntime
+
+from serving.hosting.errors import GraphFailed
+from serving.hosting.load import told_of
+
+Graph: TypeAlias = Pregel[Any, Any, Any, Any]
+Access: TypeAlias = Literal["threads.create_run", "threads.update", "threads.read", "assistants.read"]
+_RUNTIMES = (ServerRuntime, _ExecutionRuntime, _ReadRuntime)
+
+
+def runtime_for(access: Access, store: Any, context: Any = None) -> Any:
+    """A `ServerRuntime`: why the graph is asked for, and for a run its context."""
+    if access == "threads.create_run":
+        return _ExecutionRuntime(access_context=access, store=store, context=context)
+    return _ReadRuntime(access_context=access, store=store)
+
+
+def compiled(found: Any, where: str) -> Graph | Callable[..., Any]:
+    """A builder is compiled once; a factory stays one. Raises GraphFailed for what is neither."""
+    graph: Graph | Callable[..., Any] = found.compile() if isinstance(found, StateGraph) else found
+    if isinstance(graph, Pregel) or callable(graph):
+        return graph
+    raise GraphFailed(
+        f"{where} is a {type(found).__name__}, not a graph",
+        "name a StateGraph, a compiled graph, an @entrypoint, or a function that returns one",
+    )
+
+
+@asynccontextmanager
+async def opened(source: Graph | Callable[..., Any], where: str, config: Any, runtime: Any) -> AsyncIterator[Graph]:
+    """For as long as the block lasts. Raises GraphFailed for what the factory raises; what the block raises stays."""
+    if isinstance(source, Pregel):
+        yield source
+        return
+    try:
+        made = await asyncio.to_thread(lambda: source(**_arguments(source, where, config, runtime)))
+        if inspect.isawaitable(made):
+            made = await made
+    except GraphFailed:
+        raise
+    except Exception as error:
+        raise told_of(error, where) from error
+    if isinstance(made, AbstractAsyncContextManager):
+        async with made as graph:
+            yield _graph(graph, where)
+    elif isinstance(made, AbstractContextManager):
+        with made as graph:
+            yield _graph(graph, where)
+    else:
+        yield _graph(made, where)
+
+
+def _graph(made: Any, where: str) -> Graph:
+    graph = compiled(made, f"what {where} returns")
+    if not isinstance(graph, Pregel):
+        raise GraphFailed(f"{where} returns a function, not a graph", "return the graph itself")
+    return graph
+
+
+def _arguments(factory: Callable[..., Any], where: str, config: Any, runtime: Any) -> Mapping[str, Any]:
+    """By annotation, then by name; a parameter that says neither is the config, as it was before runtimes."""
+    hints = _hints(factory)
+    given: dict[str, Any] = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        hint = hints.get(name, parameter.annotation)
+        if (typing.get_origin(hint) or hint) in _RUNTIMES or (hint is inspect.Parameter.empty and name == "runtime"):
+            given[name] = runtime
+        elif hint is RunnableConfig or name == "config" or _must_be_given(parameter):
+            given[name] = config
+    if len(given) > len({id(value) for value in given.values()}):
+        raise GraphFailed(
+            f"{where} takes {', '.join(given)}", "a factory takes a config, a ServerRuntime, both or none"
+        )
+    return given
+
+
+def _must_be_given(parameter: inspect.Parameter) -> bool:
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in several
+
+
+def _hints(factory: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(inspect.unwrap(factory))
+    except (NameError, TypeError, AttributeError):  # a name that is imported for type checkers alone
+        return {}

@@ -1,0 +1,41 @@
+"""A graph that takes its time: step after step, cancellable; it can fail, block the loop, or go on for ever."""
+
+import asyncio
+import operator
+import time
+from typing import Annotated, Literal
+
+from langgraph.config import get_stream_writer
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+
+class State(TypedDict, total=False):
+    steps: int
+    delay: float
+    fail_at: int
+    block: float
+    done: Annotated[int, operator.add]
+
+
+async def step(state: State) -> State:
+    done = state.get("done", 0) + 1
+    get_stream_writer()({"step": done})
+    await asyncio.sleep(state.get("delay", 0.0))
+    if blocked := state.get("block"):
+        time.sleep(blocked)  # noqa: ASYNC251 - the point of it
+    if done == state.get("fail_at"):
+        raise ValueError("the mast broke")
+    return {"done": 1}
+
+
+def onwards(state: State) -> Literal["step", "__end__"]:
+    return "step" if state["done"] < state.get("steps", 3) else "__end__"
+
+
+def graph() -> StateGraph[State]:
+    builder = StateGraph(State)
+    builder.add_node("step", step)
+    builder.add_edge(START, "step")
+    builder.add_conditional_edges("step", onwards)
+    return builder

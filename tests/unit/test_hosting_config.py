@@ -1,0 +1,104 @@
+"""langgraph.json: what it says, and the one line that each mistake in it gets: file, field, mend."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.errors import SettingsError
+from serving.hosting.config import Hosting, read_hosting
+
+GRAPHS = {"agent": "./agent.py:graph"}
+
+
+def read(folder: Path, **content: Any) -> Hosting:
+    path = folder / "langgraph.json"
+    path.write_text(json.dumps({"graphs": GRAPHS, **content}))
+    return read_hosting(path)
+
+
+def fault(folder: Path, **content: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read(folder, **content)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+    return str(caught.value).replace(str(folder) + "/", "")
+
+
+def test_a_graph_is_named_by_its_path_or_with_a_description(tmp_path: Path) -> None:
+    hosting = read(tmp_path, graphs={"a": "pkg.mod:graph", "b": {"path": "./b.py:make", "description": "B"}})
+    assert {id_: (entry.path, entry.description) for id_, entry in hosting.graphs.items()} == {
+        "a": ("pkg.mod:graph", None),
+        "b": ("./b.py:make", "B"),
+    }
+
+
+def test_fields_of_other_tools_are_left_alone(tmp_path: Path) -> None:
+    hosting = read(tmp_path, python_version="3.11", dockerfile_lines=["RUN true"], ui={"a": "./a.tsx"}, store=None)
+    assert hosting.store.index is None
+
+
+def test_dependencies_with_their_src_come_before_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "lib" / "src").mkdir(parents=True)
+    hosting = read(tmp_path, dependencies=["./lib", "langchain-openai"])
+    assert hosting.roots == (tmp_path / "lib", tmp_path / "lib" / "src", tmp_path)
+
+
+def test_env_is_a_mapping_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# ours\nHARBOUR='Piraeus'\nDEPTH=12\nEMPTY\n")
+    assert read(tmp_path, env=".env").env == {"HARBOUR": "Piraeus", "DEPTH": "12"}
+    assert read(tmp_path, env={"HARBOUR": "Kavala", "DEPTH": 12}).env == {"HARBOUR": "Kavala", "DEPTH": "12"}
+
+
+def test_store_checkpointer_and_http_are_read(tmp_path: Path) -> None:
+    hosting = read(
+        tmp_path,
+        store={"index": {"dims": 3, "embed": "./e.py:embed", "fields": ["text"]}, "ttl": {"default_ttl": 60}},
+        checkpointer={"ttl": {"strategy": "keep_latest", "default_ttl": 90}},
+        http={"app": "./web.py:app", "cors": {"allow_origins": ["https://chat.example.com"]}, "disable_store": True},
+    )
+    assert hosting.store.index is not None
+    assert (hosting.store.index.dims, hosting.store.index.fields) == (3, ("text",))
+    assert hosting.checkpointer.ttl is not None
+    assert (hosting.checkpointer.ttl.strategy, hosting.checkpointer.ttl.default_ttl) == ("keep_latest", 90)
+    assert hosting.http.cors is not None
+    assert hosting.http.cors.allow_origins == ("https://chat.example.com",)
+    assert hosting.http.disable_store
+
+
+def test_our_own_file_names_the_agent_that_is_there_anyway() -> None:
+    assert read_hosting(Path(__file__).parents[2] / "langgraph.json").graphs == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"graphs": {"agent": "./agent.py"}}, "langgraph.json: graphs.agent.path: names no object"),
+        ({"graphs": None}, "langgraph.json: graphs: Input should be a valid dictionary"),
+        ({"graphs": {"trireme": "./agent.py:graph"}}, "graphs.trireme: the server's own agent has this id"),
+        ({"dependencies": ["./nowhere"]}, "dependencies[0]: there is no folder ./nowhere"),
+        ({"env": ".nothing"}, "env: there is no file .nothing"),
+        ({"env": ["A"]}, "env: neither a file nor a mapping"),
+        ({"store": {"index": {"embed": "x"}}}, "store.index.dims: missing"),
+        ({"auth": {"path": "./auth.py:auth"}}, "auth: custom authentication isn't run here"),
+        ({"encryption": {"path": "./e.py:e"}}, "encryption: custom encryption isn't run here"),
+    ],
+)
+def test_a_mistake_is_told_with_file_and_field(tmp_path: Path, content: dict[str, Any], said: str) -> None:
+    assert said in fault(tmp_path, **content)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(b"{", "line 1: Expecting"), (b"[]", "no JSON object"), (b"\xff", "byte 0 is not UTF-8")]
+)
+def test_what_is_no_json_object_is_told(tmp_path: Path, text: bytes, said: str) -> None:
+    path = tmp_path / "langgraph.json"
+    path.write_bytes(text)
+    with pytest.raises(SettingsError, match=said):
+        read_hosting(path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="No such file"):
+        read_hosting(tmp_path / "langgraph.json")
