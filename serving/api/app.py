@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from serving.api import control, documents, effects, health, memory, runs
+from serving.api.body import refuse_unkeepable
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.services import ApiServices
@@ -27,7 +28,13 @@ def create_app(open_services: OpenServices, api_key: str | None = None) -> FastA
             finally:
                 warm.cancel()
 
-    app = FastAPI(title="Trireme", version="0.1.0", summary="Runs of planner, worker and critic", lifespan=lifespan)
+    app = FastAPI(
+        title="Trireme",
+        version="0.1.0",
+        summary="Runs of planner, worker and critic",
+        lifespan=lifespan,
+        dependencies=[Depends(refuse_unkeepable)],
+    )
     install_failures(app)
     app.add_middleware(Guard, api_key=api_key)
     for part in (runs, control, effects, documents, memory, health):

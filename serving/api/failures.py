@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from graph.errors import TriremeError
 from memory.errors import MemoryFailure
 from privacy.errors import PrivacyError
+from serving.api.body import unreadable
 from serving.errors import ServingError
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ def install_failures(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         code = _HTTP_CODES.get(error.status_code, "http_error")
+        if error.status_code == 400 and error.__cause__:  # FastAPI's own, which names no reason
+            return failure(request, 400, code, *unreadable(error.__cause__))
         return failure(request, error.status_code, code, str(error.detail), "see /docs for the routes")
 
     @app.exception_handler(psycopg.DataError)

@@ -1,16 +1,19 @@
-"""What a goal and an id may be; checked by the client before it starts anything, and by the server."""
+"""What a goal, a text and an id may be; checked by the client before it starts anything, and by the server."""
 
+import json
+import math
 import uuid
-
-import orjson
+from typing import Any, Final
 
 from serving.errors import BadRequest, NotFound, TooLarge
 
 LONGEST_GOAL = 32_000
+DEEPEST: Final = 100
+TOO_DEEP: Final = (f"the body is nested deeper than {DEEPEST} levels", "send a flatter one")
 
 
 def check_goal(goal: str) -> None:
-    """Raises BadRequest for an empty goal, TooLarge for one over LONGEST_GOAL characters."""
+    """Raises BadRequest for an empty goal or one that can't be kept, TooLarge for one over LONGEST_GOAL characters."""
     if not goal.strip():
         raise BadRequest("the goal is empty", "say what you want to know or have done", "goal_empty")
     if len(goal) > LONGEST_GOAL:
@@ -19,6 +22,37 @@ def check_goal(goal: str) -> None:
             "put long material into a document folder and refer to it",
             "goal_too_long",
         )
+    check_text(goal, "the goal")
+
+
+def check_text(text: str, noun: str) -> None:
+    """Raises BadRequest for what Postgres and UTF-8 can't hold: a NUL, and half a surrogate pair. `noun` says where.
+
+    Bytes of a command line that are no UTF-8 come as such halves.
+    """
+    place, what = text.find("\0"), "a NUL (U+0000)"
+    if place < 0:
+        try:
+            text.encode()
+            return
+        except UnicodeEncodeError as error:
+            place, what = error.start, f"half a surrogate pair (U+{ord(text[error.start]):04X})"
+    raise BadRequest(f"{noun} holds {what} at character {place + 1}", "leave it out, and send UTF-8", "invalid_request")
+
+
+def check_json(value: Any, path: tuple[Any, ...] = ()) -> None:
+    """Raises BadRequest that names the field: for such text, a number that JSON doesn't have, or deep nesting."""
+    where = ".".join(str(part) for part in path)[:100] or "body"
+    if isinstance(value, str):
+        check_text(value, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise BadRequest(f"{where}: Input should be a finite number", "JSON has no other", "invalid_request")
+    elif isinstance(value, dict | list):
+        if len(path) == DEEPEST:
+            raise BadRequest(*TOO_DEEP, "invalid_request")
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            check_text(str(key), f"a name in {where}")
+            check_json(item, (*path, key))
 
 
 def parse_id(text: str, noun: str) -> str:
@@ -27,4 +61,4 @@ def parse_id(text: str, noun: str) -> str:
         return str(uuid.UUID(text))
     except ValueError:
         shown = text[:40] + ("..." if len(text) > 40 else "")
-        raise NotFound(f"no {noun} {orjson.dumps(shown).decode()}: an id is a UUID", "", f"{noun}_not_found") from None
+        raise NotFound(f"no {noun} {json.dumps(shown)}: an id is a UUID", "", f"{noun}_not_found") from None

@@ -167,7 +167,7 @@ def test_a_run_that_does_not_exist_is_404_on_every_route(api: httpx.Client, run_
         ({"json": {"goal": SECRET, "collection": "not-there"}}, 404, "collection_not_found"),
         ({"json": {"goal": SECRET, "thread_id": "nope"}}, 404, "thread_not_found"),
         ({"content": b'{"goal": "' + SECRET.encode()}, 422, "invalid_request"),
-        ({"content": b'{"goal": NaN}'}, 422, "invalid_request"),
+        ({"content": b'{"goal": NaN}'}, 400, "invalid_request"),
         ({"content": b"\xff\xfe"}, 422, "invalid_request"),
         ({"content": b'{"goal": ' + b"[" * 200_000}, 400, "invalid_request"),
         ({"content": b'{"goal": "x", "bounds": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001}, 400, "invalid_request"),

@@ -97,7 +97,7 @@ async def test_an_approval_of_another_run_is_unknown_here(house: House, api: htt
     other, foreign = await asking(house, Notifier())
     assert await approve(api, run_id, approval_id=foreign) == (409, "approval_of_another_run")
     assert await approve(api, new_id(), approval_id=foreign) == (404, "run_not_found")
-    assert await approve(api, run_id, approval_id="nobody\x00asked") == (404, "not_found")
+    assert await approve(api, run_id, approval_id="nobody asked") == (404, "not_found")
     assert state_of(house, run_id) == state_of(house, other) == ("proposed", "interrupted")
 
 

@@ -1,0 +1,27 @@
+"""A request's JSON body: what can't be read or can't be kept exactly is refused, by its place or the field's name."""
+
+from starlette.requests import Request
+
+from serving.runs.limits import TOO_DEEP, check_json
+
+
+async def refuse_unkeepable(request: Request) -> None:
+    """Before any route. Raises BadRequest, as `check_json` does."""
+    if "json" not in request.headers.get("content-type", "") or not await request.body():
+        return
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        return  # of a route that takes none: the others have answered it by now
+    check_json(body)
+
+
+def unreadable(error: BaseException) -> tuple[str, str]:
+    """Message and hint for a body from which no JSON could be made."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"the body is not {error.encoding.upper()} at byte {error.start}", "send JSON in UTF-8"
+    if isinstance(error, RecursionError):
+        return TOO_DEEP
+    if isinstance(error, ValueError):
+        return "the body holds a number with thousands of digits", "send it as text"
+    return "the body can't be read", "send JSON, with Content-Type: application/json"
