@@ -50,7 +50,7 @@ def run(
     """Answer a goal, from your documents."""
     from serving.cli.run import RunCommand, run_goal
 
-    text = sys.stdin.read() if goal == "-" else goal
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if goal == "-" else goal
     bounds = {"cost_usd": max_cost, "seconds": max_seconds}
     limits = {name: value for name, value in bounds.items() if value is not None}
     command = RunCommand(

@@ -10,6 +10,7 @@ from serving.cli.client import Client
 from serving.cli.decisions import send_verdict
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, NotFound
+from serving.runs.limits import check_text
 from serving.runs.view import TERMINAL
 
 _PAGE = 200
@@ -40,6 +41,7 @@ async def _decide(run_id: str | None, key: str, word: str, note: str) -> int:
         raise BadRequest(
             "say which run and what became of it", "trireme effects RUN --decide KEY happened|did-not|retry"
         )
+    check_text(note, "the note")
     async with opened(run_id, worker=True) as (client, private):
         last_seq = (await client.get(f"/runs/{run_id}"))["last_seq"]
         effect = _chosen([each async for each in _all(client, run_id, None)], run_id, key)

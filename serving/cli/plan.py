@@ -13,6 +13,7 @@ import yaml
 from serving.cli.decisions import send_decision
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, Gone
+from serving.runs.limits import check_json
 from serving.settings import load_settings
 
 
@@ -46,18 +47,19 @@ def _edited(text: str, file: Path | None) -> dict[str, Any]:
     changed = _read(file) if file else _in_editor(text)
     try:
         value = yaml.safe_load(changed)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise BadRequest(
             f"the plan is no YAML: {str(error).splitlines()[0]}", "nothing was changed; try again"
         ) from None
     if not isinstance(value, dict):
         raise BadRequest("the plan must be a mapping with `steps`", "nothing was changed; try again")
+    check_json(value)
     return value
 
 
 def _read(file: Path) -> str:
     try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+        return sys.stdin.buffer.read().decode() if str(file) == "-" else file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequest(f"{file} can't be read: {error}", "nothing was changed") from None
 

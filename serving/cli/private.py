@@ -1,6 +1,7 @@
 """The command line's privacy half: one vault per home, so that the same value has the same placeholder in every run."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,7 @@ class Private:
 
     def collection(self, folder: Path) -> str:
         """A name for a folder that says nothing about it."""
-        return "docs-" + hashlib.sha256(f"{self._salt}\0{folder}".encode()).hexdigest()[:16]
+        return "docs-" + hashlib.sha256(f"{self._salt}\0".encode() + os.fsencode(folder)).hexdigest()[:16]
 
 
 @contextmanager

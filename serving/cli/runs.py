@@ -13,7 +13,7 @@ from serving.cli.lines import line_of
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
 from serving.errors import BadRequest, Conflict
-from serving.runs.limits import parse_id
+from serving.runs.limits import check_text, parse_id
 from serving.settings import load_settings
 
 
@@ -75,6 +75,7 @@ def _log_line(event: dict[str, Any], json: bool) -> None:
 
 
 async def decide(run_id: str, approval_id: str | None, reject: bool, reason: str) -> int:
+    check_text(reason, "the reason")
     async with opened(run_id, worker=True) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
         approval = _chosen(view, approval_id)

@@ -3,6 +3,7 @@
 import codecs
 import re
 
+_NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NOT_ASCII = bytes(range(0x80, 0x100))
@@ -15,12 +16,12 @@ class NotText(Exception):
 
 def decode(raw: bytes) -> str:
     """Text with `\\n` line ends. Raises NotText."""
-    return clean(_decoded(raw).replace("\r\n", "\n").replace("\r", "\n"))
+    return _decoded(raw).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def clean(text: str) -> str:
-    """Without what Postgres can't hold: NUL and lone surrogates."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    """What fonts map to no character (a NUL, half a surrogate pair) becomes U+FFFD."""
+    return _NO_CHARACTER.sub("\ufffd", text)
 
 
 def _decoded(raw: bytes) -> str:
@@ -49,6 +50,6 @@ def _windows(raw: bytes) -> str:
 
 
 def _plausible(text: str) -> str:
-    if len(_CONTROL.findall(text)) * 200 > len(text):
+    if "\0" in text or len(_CONTROL.findall(text)) * 200 > len(text):
         raise NotText("binary, not text")
     return text

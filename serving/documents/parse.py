@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from serving.documents.decode import NotText, clean, decode
+from serving.documents.decode import NotText, decode
 from serving.documents.document import ParsedDocument, Section, Skipped
 from serving.documents.sections import Unreadable, html_sections, markdown_sections, pdf_sections, text_sections
 from serving.errors import BadRequest
@@ -135,7 +135,8 @@ def _sections(raw: bytes, media_type: str) -> tuple[Section, ...]:
 
 
 def _name(root: Path, path: Path) -> str:
-    return clean(os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "replace"))
+    # Bytes that are no UTF-8 are spelt out, so that two names stay two.
+    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _reason(error: Exception) -> str:

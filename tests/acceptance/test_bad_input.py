@@ -45,9 +45,15 @@ def refused(home: Home, *arguments: str, code: int = 2, stdin: str = "") -> str:
         (("-",), "", "the goal is empty"),
         (("g" * 100_000,), "", "the goal has 100000 characters, at most 32000 are taken"),
         (("-",), "g" * 200_000, "the goal has 200000 characters, at most 32000 are taken"),
+        (
+            ("caf\udce9",),
+            "",
+            "half a surrogate pair (U+DCE9) at character 4: leave it out",
+        ),
+        (("-",), "a\0b", "the goal holds a NUL (U+0000) at character 2"),
     ],
 )
-def test_a_goal_that_is_none_or_too_long_is_refused_before_anything_starts(
+def test_a_goal_that_is_none_too_long_or_no_text_is_refused_before_anything_starts(
     home: Home, arguments: tuple[str, ...], stdin: str, says: str
 ) -> None:
     assert says in refused(home, "run", *arguments, stdin=stdin)
@@ -63,6 +69,8 @@ def test_an_id_that_no_run_has_is_refused_by_every_command(up: Up) -> None:
         assert line.startswith("trireme: no run ")
         assert run_id in line
     assert 'no run "": an id is a UUID' in refused(up.home, "status", "")
+    assert 'no run "\\udcff": an id is a UUID' in refused(up.home, "logs", "\udcff")
+    assert "the reason holds half a surrogate pair" in refused(up.home, "approve", MISSING, "--reason", "\udcff")
     assert 'no thread "nope": an id is a UUID' in refused(up.home, "run", VACATION, "--thread", "nope")
 
 
