@@ -32,6 +32,11 @@ def _plan(event: Event) -> tuple[str, str, str]:
     return "plan", ("\n" + " " * 10).join(lines), "bold"
 
 
+def _model_failed(event: Event) -> tuple[str, str, str]:
+    tokens = event["input_tokens"] + event["output_tokens"]
+    return "model", f"{event['role']}: {event['code']}: a reply of {tokens:,} tokens can't be used", "yellow"
+
+
 def _tool(event: Event) -> tuple[str, str, str]:
     what = "" if event["ok"] else "  " + event["content"]
     sources = f"  {len(event['sources'])} sources" if event["sources"] else ""
@@ -88,6 +93,7 @@ _LINES: dict[str, Callable[[Event], tuple[str, str, str]]] = {
     "memory_recalled": lambda event: ("memory", "; ".join(event["items"]) or "nothing remembered", "dim"),
     "plan_proposed": _plan,
     "plan_edited": _plan,
+    "model_failed": _model_failed,
     "tool_started": _started,
     "tool_finished": _tool,
     "step_finished": _step,
