@@ -30,6 +30,13 @@ from serving.runs.view import TERMINAL, RunView, is_paused
 
 _PARK: LiteralString = "update runs set status = 'interrupted', run_at = null, paused_by = %s where run_id = %s"
 _ASK: LiteralString = "update runs set paused_by = %s where run_id = %s"
+# A run that was to start later, and has not begun, keeps its time.
+_GO_ON: LiteralString = """
+update runs set paused_by = null, run_at = case when started_at is null and forked_from is null
+    and due.at > now() then due.at end
+from (select run_id, created_at + (request ->> 'after_seconds')::float8 * interval '1 second' as at from runs) due
+where due.run_id = runs.run_id and runs.run_id = %s
+"""
 _BOUND: LiteralString = """
 select min(seq) as seq from run_events where run_id = %s and kind = 'bound_reached'
 """
@@ -92,7 +99,7 @@ class RunControls:
                 await connection.execute(query, (request.model_dump_json(), run_id))
                 lines.append(BoundsChanged(bounds={name: getattr(request.bounds, name) for name in bounds}, by=by))
             await queue_again(connection, run_id, *lines, RunResumed(by=by))
-            await connection.execute("update runs set paused_by = null where run_id = %s", (run_id,))
+            await connection.execute(_GO_ON, (run_id,))
         point("resume.committed")
         return await self._runs.woken(run_id)
 

@@ -87,6 +87,20 @@ async def test_a_run_that_is_to_start_later_starts_then_and_keeps_nobody_waiting
     assert (await house.store.get(far)).status == "pending"
 
 
+async def test_a_run_that_is_to_start_later_keeps_its_time_through_pause_cancel_and_resume(house: House) -> None:
+    later = await house.create(after_seconds=3_600)
+    due = (await house.store.get(later)).run_at
+    for stop in (house.controls.pause, house.controls.cancel):
+        await stop(later, by="mia")
+        resumed = await house.controls.resume(later, by="mia")
+        assert (resumed.status, resumed.run_at) == ("pending", due)
+        assert await house.queue.claim() == ()
+    await house.controls.pause(later, by="mia")
+    house.execute("update runs set created_at = now() - interval '2 hours' where run_id = %s", later)
+    assert (await house.controls.resume(later, by="mia")).run_at is None
+    assert (await house.claim()).run_id == later
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
