@@ -6,6 +6,7 @@ ServingError
 ├── Conflict            the state does not allow it (late, doubled)       409, exit 2
 ├── Gone                retention has taken it away                       410, exit 2
 ├── TooLarge            over a stated limit                               413, exit 2
+├── Unprocessable       a value of the right shape that can't be used     422, exit 2
 ├── Unauthorized        the API key is missing or wrong                   401, exit 2
 ├── SettingsError       a setting or file of ours is wrong                500, exit 2
 ├── Unreachable         Postgres or the server can't be reached           503, exit 1
@@ -49,6 +50,10 @@ class Gone(ServingError):
 
 class TooLarge(ServingError):
     code, status, exit_code = "too_large", 413, 2
+
+
+class Unprocessable(ServingError):
+    code, status, exit_code = "invalid_request", 422, 2
 
 
 class Unauthorized(ServingError):

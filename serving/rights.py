@@ -35,6 +35,10 @@ begin
     if not has_schema_privilege('trireme_runtime', current_schema(), 'usage') then
         execute format('grant usage on schema %I to trireme_runtime', current_schema());
     end if;
+    if not has_function_privilege('trireme_runtime', 'delete_threads(text, uuid[])', 'execute')
+        and has_function_privilege('delete_threads(text, uuid[])', 'execute with grant option') then
+        grant execute on function delete_threads to trireme_runtime;
+    end if;
 end $$
 """
 # Roles belong to the whole cluster: another database's migration may do the same at this moment.

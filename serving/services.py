@@ -9,11 +9,13 @@ import orjson
 from memory.store import MemoryStore
 from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
+from serving.assistants.store import AssistantStore
 from serving.database import Pool
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
+from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class ApiServices:
     vault: PostgresVault
     documents: "DocumentStore"
     memory: MemoryStore
+    assistants: AssistantStore
+    threads: ThreadStore
 
     async def redact(self, text: str) -> Redacted:
         """Server mode: whatever comes in raw is redacted here, before anything is stored."""

@@ -14,10 +14,12 @@ from memory.store import MemoryStore
 from privacy.detect import Detector
 from privacy.redact import Redactor
 from serving.api.stream import Tails
+from serving.assistants.store import AssistantStore
 from serving.database import Pool, open_pool, open_row_pool, worker_name
 from serving.deployment import require_same_key
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
+from serving.hosting.graphs import Graphs
 from serving.known_names import read_known_names
 from serving.migrate import migrate
 from serving.models.routes import Routes
@@ -30,6 +32,7 @@ from serving.runs.queue import Queue
 from serving.runs.store import RunStore
 from serving.services import ApiServices, restored_line
 from serving.settings import Settings
+from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault, vault_key
 
 if TYPE_CHECKING:
@@ -94,6 +97,8 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 vault=parts.vault,
                 documents=parts.documents,
                 memory=parts.memory,
+                assistants=AssistantStore(parts.pool, Graphs()),
+                threads=ThreadStore(parts.pool),
             )
         finally:
             tails.close()

@@ -10,6 +10,7 @@ from serving.api import control, documents, effects, health, memory, runs
 from serving.api.body import refuse_unkeepable
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
+from serving.api.sdk import assistants, threads
 from serving.services import ApiServices
 
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
@@ -37,6 +38,6 @@ def create_app(open_services: OpenServices, api_key: str | None = None) -> FastA
     )
     install_failures(app)
     app.add_middleware(Guard, api_key=api_key)
-    for part in (runs, control, effects, documents, memory, health):
+    for part in (runs, control, effects, documents, memory, health, assistants, threads):
         app.include_router(part.router)
     return app

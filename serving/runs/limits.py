@@ -5,7 +5,7 @@ import math
 import uuid
 from typing import Any, Final
 
-from serving.errors import BadRequest, NotFound, TooLarge
+from serving.errors import BadRequest, NotFound, TooLarge, Unprocessable
 
 LONGEST_GOAL = 32_000
 DEEPEST: Final = 100
@@ -60,5 +60,16 @@ def parse_id(text: str, noun: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        shown = text[:40] + ("..." if len(text) > 40 else "")
-        raise NotFound(f"no {noun} {json.dumps(shown)}: an id is a UUID", "", f"{noun}_not_found") from None
+        raise NotFound(f"no {noun} {_shown(text)}: an id is a UUID", "", f"{noun}_not_found") from None
+
+
+def uuid_of(text: str, noun: str) -> str:
+    """The same where a client of LangGraph's asks. Raises Unprocessable, as it expects."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise Unprocessable(f"{noun} id {_shown(text)} is no UUID", "send the id as it was given to you") from None
+
+
+def _shown(text: str) -> str:
+    return json.dumps(text[:40] + ("..." if len(text) > 40 else ""))

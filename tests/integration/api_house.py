@@ -10,10 +10,13 @@ from privacy.detect import Detector
 from privacy.redact import Redactor
 from serving.api.app import create_app
 from serving.api.stream import Tails
+from serving.assistants.store import AssistantStore
 from serving.database import open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
+from serving.hosting.graphs import Graphs
 from serving.services import ApiServices
+from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
 from tests.integration.run_house import KEY, House
 
@@ -33,6 +36,8 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             vault=vault,
             documents=DocumentStore(rows, HashingEmbedder()),
             memory=memory,
+            assistants=AssistantStore(house.pool, Graphs()),
+            threads=ThreadStore(house.pool),
         )
         app = create_app(lambda: nullcontext(services))
         app.state.services = services

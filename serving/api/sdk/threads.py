@@ -1,0 +1,56 @@
+"""Threads as the LangGraph SDK calls them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+
+from serving.api.runs import Services
+from serving.api.sdk.answer import answer, page
+from serving.threads.search import ThreadFilter, ThreadSearch, count, search
+from serving.threads.thread import NewThread, ThreadChange
+
+router = APIRouter(prefix="/threads", tags=["threads"])
+
+
+@router.post("")
+async def create_thread(body: NewThread, services: Services) -> Response:
+    """With `supersteps`, their updates are applied one after the other: a copy of a thread from elsewhere."""
+    thread, _ = await services.threads.create(body)
+    return answer(thread)
+
+
+@router.post("/search")
+async def search_threads(body: ThreadSearch, services: Services) -> Response:
+    """A page; `X-Pagination-Next` is the offset of the next one."""
+    return page(await search(services.threads, body))
+
+
+@router.post("/count")
+async def count_threads(body: ThreadFilter, services: Services) -> Response:
+    return answer(await count(services.threads, body))
+
+
+@router.get("/{thread_id}")
+async def get_thread(
+    thread_id: str,
+    services: Services,
+    include: Annotated[str, Query(description="`ttl`: also when it is swept", max_length=200)] = "",
+) -> Response:
+    return answer(await services.threads.get(thread_id, ttl="ttl" in include.split(",")))
+
+
+@router.patch("/{thread_id}")
+async def update_thread(
+    thread_id: str, body: ThreadChange, services: Services, prefer: Annotated[str, Header()] = ""
+) -> Response:
+    """Merges the metadata. With `Prefer: return=minimal` the answer is 204, without a body."""
+    id_ = await services.threads.update(thread_id, body)
+    if "return=minimal" in prefer:
+        return Response(status_code=204)
+    return answer(await services.threads.get(id_))
+
+
+@router.delete("/{thread_id}", status_code=204)
+async def delete_thread(thread_id: str, services: Services) -> None:
+    """With its runs, their logs and its checkpoints."""
+    await services.threads.delete(thread_id)

@@ -1,0 +1,130 @@
+"""Threads in Postgres: one tenant's."""
+
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+from psycopg.errors import ForeignKeyViolation
+
+from serving.database import Connection, Pool, Row, new_id
+from serving.errors import Conflict, NotFound
+from serving.jsonb import jsonb
+from serving.runs.limits import uuid_of
+from serving.threads.thread import NewThread, ThreadChange, Ttl, shown, ttl_of
+
+LIVE: LiteralString = """exists (select from runs
+    where runs.thread_id = thread.thread_id and runs.status in ('pending', 'running'))"""
+FIELDS: Final[dict[str, LiteralString]] = {
+    "thread_id": "thread.thread_id",
+    "created_at": "thread.created_at",
+    "updated_at": "thread.updated_at",
+    "state_updated_at": "thread.state_updated_at",
+    "metadata": "thread.metadata",
+    "status": "case when " + LIVE + " then 'busy' else thread.status end as status",
+    "config": "thread.config",
+    "context": "coalesce(thread.config -> 'configurable', '{}') as context",
+    "values": "thread.values",
+    "interrupts": "thread.interrupts",
+    "error": "thread.error",
+}
+EVERY: Final = tuple(name for name in FIELDS if name != "context")
+_ALL: LiteralString = ", ".join(FIELDS[name] for name in EVERY)
+_MINE: LiteralString = "from threads thread where tenant = %(tenant)s and thread_id = %(id)s"
+_ONE: LiteralString = "select " + _ALL + ", thread.ttl_minutes, thread.ttl_strategy " + _MINE
+_CREATE: LiteralString = """
+insert into threads (thread_id, tenant, metadata, ttl_minutes, ttl_strategy)
+values (%(id)s, %(tenant)s, %(metadata)s, %(ttl)s, %(strategy)s) on conflict (thread_id) do nothing
+"""
+_UPDATE: LiteralString = """
+update threads set metadata = metadata || coalesce(%(metadata)s::jsonb, '{}'), updated_at = now(),
+    ttl_minutes = coalesce(%(ttl)s, ttl_minutes),
+    ttl_strategy = case when %(ttl)s::float8 is null then ttl_strategy else %(strategy)s end
+where tenant = %(tenant)s and thread_id = %(id)s
+"""
+_DELETE: LiteralString = "select count(*) as gone from delete_threads(%(tenant)s, %(ids)s::uuid[])"
+_COPY: LiteralString = """
+insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle)
+select %(copy)s, tenant, metadata, config, status, values, interrupts, error, bundle
+from threads where tenant = %(tenant)s and thread_id = %(id)s
+"""
+
+
+class ThreadStore:
+    """`ttl` is that of threads which are given none."""
+
+    def __init__(self, pool: Pool, tenant: str = "default", ttl: Ttl | None = None) -> None:
+        self._pool, self._tenant, self._ttl = pool, tenant, ttl
+
+    def of(self, tenant: str) -> "ThreadStore":
+        return ThreadStore(self._pool, tenant, self._ttl)
+
+    async def create(self, new: NewThread) -> tuple[dict[str, Any], bool]:
+        """Returns (thread, whether it is new). Raises Unprocessable, Conflict for an id that is taken."""
+        id_ = uuid_of(new.thread_id, "thread") if new.thread_id else new_id()
+        values = {"metadata": jsonb(new.metadata or {}, "metadata"), **_lived(new.ttl or self._ttl)}
+        made = await self._changed(_CREATE, id_, values)
+        if not made and (new.if_exists == "raise" or not await self._is_mine(id_)):
+            raise Conflict(
+                f"thread {id_} exists already", "leave thread_id out, or send if_exists=do_nothing", "thread_exists"
+            )
+        return await self.get(id_), made
+
+    async def get(self, thread: str, *, ttl: bool = False) -> dict[str, Any]:
+        """Raises Unprocessable, NotFound."""
+        id_ = uuid_of(thread, "thread")
+        rows = await self.fetch(_ONE, {"id": id_})
+        if not rows:
+            raise thread_not_found(id_)
+        view = {name: rows[0][name] for name in EVERY}
+        return shown({**view, "ttl": ttl_of(rows[0])} if ttl else view)
+
+    async def update(self, thread: str, change: ThreadChange) -> str:
+        """Returns the thread's id."""
+        id_ = uuid_of(thread, "thread")
+        metadata = jsonb(change.metadata, "metadata") if change.metadata else None
+        if not await self._changed(_UPDATE, id_, {"metadata": metadata, **_lived(change.ttl)}):
+            raise thread_not_found(id_)
+        return id_
+
+    async def delete(self, thread: str) -> None:
+        """With its runs, their logs and its checkpoints; a run of it that is under way is lost to its worker."""
+        id_ = uuid_of(thread, "thread")
+        if not await self.delete_all([id_]):
+            raise thread_not_found(id_)
+
+    async def delete_all(self, threads: Sequence[str]) -> int:
+        """Returns how many of them were there. Raises Conflict when a fork elsewhere goes on from a run of theirs."""
+        try:
+            (row,) = await self.fetch(_DELETE, {"ids": list(threads)})
+        except ForeignKeyViolation:
+            raise Conflict(
+                "a run of another thread was forked from a run of this one", "delete that thread first", "thread_forked"
+            ) from None
+        gone: int = row["gone"]
+        return gone
+
+    async def copy(self, connection: Connection, thread: str, copy: str) -> None:
+        """The row alone, inside the caller's transaction, as thread `copy`."""
+        values = {"tenant": self._tenant, "id": thread, "copy": copy}
+        if not (await connection.execute(_COPY, values)).rowcount:
+            raise thread_not_found(thread)
+
+    async def fetch(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query, {**values, "tenant": self._tenant})).fetchall()
+
+    async def _is_mine(self, id_: str) -> bool:
+        query: LiteralString = "select " + _MINE
+        return bool(await self.fetch(query, {"id": id_}))
+
+    async def _changed(self, query: LiteralString, id_: str, values: dict[str, Any]) -> bool:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query, {**values, "id": id_, "tenant": self._tenant})
+            return bool(cursor.rowcount)
+
+
+def _lived(ttl: Ttl | None) -> dict[str, Any]:
+    return {"ttl": ttl and ttl.ttl, "strategy": ttl.strategy if ttl else "delete"}
+
+
+def thread_not_found(id_: str) -> NotFound:
+    return NotFound(f"no thread {id_}", "POST /threads makes one, POST /threads/search lists them", "thread_not_found")
