@@ -1,4 +1,4 @@
-"""The answer: written for the channel, with numbered sources; composed from the findings when no call is left."""
+"""The answer: in its channel's profile, with numbered sources; composed from the findings when no call is left."""
 
 import re
 import time
@@ -56,7 +56,7 @@ async def _write(state: RunState, deps: Deps) -> None:
     except BoundReached as error:
         await log_bound(deps, error)
         stopped = stopped_by(deps.events.history)
-        text = _without_a_model(task.outcomes, task.sources, stopped)
+        text = _without_a_model(task, stopped)
         await deps.events.append(AnswerWritten(answer=_answer(text, task, stopped)))
 
 
@@ -66,7 +66,7 @@ def _task(state: RunState, deps: Deps) -> AnswerTask:
         goal=state["goal"],
         outcomes=outcomes,
         sources=_distinct(outcomes),
-        channel=state.get("channel", "api"),
+        profile=deps.profile,
         memory=memory_of(deps.events.history),
         verdict=Verdict.model_validate(state["verdict"]) if state.get("verdict") else None,
         stopped=stopped_by(deps.events.history),
@@ -91,13 +91,14 @@ def _cited(text: str, sources: tuple[Source, ...]) -> tuple[Citation, ...]:
     return tuple(Citation(number=n, **sources[n - 1].model_dump()) for n in numbers)
 
 
-def _without_a_model(outcomes: tuple[StepOutcome, ...], sources: tuple[Source, ...], stopped: str) -> str:
-    numbers = {source.ref: n for n, source in enumerate(sources, 1)}
-    lines = [f"The run stopped early: {stopped}." + (" What was found until then:" if outcomes else "")]
-    for outcome in outcomes:
+def _without_a_model(task: AnswerTask, stopped: str) -> str:
+    numbers = {source.ref: n for n, source in enumerate(task.sources, 1)} if task.profile.cites else {}
+    said = f"The run stopped early: {stopped}." + (" What was found until then:" if task.outcomes else "")
+    lines = [said]
+    for outcome in task.outcomes:
         marks = "".join(f"[{numbers[s.ref]}]" for s in outcome.sources if s.ref in numbers)
         lines.append(f"- {outcome.finding} {marks}".rstrip())
-    return "\n".join(lines)
+    return task.profile.shaped(["\n".join(lines)])
 
 
 class _Deltas:

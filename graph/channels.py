@@ -5,8 +5,6 @@ from typing import Annotated, Any
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # langgraph makes JSON Schema of it, which 3.11's own can't
 
-from graph.state import Channel
-
 
 def merge_outcomes(old: dict[str, Any], new: dict[str, Any] | None) -> dict[str, Any]:
     """Parallel steps add their outcomes; `None` clears them for a new run or a new plan."""
@@ -17,7 +15,7 @@ class RunState(TypedDict, total=False):
     """Values are the JSON forms of the classes in graph/state.py, so that strict deserialisation needs no types."""
 
     goal: str
-    channel: Channel
+    channel: str
     review_plan: bool
     collection: str
     run_id: str

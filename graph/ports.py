@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field
 
 from graph.bounds import Budget
 from graph.events import EventBody, RunEvent
+from graph.profile import Profile
 from graph.prompt import Prompts, present_prompts
-from graph.state import Channel, Plan, Source, Step, StepOutcome, Value, Verdict
 from graph.state import DocumentInfo as DocumentInfo
 from graph.state import Overview as Overview
+from graph.state import Plan, Source, Step, StepOutcome, Value, Verdict
 from graph.state import TableInfo as TableInfo
 from privacy.redact import Redacted
 
@@ -71,7 +72,7 @@ class AnswerTask(Value):
     goal: str
     outcomes: tuple[StepOutcome, ...]
     sources: tuple[Source, ...]
-    channel: Channel
+    profile: Profile = Field(default_factory=Profile)
     memory: tuple[str, ...] = ()
     verdict: Verdict | None = None
     stopped: str = ""
@@ -279,5 +280,6 @@ class Deps:
     redactor: Redactor
     budget: Budget
     prompts: Prompts = field(default_factory=present_prompts)
+    profile: Profile = field(default_factory=Profile)
     model: str | None = None
     approval_ttl_s: float = 7 * 86_400

@@ -13,17 +13,9 @@ from pydantic import BaseModel
 from graph.events import ConversationRecalled, PlanEdited, PlanProposed, RunEvent, StepFinished
 from graph.ports import AnswerTask, Message, PlanTask, ReviewTask, StepTask, Task
 from graph.prompt import Prompts
-from graph.state import Channel, Overview, StepOutcome, Value
+from graph.state import Overview, StepOutcome, Value
 from graph.transcript import StepTranscript, bodies, memory_of, overview_of
 from privacy.redact import Redacted, from_record
-
-_STYLE: dict[Channel, str] = {
-    "cli": "a terminal: short paragraphs or a list, plain Markdown",
-    "web": "a web page: short paragraphs or a list, Markdown",
-    "api": "a program: plain sentences, no greeting",
-    "voice": "a voice: two or three spoken sentences, no Markdown, no citations read aloud",
-    "mcp": "another agent: the facts, tersely, with their sources",
-}
 
 
 def assemble(
@@ -98,7 +90,7 @@ def _instruction(prompts: Prompts, task: Task) -> Redacted:
 
 def _writing(task: AnswerTask) -> list[str]:
     numbered = [f"[{n}] {source.ref}: {source.quote}" for n, source in enumerate(task.sources, 1)]
-    parts = [f"Write for {_STYLE[task.channel]}.", "Sources:\n" + ("\n".join(numbered) or "(none)")]
+    parts = [task.profile.instruction(), "Sources:\n" + ("\n".join(numbered) or "(none)")]
     if task.stopped:
         parts.append(f"The run had to stop early: {task.stopped}. Say so, and answer with what there is.")
     if task.verdict and task.verdict.decision != "accept":

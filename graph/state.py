@@ -5,7 +5,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Channel = Literal["cli", "web", "api", "voice", "mcp"]
 Decision = Literal["accept", "revise", "replan", "give_up"]
 MAX_STEPS = 12
 

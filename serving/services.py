@@ -11,8 +11,10 @@ from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
 from serving.database import Pool
+from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
+from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
 from serving.threads.store import ThreadStore
@@ -35,10 +37,19 @@ class ApiServices:
     memory: MemoryStore
     assistants: AssistantStore
     threads: ThreadStore
+    profiles: ProfileStore
 
     async def redact(self, text: str) -> Redacted:
         """Server mode: whatever comes in raw is redacted here, before anything is stored."""
         return await asyncio.to_thread(self.redactor.redact, text)
+
+    async def redacted(self, request: RunRequest) -> RunRequest:
+        """The request as it may be stored."""
+        said: dict[str, Any] = {"goal": await self.redact(request.goal)}
+        if request.turns:
+            turns = await asyncio.to_thread(self.redactor.redact_json, [list(turn) for turn in request.turns])
+            said["turns"] = tuple((goal, answer) for goal, answer in turns)
+        return request.model_copy(update=said)
 
     async def restore(self, value: Any) -> Any:
         """Puts back what this server's own vault holds; a client's placeholders stay for the client."""

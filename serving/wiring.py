@@ -24,6 +24,7 @@ from serving.known_names import read_known_names
 from serving.migrate import migrate
 from serving.models.routes import Routes
 from serving.models.select import Credentials, models_for, select_routes
+from serving.profiles.store import ProfileStore
 from serving.rights import runtime_dsn
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
@@ -99,6 +100,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 memory=parts.memory,
                 assistants=AssistantStore(parts.pool, Graphs()),
                 threads=ThreadStore(parts.pool),
+                profiles=ProfileStore(parts.pool),
             )
         finally:
             tails.close()

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from serving.api import control, documents, effects, health, memory, runs
+from serving.api import control, documents, effects, health, memory, profiles, runs
 from serving.api.body import refuse_unkeepable
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
@@ -38,6 +38,6 @@ def create_app(open_services: OpenServices, api_key: str | None = None) -> FastA
     )
     install_failures(app)
     app.add_middleware(Guard, api_key=api_key)
-    for part in (runs, control, effects, documents, memory, health, assistants, threads):
+    for part in (runs, control, effects, documents, memory, profiles, health, assistants, threads):
         app.include_router(part.router)
     return app

@@ -54,8 +54,7 @@ async def create_run(
 ) -> Any:
     """Queues a run. With `Accept: text/event-stream` the answer is its log, live."""
     body.checked()
-    redacted = body.model_copy(update={"goal": await services.redact(body.goal)})
-    run, new = await services.runs.create(redacted, idempotency_key)
+    run, new = await services.runs.create(await services.redacted(body), idempotency_key)
     response.headers["Location"] = f"/runs/{run.run_id}"
     if "text/event-stream" in accept:
         refuse_pruned(run.run_id, run.pruned_at)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from serving.cli.ending import perform
+from serving.cli.profile_commands import profiles_app
 
 app = typer.Typer(
     name="trireme",
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 memory_app = typer.Typer(help="What is remembered about you.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(memory_app, name="memory")
+app.add_typer(profiles_app, name="profiles")
 audit_app = typer.Typer(help="Whether a run's log is what was written.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
 
@@ -45,6 +47,9 @@ def run(
     priority: Annotated[
         int, typer.Option("--priority", min=-100, max=100, help="-100 to 100; a higher one starts first")
     ] = 0,
+    channel: Annotated[
+        str | None, typer.Option("--channel", metavar="NAME", help="answer as for this channel: trireme profiles list")
+    ] = None,
     after: Annotated[float, typer.Option("--after", metavar="SECONDS", min=0, help="start it so much later")] = 0.0,
 ) -> None:
     """Answer a goal, from your documents."""
@@ -62,6 +67,7 @@ def run(
         model=model,
         bounds=limits,
         priority=priority,
+        channel=channel,
         after_seconds=after,
     )
     perform(run_goal, command)

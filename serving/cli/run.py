@@ -32,6 +32,7 @@ class RunCommand:
     model: str | None = None
     bounds: dict[str, float] = field(default_factory=dict)
     priority: int = 0
+    channel: str | None = None
     after_seconds: float = 0.0
 
 
@@ -112,7 +113,7 @@ def _request(command: RunCommand, private: Private, collection: str) -> dict[str
     return {
         "goal": private.redact(command.goal),
         "collection": collection,
-        "channel": "api" if command.json else "cli",
+        "channel": command.channel or ("api" if command.json else "cli"),
         "thread_id": command.thread,
         "review_plan": command.review_plan,
         "model": command.model,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from graph.bounds import Budget
 from graph.errors import MemoryUnavailable
 from graph.ports import Deps, MemoryItem, Models
+from graph.profile import Profile
 from graph.tools.builtin import builtin_tools
 from graph.tools.registry import Registry, Tool
 from graph.tools.runner import ToolRunner
@@ -63,6 +64,7 @@ class AttemptDeps:
             redactor=self.redactor,
             budget=Budget(request.bounds, events.own),
             prompts=terms.prompts,
+            profile=Profile.model_validate(claim.profile or {}),
             model=request.model,
             approval_ttl_s=ttl_s,
         )

@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any
 
 import psycopg
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
@@ -160,9 +160,10 @@ class Executor:
         """Fresh input for a run without a checkpoint; else on from there, with what people have decided and edited."""
         found = await graph.checkpointer.aget_tuple(config)
         if found is None or found.checkpoint["channel_values"].get("run_id") != claim.run_id:
+            begun = _brought(request) if found is None else []
             message = HumanMessage(request.goal, id=f"goal-{claim.run_id}")
             options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
-            return {**options, "run_id": claim.run_id, "messages": [message]}
+            return {**options, "run_id": claim.run_id, "messages": [*begun, message]}
         state = await graph.aget_state(config)
         history = deps.events.history
         asked = state.interrupts or newest_edit(history)
@@ -196,6 +197,11 @@ class Executor:
             return (RunFinished(status="error", code=error.code, message=str(error)),)
         message = f"{type(error).__name__} in the worker; its log has the details"
         return (RunFinished(status="error", code="internal_error", message=message),)
+
+
+def _brought(request: RunRequest) -> list[AnyMessage]:
+    """What was said elsewhere before a new thread began."""
+    return [message for goal, answer in request.turns for message in (HumanMessage(goal), AIMessage(answer))]
 
 
 def _asked(request: ApprovalRequest) -> ApprovalRequested:

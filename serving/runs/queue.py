@@ -131,6 +131,7 @@ class Claim:
     request: dict[str, Any]
     lease: Lease
     bundle: dict[str, Any]  # what the thread was pinned to before
+    profile: dict[str, Any] | None = None  # None: of a run from before there were any
 
 
 class Queue:
@@ -198,4 +199,5 @@ def _claim_of(row: Row, lease: Lease) -> Claim:
         request=row["request"],
         lease=lease,
         bundle=row["bundle"],
+        profile=row["profile"],
     )

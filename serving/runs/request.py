@@ -3,15 +3,17 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from graph.bounds import Bounds
-from graph.state import Channel
 from serving.errors import BadRequest
 from serving.runs.limits import check_goal
 
 _YEAR_S = 366 * 86_400.0
+_MOST_TURNS = 50
+_Said = Annotated[str, Field(max_length=100_000)]
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,100}")
 
 
@@ -23,7 +25,12 @@ class RunRequest(BaseModel):
     goal: str
     thread_id: str | None = None
     collection: str = Field(default="", description="name of a document collection; empty for none")
-    channel: Channel = "api"
+    channel: str = Field(default="api", max_length=100, description="whose response profile the answer is written in")
+    turns: tuple[tuple[_Said, _Said], ...] = Field(
+        default=(),
+        max_length=_MOST_TURNS,
+        description="(goal, answer) of a talk that begins a new thread, oldest first",
+    )
     review_plan: bool = False
     model: str | None = Field(
         default=None, pattern=r"^[^\x00-\x1f]{1,200}$", description="a model_name of routes.yaml for this run"

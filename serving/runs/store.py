@@ -1,8 +1,11 @@
 """The run service: what every surface calls. It writes rows and log lines; it never runs anything."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
+
+import orjson
 
 from graph.events import (
     ApprovalDecided,
@@ -16,6 +19,7 @@ from graph.ledger import EffectDecision, EffectState
 from graph.ports import ApprovalDecision
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, Gone, NotFound
+from serving.profiles.store import ProfileStore
 from serving.runs import approvals, effects
 from serving.runs.audit import Audit, audit
 from serving.runs.effects import EffectPage
@@ -33,8 +37,10 @@ with thread as (
     insert into threads (thread_id, tenant) values (%(thread_id)s, %(tenant)s) on conflict (thread_id) do nothing
     returning thread_id
 ), run as (
-    insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, priority, run_at)
-    select %(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s, %(priority)s,
+    insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, profile, asked, priority,
+        run_at)
+    select %(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s, %(profile)s, %(asked)s,
+        %(priority)s,
         case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
     from (select count(*) from thread) kept  -- the thread comes first
     on conflict (tenant, idempotency_key) do nothing
@@ -51,17 +57,20 @@ class RunStore:
     def __init__(self, pool: Pool, notices: Notices, tenant: str = "default") -> None:
         self._pool, self._notices, self._tenant = pool, notices, tenant
 
-    async def create(self, request: RunRequest, key: str | None = None) -> tuple[RunView, bool]:
+    async def create(
+        self, request: RunRequest, key: str | None = None, asked: Mapping[str, Any] | None = None
+    ) -> tuple[RunView, bool]:
         """One statement: thread, run row (the queue entry) and event 1. Returns (run, whether it is new).
 
-        The same key with the same request gives the same run; with another request it raises Conflict.
+        The same key with the same request gives the same run; with another request it raises Conflict. `asked` is what
+        a client of another vocabulary said beside it, kept as it is.
         """
         if earlier := await self.earlier(key, request.digest()):
             return earlier, False
         point("accept.received")
         run_id = new_id()
         thread_id = parse_id(request.thread_id, "thread") if request.thread_id else new_id()
-        await self._check_references(thread_id, request.collection)
+        profile = await self._check_references(thread_id, request)
         values = {
             "run_id": run_id,
             "thread_id": thread_id,
@@ -71,13 +80,17 @@ class RunStore:
             "key": key,
             "priority": request.priority,
             "after": request.after_seconds,
+            "profile": orjson.dumps(profile).decode(),
+            "asked": orjson.dumps(asked).decode() if asked is not None else None,
             "bodies": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
         }
         async with self._pool.connection() as connection:
             new = await (await connection.execute(_CREATE, values)).fetchone()
         point("accept.committed")
         if new is None:
-            return await self.create(request, key)  # the same key was used at the same moment: its run stands now
+            return await self.create(
+                request, key, asked
+            )  # the same key was used at the same moment: its run stands now
         self._notices.touched(run_id, QUEUE_CHANNEL)
         self._notices.touched(run_id, LOG_CHANNEL)
         point("accept.noticed")
@@ -192,14 +205,22 @@ class RunStore:
             )
         return await self.get(str(row["run_id"]))
 
-    async def _check_references(self, thread_id: str, collection: str) -> None:
-        """One look at what a request names: the thread must be free and ours, the collection must be there."""
+    async def _check_references(self, thread_id: str, request: RunRequest) -> dict[str, Any]:
+        """One look at what a request names: the thread must be free and ours, collection and channel must be there.
+
+        Returns the channel's profile.
+        """
+        collection = request.collection
         query: LiteralString = """
             select thread.tenant, (select run_id from runs where thread_id = asked.thread_id and status = 'interrupted'
                 limit 1) as parked,
-                exists (select from collections where tenant = %(tenant)s and name = %(collection)s) as known
+                exists (select from collections where tenant = %(tenant)s and name = %(collection)s) as known,
+                (select to_jsonb(profile) - 'tenant' - 'channel' from profiles profile
+                    where profile.tenant in (%(tenant)s, '*') and channel = %(channel)s
+                    order by profile.tenant = '*' limit 1) as profile
             from (select %(thread_id)s::uuid as thread_id) asked left join threads thread using (thread_id)"""
         values = {"thread_id": thread_id, "tenant": self._tenant, "collection": collection}
+        values["channel"] = request.channel
         async with self._pool.connection() as connection:
             row = await (await connection.execute(query, values)).fetchone()
         assert row is not None
@@ -214,6 +235,10 @@ class RunStore:
         if collection and not row["known"]:
             hint = f"send documents to /collections/{collection}/documents first, or leave collection out"
             raise NotFound(f"no collection {collection}", hint, "collection_not_found")
+        if row["profile"] is None:
+            await ProfileStore(self._pool, self._tenant).get(request.channel)
+        profile: dict[str, Any] = row["profile"]
+        return profile
 
     async def row(self, run_id: str) -> Row:
         """The run as it stands, without its log."""

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from typing_extensions import TypedDict
 
 from graph.channels import RunState
-from graph.state import Channel
 from privacy.redact import strings
 from serving.errors import BadRequest
 from serving.runs.request import RunRequest
@@ -26,7 +25,7 @@ class RunInput(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     collection: str
     review_plan: bool
-    channel: Channel
+    channel: str
 
 
 class RunOutput(TypedDict, total=False):
@@ -34,11 +33,11 @@ class RunOutput(TypedDict, total=False):
     answer: dict[str, Any] | None
 
 
-def request_of(state: RunState) -> RunRequest:
+def check_request(state: RunState) -> None:
     """Raises BadRequest for an empty or too long goal, or an option that is none."""
     options = {name: value for name in ("collection", "review_plan", "channel") if (value := state.get(name))}
     try:
-        return RunRequest.model_validate({"goal": _goal(state), **options}).checked()
+        RunRequest.model_validate({"goal": _goal(state), **options}).checked()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None

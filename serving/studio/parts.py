@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from graph.bounds import Bounds, Budget
 from graph.ports import Deps, Models
+from graph.profile import Profile
 from graph.tools.builtin import builtin_tools
 from graph.tools.registry import Registry
 from graph.tools.runner import ToolRunner
@@ -29,6 +30,7 @@ from serving.documents.tables import CollectionTables, Databases
 from serving.mail import OutboxMailer
 from serving.migrate import migrate
 from serving.postgres import EmbeddedPostgres
+from serving.profiles.store import ProfileStore
 from serving.runs.artifacts import MemoryArtifacts
 from serving.runs.attempts import RunMemory
 from serving.settings import Settings, load_settings
@@ -86,6 +88,7 @@ class Parts:
     documents: DocumentStore
     databases: Databases
     memory: MemoryStore
+    profiles: ProfileStore
 
     async def awake(self) -> None:
         """Before a run: the embedded database may have gone with the command that had started it."""
@@ -106,7 +109,7 @@ class Parts:
         log.info("action=ingest documents=%d new=%d skipped=%d", len(paths), len(new), len(folder.skipped))
         return folder.collection
 
-    def deps(self, run_id: str, thread_id: str, collection: str, events: MemoryLog) -> Deps:
+    def deps(self, run_id: str, thread_id: str, collection: str, profile: Profile, events: MemoryLog) -> Deps:
         """One run's parts; `collection` may be empty."""
         documents = CollectionDocuments(self.documents, collection or None)
         tables = CollectionTables(self.documents, collection or None, self.databases)
@@ -127,6 +130,7 @@ class Parts:
             memory=RunMemory(LongTermMemory(self.memory), run_id),
             redactor=self.redactor,
             budget=Budget(Bounds(), events.history),
+            profile=profile,
             approval_ttl_s=ttl_s,
         )
 
@@ -160,6 +164,7 @@ async def open_parts() -> AsyncIterator[Parts]:
             documents=DocumentStore(pool, HashingEmbedder()),
             databases=Databases(),
             memory=memory,
+            profiles=ProfileStore(pool),
         )
 
 

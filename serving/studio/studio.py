@@ -15,7 +15,7 @@ from graph.ports import Deps
 from privacy.errors import PrivacyError
 from serving.database import new_id
 from serving.errors import BadRequest, ServingError
-from serving.studio.input import redacted_start, refuse_clear_text, request_of
+from serving.studio.input import check_request, redacted_start, refuse_clear_text
 from serving.studio.log import MemoryLog
 from serving.studio.parts import Parts, open_parts
 from serving.studio.run import StudioRun
@@ -46,11 +46,11 @@ class Studio:
     async def receive(self, state: RunState, at: ExecutionInfo) -> RunState:
         """Takes in what a person typed, redacted. Raises RunFailed for what can't be a goal."""
         with _told():
-            request = request_of(state)
+            check_request(state)
             parts = await self._open()
             await parts.awake()
             run_id = at.run_id or new_id()
-            await self._begin(run_id, request.collection, at, carried_by=at.run_id)
+            await self._begin(run_id, state, at, carried_by=at.run_id)
             return await redacted_start(state, run_id, parts.private.redact)
 
     @asynccontextmanager
@@ -60,7 +60,7 @@ class Studio:
             run = self._known(state, at)
             if run is None:
                 run_id = state.get("run_id") or new_id()
-                run = await self._begin(run_id, state.get("collection", ""), at, carried_by=None)
+                run = await self._begin(run_id, state, at, carried_by=None)
             if run.forked_by(at):
                 redact = (await self._open()).private.redact
                 await asyncio.to_thread(refuse_clear_text, state, run.texts(), redact)
@@ -76,10 +76,13 @@ class Studio:
             raise BadRequest("this step began before Studio was started again", "go on from an earlier checkpoint")
         return of_thread[-1]
 
-    async def _begin(self, run_id: str, collection: str, at: ExecutionInfo, carried_by: str | None) -> StudioRun:
+    async def _begin(
+        self, run_id: str, state: Mapping[str, Any], at: ExecutionInfo, carried_by: str | None
+    ) -> StudioRun:
         parts = await self._open()
-        log = MemoryLog()
-        deps = parts.deps(run_id, at.thread_id or run_id, collection or await self._default(parts), log)
+        log, collection = MemoryLog(), state.get("collection") or await self._default(parts)
+        profile = (await parts.profiles.get(state.get("channel") or "api")).profile
+        deps = parts.deps(run_id, at.thread_id or run_id, collection, profile, log)
         run = self._runs[run_id] = StudioRun(deps, log, carried_by)
         while len(self._runs) > _RUNS_KEPT:
             self._runs.popitem(last=False)

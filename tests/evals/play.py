@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from graph.ports import AnswerTask, Message, ModelCall, Models, Overview, PlanTask, ReviewTask, StepTask, Task, ToolCall
-from graph.state import Channel, Plan, Source, Step, StepOutcome, Verdict
+from graph.state import Plan, Source, Step, StepOutcome, Verdict
 from graph.tools.builtin import builtin_tools
 from graph.tools.policy import Policy, Rule
 from graph.tools.registry import Registry
@@ -71,9 +71,9 @@ class Table:
         tools = builtin_tools(self.documents, tables, self.artifacts, OutboxMailer(outbox))
         self.registry = Registry(tools)
 
-    async def play(self, goal: str, channel: Channel = "cli", memory: tuple[str, ...] = ()) -> Played:
+    async def play(self, goal: str, memory: tuple[str, ...] = ()) -> Played:
         run = _Run(self, goal, memory, await self.documents.overview())
-        return await run.play(channel)
+        return await run.play()
 
 
 class _Run:
@@ -83,7 +83,7 @@ class _Run:
         self.calls: list[ToolCall] = []
         self.outcomes: dict[str, StepOutcome] = {}
 
-    async def play(self, channel: Channel) -> Played:
+    async def play(self) -> Played:
         plan = Plan.model_validate_json(
             await self._say(PlanTask(goal=self.goal, overview=self.overview, memory=self.memory))
         )
@@ -101,9 +101,7 @@ class _Run:
             for id_ in _affected(plan, set(feedback)):
                 del self.outcomes[id_]
         sources = tuple({s.ref: s for outcome in ordered for s in outcome.sources}.values())[:20]
-        task = AnswerTask(
-            goal=self.goal, outcomes=ordered, sources=sources, channel=channel, memory=self.memory, verdict=verdict
-        )
+        task = AnswerTask(goal=self.goal, outcomes=ordered, sources=sources, memory=self.memory, verdict=verdict)
         return Played(await self._say(task), sources, plan, ordered, self.calls)
 
     async def _step(self, plan: Plan, step: Step, feedback: str, attempt: int) -> StepOutcome:

@@ -15,6 +15,7 @@ from serving.database import open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.hosting.graphs import Graphs
+from serving.profiles.store import ProfileStore
 from serving.services import ApiServices
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
@@ -38,6 +39,7 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             memory=memory,
             assistants=AssistantStore(house.pool, Graphs()),
             threads=ThreadStore(house.pool),
+            profiles=ProfileStore(house.pool),
         )
         app = create_app(lambda: nullcontext(services))
         app.state.services = services

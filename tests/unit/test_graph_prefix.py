@@ -105,7 +105,7 @@ def tasks() -> dict[str, Task]:
         "planner": PlanTask(goal=goal, overview=OVERVIEW, memory=("Amounts in EUR",)),
         "worker": StepTask(goal=goal, step=PLAN.step("s3"), overview=OVERVIEW, known=found),
         "critic": ReviewTask(goal=goal, plan=PLAN, outcomes=found, round=0),
-        "writer": AnswerTask(goal=goal, outcomes=found, sources=found[0].sources, channel="cli"),
+        "writer": AnswerTask(goal=goal, outcomes=found, sources=found[0].sources),
     }
 
 

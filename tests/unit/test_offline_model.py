@@ -19,7 +19,8 @@ from graph.ports import (
     ToolCall,
     ToolSchema,
 )
-from graph.state import Channel, Plan, Source, Step, StepOutcome, Verdict
+from graph.profile import Profile
+from graph.state import Plan, Source, Step, StepOutcome, Verdict
 from privacy.redact import Redacted, from_record
 from serving.models.offline import OfflineModel
 
@@ -128,11 +129,14 @@ async def test_an_action_that_was_not_carried_out_is_given_up() -> None:
     assert (await verdict_on(review_of(failed, round_=1))).decision == "give_up"
 
 
+MARKDOWN = Profile(structure="markdown")
+
+
 def answer_of(
-    *outcomes: StepOutcome, channel: Channel = "cli", memory: tuple[str, ...] = (), goal: str = "g"
+    *outcomes: StepOutcome, profile: Profile = MARKDOWN, memory: tuple[str, ...] = (), goal: str = "g"
 ) -> AnswerTask:
     sources = tuple({source.ref: source for o in outcomes for source in o.sources}.values())
-    return AnswerTask(goal=goal, outcomes=outcomes, sources=sources, channel=channel, memory=memory)
+    return AnswerTask(goal=goal, outcomes=outcomes, sources=sources, profile=profile, memory=memory)
 
 
 A, B = Source(ref="a.md#0", path="a.md"), Source(ref="b.md#0", path="b.md")
@@ -149,9 +153,34 @@ async def test_the_answer_cites_each_finding_by_number_and_states_the_gap() -> N
     assert text == "It is 30 days. [1]\n\nThe documents do not say: “x”."
 
 
-async def test_a_voice_gets_plain_sentences() -> None:
-    grouped = outcome("s1", "Total by country:\n- Spain: 5 EUR\n- Italy: 7 EUR", A)
-    assert await written(answer_of(grouped, channel="voice")) == "Total by country: Spain: 5 EUR Italy: 7 EUR"
+GROUPED = outcome("s1", "**Total** by country:\n- Spain: 5 EUR\n- Italy: 7 EUR\n- Malta: 1 EUR\n- Crete: 2 EUR", A)
+
+
+@pytest.mark.parametrize(
+    ("profile", "text"),
+    [
+        (
+            {"length": "brief", "modality": "speech"},
+            "Total by country: Spain: 5 EUR Italy: 7 EUR and 2 more It is 30 days.",
+        ),
+        (
+            {"length": "brief", "structure": "plain"},
+            "Total by country: [1]\n- Spain: 5 EUR\n- Italy: 7 EUR\n- and 2 more\n\nIt is 30 days. [2]",
+        ),
+        (
+            {"structure": "facts"},
+            "- Total by country: [1]\n- Spain: 5 EUR\n- Italy: 7 EUR\n- Malta: 1 EUR\n- Crete: 2 EUR\n"
+            "- It is 30 days. [2]",
+        ),
+        (
+            {"length": "full", "structure": "markdown"},
+            f"{GROUPED.finding.replace(':', ': [1]', 1)}\n\nIt is 30 days. [2]\n\nSources:\n[1] a.md\n[2] b.md",
+        ),
+    ],
+)
+async def test_length_structure_and_modality_shape_the_same_findings(profile: dict[str, str], text: str) -> None:
+    task = answer_of(GROUPED, outcome("s2", "It is 30 days.", B), profile=Profile.model_validate(profile))
+    assert await written(task) == text
 
 
 async def test_the_answer_streams_in_pieces_that_join_to_the_text() -> None:

@@ -80,12 +80,12 @@ def write(task: AnswerTask) -> str:
     """A finding of several lines is cited at the end of its first, which says what they are."""
     parts = [f"The run stopped early: {task.stopped}."] if task.stopped else []
     for outcome in sorted(task.outcomes, key=lambda outcome: int(outcome.step_id[1:]), reverse=True):
-        refs = {source.ref for source in outcome.sources} if task.channel != "voice" else set()
+        refs = {source.ref for source in outcome.sources} if task.profile.cites else set()
         marks = "".join(f"[{number}]" for number, source in enumerate(task.sources, 1) if source.ref in refs)
         head, line, rest = outcome.finding.strip().partition("\n")
         parts.insert(0, f"{head} {marks}".rstrip() + line + rest)
-    text = "\n\n".join(dict.fromkeys(parts)) or "Nothing was looked up, so there is no answer."
-    return text if task.channel != "voice" else re.sub(r"\s*\n+(?:- )?", " ", re.sub(r"[*_#`“”]|^- ", "", text))
+    sources = (f"[{number}] {source.path}" for number, source in enumerate(task.sources, 1))
+    return task.profile.shaped(parts or ["Nothing was looked up, so there is no answer."], sources)
 
 
 def review(task: ReviewTask) -> Verdict:

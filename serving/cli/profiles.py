@@ -1,0 +1,48 @@
+"""`trireme profiles`: how answers are given on each channel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from serving.cli.session import connected
+from serving.errors import BadRequest
+from serving.settings import load_settings
+
+
+async def list_profiles(json: bool) -> int:
+    async with connected(load_settings(), worker=False) as client:
+        found = await client.get("/profiles")
+    if json:
+        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    for each in found:
+        _print(each)
+    return 0
+
+
+async def set_profile(channel: str, changes: Mapping[str, str | None]) -> int:
+    named = {name: value for name, value in changes.items() if value is not None}
+    if not named:
+        raise BadRequest("say what to change", f"trireme profiles set {channel} --length brief")
+    async with connected(load_settings(), worker=False) as client:
+        _print(await client.put(f"/profiles/{_segment(channel)}", named))
+    return 0
+
+
+async def remove_profile(channel: str) -> int:
+    async with connected(load_settings(), worker=False) as client:
+        await client.delete(f"/profiles/{_segment(channel)}")
+    print("removed")
+    return 0
+
+
+def _segment(channel: str) -> str:
+    from urllib.parse import quote
+
+    return quote(channel, safe="") or "%20"
+
+
+def _print(each: Mapping[str, Any]) -> None:
+    fields = "  ".join(f"{name}={value}" for name, value in each["profile"].items())
+    print(f"{each['channel']:<10}  {fields}" + ("  (your own)" if each["own"] else ""))
