@@ -12,6 +12,7 @@ from serving.api.sockets import EventStream
 from serving.errors import BadRequest, Gone, NotFound
 from serving.runs.audit import Audit
 from serving.runs.limits import parse_id
+from serving.runs.log import refuse_cut
 from serving.runs.plan_edit import edited_plan
 from serving.runs.request import RunRequest
 from serving.runs.store import refuse_pruned
@@ -99,6 +100,7 @@ async def run_events(
     if start == run["last_seq"] and run["status"] in TERMINAL:
         return Response(status_code=204)
     refuse_pruned(run_id, run["pruned_at"])
+    await refuse_cut(services.pool, str(run["run_id"]), start, run["last_seq"])
     return EventStream(services.tails, str(run["run_id"]), start)
 
 

@@ -35,7 +35,7 @@ async def as_stored(body: str) -> str:
 class Page:
     """What stands behind a place in a run's log, read at `at` (the loop's clock).
 
-    `over`: the run has ended, and nothing follows `last`.
+    `over`: the run has ended, and nothing follows `last`; or the lines that follow are gone, though the run wrote them.
     """
 
     lines: tuple[Row, ...]
@@ -52,7 +52,9 @@ class Page:
 
     @property
     def over(self) -> bool:
-        return self.status in TERMINAL and (self.last >= self.last_seq or not self.lines)
+        if self.last < self.last_seq:
+            return not self.lines
+        return self.status in TERMINAL
 
 
 class Reader(Protocol):

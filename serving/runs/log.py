@@ -120,6 +120,16 @@ async def read_tail(pool: Pool, run_id: str, after: int, most_bytes: int) -> Tai
     return Tail(rows[0]["status"], rows[0]["last_seq"], tuple(row for row in rows if row["seq"] is not None))
 
 
+async def refuse_cut(pool: Pool, run_id: str, after: int, last_seq: int) -> None:
+    """Raises LogDamaged when no line follows `after`, though the run has written `last_seq`."""
+    query: LiteralString = "select coalesce(max(seq), 0) as seq from run_events where run_id = %s"
+    async with pool.connection() as connection:
+        row = await (await connection.execute(query, (run_id,))).fetchone()
+    if row and row["seq"] <= after < last_seq:
+        message = f"the log of run {run_id} ends at line {row['seq']}, but {last_seq} were written"
+        raise LogDamaged(message, f"trireme audit verify {run_id} names the cut")
+
+
 async def standings(pool: Pool, run_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Run id -> (status, last seq), of those that exist."""
     async with pool.connection() as connection:

@@ -1,5 +1,6 @@
 """Event streams over real sockets, from two API processes over one database."""
 
+import asyncio
 import base64
 import os
 import random
@@ -21,6 +22,7 @@ import psycopg
 import pytest
 
 from serving.cli.client import Client
+from serving.errors import ServingError
 from tests.conftest import fresh_database
 
 _ID = re.compile(rb"^id: (\d+)$", re.MULTILINE)
@@ -177,6 +179,30 @@ async def test_the_command_line_follows_to_a_line_behind_the_end_and_returns(api
     async with Client(apis[1].url) as client:
         assert [event["seq"] async for event in client.events(run_id)] == [1, 2, 3]
         assert [event["seq"] async for event in client.events(run_id, 3)] == []
+
+
+@pytest.mark.parametrize(("ended", "left"), [(True, 2), (False, 2), (False, 0)])
+async def test_a_log_whose_last_lines_were_cut_off_ends_with_that(
+    apis: tuple[Api, Api], dsn: str, ended: bool, left: int
+) -> None:
+    run_id, noted = _new(apis[0]), '{"kind": "noted", "code": "n", "message": ""}'
+    _write(dsn, run_id, f"[{noted}, {noted}]")
+    if ended:
+        _end(dsn, run_id)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("delete from run_events where run_id = %s and seq > %s", (run_id, left))
+    seen: list[int] = []
+
+    async def follow(client: Client) -> None:
+        async for event in client.events(run_id):
+            seen.append(event["seq"])  # noqa: PERF401  the last one raises
+
+    async with Client(apis[1].url) as client, asyncio.timeout(20):
+        with pytest.raises(ServingError, match=f"ends at line {left}, but {4 if ended else 3} were written") as cut:
+            await follow(client)
+    assert cut.value.code == "log_damaged"
+    assert seen == list(range(1, left + 1))
 
 
 def test_a_stream_without_a_connection_to_lend_brings_the_same_events(apis: tuple[Api, Api], dsn: str) -> None:
