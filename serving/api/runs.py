@@ -48,6 +48,7 @@ class Approve(BaseModel):
 async def create_run(
     body: RunRequest,
     services: Services,
+    request: Request,
     response: Response,
     idempotency_key: Annotated[str | None, Header()] = None,
     wait: Annotated[bool, Query(description="answer when the run has ended or waits for a person")] = False,
@@ -61,7 +62,7 @@ async def create_run(
         refuse_pruned(run.run_id, run.pruned_at)
         return EventStream(services.tails, run.run_id, 0)
     if wait:
-        run = await _settled(services, run.run_id)
+        run = await _settled(services, request, run)
     response.status_code = 202 if new and not wait else 200
     return await services.restore(run.model_dump(mode="json"))
 
@@ -160,13 +161,23 @@ def _place(last_event_id: str) -> int:
     return int(last_event_id[:18])  # more digits than any log has lines
 
 
-async def _settled(services: ApiServices, run_id: str) -> RunView:
-    """Follows the log until the run has ended or waits for a person."""
+async def _settled(services: ApiServices, request: Request, run: RunView) -> RunView:
+    """Waits until the run has ended or waits for a person, or nobody is there any more to tell."""
+    settled, gone = asyncio.create_task(_settles(services, run.run_id)), asyncio.create_task(_hung_up(request))
     try:
-        async with asyncio.timeout(_LONGEST_WAIT_S):
-            async for page in services.tails.follow(run_id):
-                if page and page.status == "interrupted" and page.last == page.last_seq:
-                    break
-    except TimeoutError:
+        await asyncio.wait({settled, gone}, timeout=_LONGEST_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
+        return run if gone.done() else await services.runs.get(run.run_id)
+    finally:
+        settled.cancel()
+        gone.cancel()
+
+
+async def _settles(services: ApiServices, run_id: str) -> None:
+    async for page in services.tails.follow(run_id):
+        if page and page.status == "interrupted" and page.last == page.last_seq:
+            break
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
         pass
-    return await services.runs.get(run_id)
