@@ -193,7 +193,7 @@ class ApprovalRequest(Value):
     """What a person is asked. `digest` binds tool, version and exact arguments.
 
     For a tool, `parameters` is the JSON Schema that an edit must fit, and `effect_key` the ledger's key of the effect
-    that is proposed with it; empty for a tool that only reads.
+    that is proposed with it; empty for a tool that only reads. `in_clear` is the tool's.
     """
 
     id: str
@@ -206,6 +206,7 @@ class ApprovalRequest(Value):
     step_id: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
     effect_key: str = ""
+    in_clear: tuple[str, ...] = ()
 
 
 class ApprovalDecision(Value):

@@ -64,7 +64,10 @@ Reconcile: TypeAlias = Literal["pure", "honours_key", "ask_a_person"] | CanCheck
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`risk`: 0 read, 1 local write, 2 external draft, 3 external effect, 4 high risk; from 1 on `reconcile` is due."""
+    """`risk`: 0 read, 1 local write, 2 external draft, 3 external effect, 4 high risk; from 1 on `reconcile` is due.
+
+    `in_clear` names the arguments that it can't use while they hold placeholders whose values nobody has shown it.
+    """
 
     name: str
     description: str
@@ -74,6 +77,7 @@ class Tool:
     version: str = "1"
     reconcile: Reconcile | None = None
     timeout_s: float = 60.0
+    in_clear: tuple[str, ...] = ()
 
     def schema(self) -> ToolSchema:
         return _schema(self.name, self.description, self.parameters)

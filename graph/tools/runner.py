@@ -95,6 +95,7 @@ class ToolRunner:
             step_id=call.step_id,
             parameters=tool.schema().parameters,
             effect_key=call.key if tool.risk >= LOCAL_WRITE else "",
+            in_clear=tool.in_clear,
         )
 
 

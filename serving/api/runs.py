@@ -113,7 +113,10 @@ async def audit_run(run_id: str, services: Services, head: str = "") -> Any:
 
 @router.post("/runs/{run_id}/approve", response_model=RunView)
 async def approve(run_id: str, body: Approve, services: Services) -> Any:
-    """Decides what a run waits for: its plan or a tool call. Single use; late or doubled decisions get 409."""
+    """Decides what a run waits for: its plan or a tool call. Single use; late or doubled decisions get 409.
+
+    409 `reveal_needed`: the tool needs values behind placeholders that this server doesn't have. Nothing is used up.
+    """
     approval_id = body.approval_id or await services.runs.open_approval(run_id)
     arguments = body.arguments
     if body.decision == "edit":

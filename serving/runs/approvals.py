@@ -9,6 +9,7 @@ from graph.tools.registry import Problem
 from serving.database import Connection, Pool, connected
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs.fence import OWNED, fence_lost
+from serving.runs.reveals import refuse_hidden
 
 # The effect it is about is proposed with it, and fails with it when nobody has decided in time.
 _REQUEST: LiteralString = """, asked as (
@@ -99,8 +100,9 @@ class MemoryApprovals:
 async def decide(connection: Connection, run_id: str, approval_id: str, decision: ApprovalDecision) -> ApprovalRequest:
     """Takes a person's decision inside the caller's transaction; returns what had been asked.
 
-    Raises NotFound, Conflict (approval_already_decided, approval_expired), BadRequest for an edit without arguments or
-    with such as the tool does not take; the transaction must then be rolled back, and the request is still open.
+    Raises NotFound, Conflict (approval_already_decided, approval_expired, reveal_needed), BadRequest for an edit
+    without arguments or with such as the tool does not take; the transaction must then be rolled back, and the request
+    is still open.
     """
     if decision.type == "edit" and decision.arguments is None:
         raise BadRequest("an edit needs the arguments to use instead", "send them under `arguments`")
@@ -119,6 +121,8 @@ async def decide(connection: Connection, run_id: str, approval_id: str, decision
     request = ApprovalRequest.model_validate(row["request"])
     if decision.arguments is not None and request.parameters:
         _check_edit(request, decision.arguments)
+    if decision.type != "reject":
+        await refuse_hidden(connection, run_id, request, decision.arguments or request.arguments)
     return request
 
 

@@ -12,6 +12,7 @@ from graph.tools.effects import decided
 from serving.database import Connection, Pool, connected
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs.limits import parse_id
+from serving.runs.reveals import refuse_hidden_retry
 
 _UNKNOWN: LiteralString = """
 select key, step_id, tool, coalesce(arguments, '{}') as arguments, reason, round from effects
@@ -92,12 +93,14 @@ async def page(
 
 async def decide(connection: Connection, run_id: str, key: str, decision: EffectDecision) -> None:
     """Takes a person's word inside the caller's transaction. Raises NotFound, Conflict (effect_already_decided,
-    effect_not_unknown)."""
+    effect_not_unknown, reveal_needed)."""
     state, result = decided(decision)
     values = {"run_id": run_id, "key": key, "state": state, **decision.model_dump()}
     values["result"] = result and canonical(result.model_dump(mode="json"))
     if await (await connection.execute(_DECIDE, values)).fetchone() is None:
         raise await _why_not(connection, run_id, key)
+    if decision.decision == "retry":
+        await refuse_hidden_retry(connection, run_id, key)
 
 
 async def _why_not(connection: Connection, run_id: str, key: str) -> NotFound | Conflict:

@@ -127,6 +127,40 @@ async def test_what_cannot_be_a_decision_is_refused_and_the_question_is_still_op
     assert len(notifier.keys) == 1
 
 
+async def test_an_approval_without_the_values_that_its_tool_needs_uses_nothing_up(
+    house: House, api: httpx.AsyncClient
+) -> None:
+    notifier = Notifier()
+    tool = notifier.tool(in_clear=("text",))
+    run_id = await house.create()
+    await executor(house, tool, models(), ASK).attempt(await house.claim())
+    answer = await api.post(f"/runs/{run_id}/approve", json={})
+    assert (answer.status_code, answer.json()["code"]) == (409, "reveal_needed")
+    assert answer.json()["message"].endswith("needs the values behind [EMAIL_1]")
+    hidden = {"decision": "edit", "arguments": {"text": "[EMAIL_2] and ann@example.com"}}
+    answer = await api.post(f"/runs/{run_id}/approve", json=hidden)
+    assert answer.json()["message"].endswith("needs the values behind [EMAIL_2]"), "the server's own are at hand"
+    assert state_of(house, run_id) == ("proposed", "interrupted")
+    assert await approve(api, run_id, reveal={"[EMAIL_1]": "bo@example.com"}) == (200, "")
+    await executor(house, tool, models(), ASK).attempt(await house.claim())
+    assert (state_of(house, run_id), len(notifier.keys)) == (("done", "success"), 1)
+
+
+async def test_a_retry_without_the_values_that_were_forgotten_is_not_taken(
+    house: House, api: httpx.AsyncClient
+) -> None:
+    tool, shown = Notifier([CUT]).tool(in_clear=("text",)), {"[EMAIL_1]": "bo@example.com"}
+    run_id = await house.create()
+    await executor(house, tool, models(), ASK).attempt(await house.claim())
+    assert await approve(api, run_id, reveal=shown) == (200, "")
+    await executor(house, tool, models(), ASK).attempt(await house.claim())
+    house.execute("update vault set expires_at = now() where scope = %s", run_id)
+    ((key,),) = house.execute("select key from effects where run_id = %s", run_id)
+    assert await decide(api, run_id, key, decision="retry") == (409, "reveal_needed")
+    assert state_of(house, run_id) == ("unknown", "interrupted")
+    assert await decide(api, run_id, key, decision="retry", reveal=shown) == (200, "")
+
+
 # ---------------------------------------------------------------- effects
 
 

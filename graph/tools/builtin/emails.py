@@ -45,4 +45,5 @@ def send_email(mailer: Mailer) -> Tool:
         risk=EXTERNAL_EFFECT,
         reconcile=mailer.reconcile,
         timeout_s=90.0,
+        in_clear=("to",),
     )
