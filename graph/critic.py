@@ -63,13 +63,7 @@ def _next(state: RunState, verdict: Verdict) -> RunState:
     if verdict.decision in ("revise", "replan"):
         update["round"] = state["round"] + 1
     if verdict.decision == "revise":
-        again = affected(Plan.model_validate(state["plan"]), set(verdict.revise))
+        again = Plan.model_validate(state["plan"]).with_dependents(set(verdict.revise))
         update["feedback"] = dict(verdict.revise)
         update["outcomes"] = dict.fromkeys(again)
     return update
-
-
-def affected(plan: Plan, named: set[str]) -> set[str]:
-    """The named steps and all that build on them."""
-    grown = named | {step.id for step in plan.steps if named.intersection(step.depends_on)}
-    return grown if grown == named else affected(plan, grown)

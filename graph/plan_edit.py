@@ -2,7 +2,6 @@
 
 from collections.abc import Container, Sequence
 
-from graph.critic import affected
 from graph.events import PlanEdited, PlanProposed, RunEvent, StepFinished, StepStarted, VerdictGiven
 from graph.state import Plan
 
@@ -22,7 +21,7 @@ def begun_steps(history: Sequence[RunEvent]) -> set[str]:
             case StepFinished():
                 begun.add(event.body.outcome.step_id)
             case VerdictGiven() if plan and event.body.verdict.decision == "revise":
-                begun -= affected(plan, set(event.body.verdict.revise))
+                begun -= plan.with_dependents(set(event.body.verdict.revise))
     return begun
 
 

@@ -50,6 +50,11 @@ class Plan(Value):
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
 
+    def with_dependents(self, named: set[str]) -> set[str]:
+        """The named steps and all that build on them."""
+        grown = named | {step.id for step in self.steps if named.intersection(step.depends_on)}
+        return grown if grown == named else self.with_dependents(grown)
+
 
 def _circle(stuck: Mapping[str, Step]) -> list[str]:
     """Steps that wait for one another, found among those that can't begin, each of which waits for another of them."""

@@ -29,7 +29,6 @@ from serving.rights import runtime_dsn
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
-from serving.runs.queue import Queue
 from serving.runs.store import RunStore
 from serving.services import ApiServices, restored_line
 from serving.settings import Settings
@@ -118,6 +117,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from serving.runs.bundle import bundle_of
     from serving.runs.execute import Executor
     from serving.runs.heartbeat import Heartbeat
+    from serving.runs.queue import Queue
     from serving.runs.terms import Bundles
     from serving.runs.worker import Worker
     from serving.telemetry.export import exporter_of

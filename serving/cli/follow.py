@@ -3,15 +3,17 @@
 import asyncio
 import sys
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.text import Text
 
 from serving.cli.client import Client
 from serving.cli.lines import line_of
 from serving.cli.private import Private
+
+if TYPE_CHECKING:
+    from rich.markdown import Markdown
 
 OFFLINE_LABEL = "offline (extractive stand-in, no language model: set a key or OPENAI_BASE_URL for a real one)"
 _PAUSED = "interrupted"
@@ -61,13 +63,18 @@ class Follower:
     def _answer(self, view: dict[str, Any]) -> None:
         offline = view["model"] == "offline"
         self._console.print(Text(f"\nAnswer{' by ' + OFFLINE_LABEL if offline else ''}", style="bold"))
-        text = view["answer"]
-        # Markdown would take [1] and placeholders for links where nothing is a terminal.
-        self._console.print(Markdown(text) if self._console.is_terminal else Text(text))
+        self._console.print(_markdown(view["answer"]) if self._console.is_terminal else Text(view["answer"]))
         if view["partial"]:
             self._console.print(Text(f"partial: {view['note']}", style="yellow"))
         for source in view["sources"]:
             self._console.print(Text(f"  [{source['number']}] {place_of(source)}", style="cyan"))
+
+
+def _markdown(text: str) -> "Markdown":
+    """For terminals alone: elsewhere it would take [1] and placeholders for links."""
+    from rich.markdown import Markdown
+
+    return Markdown(text)
 
 
 def place_of(source: dict[str, Any]) -> str:

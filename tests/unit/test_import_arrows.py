@@ -1,6 +1,8 @@
 """The folder is the trust boundary: who may import whom, and who may read the environment."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ KEPT_OUT = {
     "serving/cli": {"litellm", "mem0", "langgraph", "presidio_analyzer", "duckdb"},
     "serving/api": {"litellm", "mem0", "langgraph", "duckdb"},
 }
+ONLY_FOR_WORKERS = {"langgraph", "langchain_core", "litellm", "mem0", "duckdb", "presidio_analyzer", "pypdf"}
 READS_THE_ENVIRONMENT = {
     "serving/settings.py": "the one place for settings",
     "serving/stack.py": "hands the environment on to the processes it starts",
@@ -61,6 +64,13 @@ def test_a_folder_keeps_out_what_is_not_its_business(folder: str) -> None:
         if name.split(".")[0] in KEPT_OUT[folder]
     ]
     assert not breaches
+
+
+def test_the_api_and_the_command_line_load_without_what_only_a_worker_needs() -> None:
+    code = "import sys, serving.wiring, serving.api.app, serving.cli.run, serving.cli.doctor; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "serving.wiring" in loaded
+    assert ONLY_FOR_WORKERS.isdisjoint(loaded)
 
 
 def test_only_named_files_read_the_environment() -> None:
