@@ -147,15 +147,15 @@ async def test_two_ingests_at_once_leave_every_document_whole(store: DocumentSto
     assert await count(pool, "chunks") == 60
 
 
-async def test_200_markdown_files_of_4_kb_are_in_within_8_seconds(store: DocumentStore, tmp_path: Path) -> None:
+async def test_200_markdown_files_of_4_kb_cost_less_than_4_seconds_of_cpu(store: DocumentStore, tmp_path: Path) -> None:
     for at in range(200):
         lines = [f"Order ORD-{at}{line} of customer{at * line % 977} costs {line}.50 EUR.\n" for line in range(90)]
         (tmp_path / f"{at:03}.md").write_text(f"# Report {at}\n\n## Orders\n\n" + "".join(lines))
-    started = time.monotonic()
+    started = time.process_time()
     parsed = [entry for entry in read_folder(tmp_path) if isinstance(entry, ParsedDocument)]
     for at in range(0, 200, 50):
         await store.put("c", [entry.redacted(from_record) for entry in parsed[at : at + 50]])
-    assert time.monotonic() - started < 8
+    assert time.process_time() - started < 4
     assert len((await store.overview("c")).documents) == 200
     (hit, *_) = await CollectionDocuments(store, "c").search("What does order ORD-1427 cost?")
     assert "ORD-1427 of" in hit.source.quote

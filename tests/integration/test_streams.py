@@ -292,6 +292,6 @@ def test_three_hundred_requests_that_hang_up_leave_the_pool_whole(apis: tuple[Ap
     query = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle'"
     with psycopg.connect(dsn, autocommit=True) as connection:
         _until(lambda: connection.execute(query).fetchone() == (1,))
-    with ThreadPoolExecutor(30) as pool:
-        answers = list(pool.map(lambda _: httpx.get(f"{api.url}/runs/{run_id}", timeout=5).status_code, range(60)))
+    with ThreadPoolExecutor(30) as pool, httpx.Client(base_url=api.url, timeout=60) as client:
+        answers = list(pool.map(lambda _: client.get(f"/runs/{run_id}").status_code, range(60)))
     assert set(answers) == {200}

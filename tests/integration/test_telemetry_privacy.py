@@ -33,12 +33,18 @@ def watch(event, arguments):
         reached.append(event)
 sys.addaudithook(watch)
 
+async def exported(pool):
+    async with pool.connection() as connection:
+        row = await (await connection.execute("select bool_and(exported) as all_are from runs")).fetchone()
+    return row["all_are"]
+
 async def main():
     async with open_pool(sys.argv[1], 2) as pool:
         exporter = exporter_of(load_settings(), pool)
         if exporter:
             task = asyncio.create_task(exporter.run())
-            await asyncio.sleep(1.0)
+            while not await exported(pool):
+                await asyncio.sleep(0.05)
             task.cancel()
         print(exporter is not None, sorted(set(reached)))
 
@@ -98,7 +104,7 @@ def test_nothing_is_sent_and_no_socket_reached_for_without_keys(
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PYTHONPATH", str(_ROOT))
         command = [sys.executable, "-c", _WATCHED, database]
-        output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=20).stdout
+        output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60).stdout
     if keys:
         assert output.startswith("True ['socket.connect'")
         assert len(receiver.requests) == 1
