@@ -25,6 +25,12 @@ POINTS: Final = (
     "resume.committed",
     "cancel.locked",
     "cancel.committed",
+    "pause.locked",
+    "pause.committed",
+    "plan_edit.locked",
+    "plan_edit.committed",
+    "fork.ready",
+    "fork.committed",
     # a worker and the queue
     "claim.ready",
     "claim.committed",
@@ -41,6 +47,8 @@ POINTS: Final = (
     "attempt.placed",
     "park.ready",
     "park.committed",
+    "paused.ready",
+    "paused.committed",
     "finish.ready",
     "finish.committed",
     # what an attempt writes

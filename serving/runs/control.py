@@ -76,9 +76,11 @@ class RunControls:
             if row["paused_by"] is not None:
                 state = "is paused" if is_paused(row) else "is asked to pause"
                 raise Conflict(f"run {run_id} {state} already", f"trireme resume {run_id} goes on", "already_paused")
+            point("pause.locked")
             running = row["status"] == "running"
             await connection.execute(_ASK if running else _PARK, (by, run_id))
             await append_unfenced(connection, run_id, PauseRequested(by=by) if running else RunPaused(by=by))
+        point("pause.committed")
         return await self._told(run_id, PAUSE_CHANNEL)
 
     async def resume(self, run_id: str, by: str, bounds: Mapping[str, float] | None = None) -> RunView:
@@ -117,8 +119,10 @@ class RunControls:
             await _refuse_unless_editable(connection, row)
             if row["last_seq"] != seen.own[-1].seq:
                 raise Conflict(f"run {run_id} was changed just now", "look at its plan again", "plan_changed")
+            point("plan_edit.locked")
             if changes_plan(run_id, seen, plan, last_seq):
                 await append_unfenced(connection, run_id, PlanEdited(plan=plan, by=by))
+        point("plan_edit.committed")
         return await self._told(run_id, LOG_CHANNEL)
 
     async def _told(self, run_id: str, channel: str) -> RunView:

@@ -94,7 +94,9 @@ class Executor:
         self._notices.touched(claim.run_id, QUEUE_CHANNEL)
 
     async def _paused(self, claim: Claim) -> None:
+        point("paused.ready")
         await self._stopped(claim, self._queue.pause(claim))
+        point("paused.committed")
 
     async def _stopped(self, claim: Claim, written: Awaitable[None]) -> None:
         try:

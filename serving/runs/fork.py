@@ -14,6 +14,7 @@ from psycopg.errors import UniqueViolation
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.events import EventBody, RunCreated, RunForked, RunPaused
+from graph.faults import point
 from serving.database import Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, Gone
 from serving.runs.log import encoded
@@ -79,7 +80,7 @@ class Forks:
         """Where the run can be forked: its newest points, oldest first."""
         row = await self._runs.row(run_id)
         found = await (await self._opened()).points(str(row["thread_id"]), str(row["run_id"]), limit)
-        return [ForkPoint(seq=point.seq, next=point.next, at=point.at) for point in found]
+        return [ForkPoint(seq=each.seq, next=each.next, at=each.at) for each in found]
 
     async def fork(self, run_id: str, fork: Fork, by: str, key: str | None = None) -> tuple[RunView, bool]:
         """Returns (run, whether it is new): the same key with the same request gives the same run.
@@ -92,11 +93,11 @@ class Forks:
         digest = hashlib.sha256(f"fork of {parent['run_id']}: {fork.model_dump_json()}".encode()).hexdigest()
         if earlier := await self._runs.earlier(key, digest):
             return earlier, False
-        point, branches = await self._point(parent, fork.at), await self._opened()
+        begins, branches = await self._point(parent, fork.at), await self._opened()
         fork_id, thread_id = new_id(), new_id()
         lines: list[EventBody] = [
             RunCreated(goal=request.goal, thread_id=thread_id),
-            RunForked(run_id=str(parent["run_id"]), seq=point.seq),
+            RunForked(run_id=str(parent["run_id"]), seq=begins.seq),
         ]
         if fork.paused:
             lines.append(RunPaused(by=by))
@@ -104,14 +105,15 @@ class Forks:
             "run_id": fork_id,
             "thread_id": thread_id,
             "parent": parent["run_id"],
-            "seq": point.seq,
+            "seq": begins.seq,
             "request": request.model_dump_json(),
             "digest": digest,
             "key": key,
             "paused_by": by if fork.paused else None,
             "bodies": encoded(lines),
         }
-        first = await branches.copy(str(parent["thread_id"]), point, thread_id, len(lines), {"run_id": fork_id})
+        first = await branches.copy(str(parent["thread_id"]), begins, thread_id, len(lines), {"run_id": fork_id})
+        point("fork.ready")
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 if not (await connection.execute(_FORK, values)).rowcount:
@@ -119,15 +121,16 @@ class Forks:
                 await branches.write(connection, first)
         except UniqueViolation:
             return await self.fork(run_id, fork, by, key)  # the same key was used at the same moment
+        point("fork.committed")
         return await self._runs.woken(fork_id), True
 
     async def _point(self, parent: Row, at: int | None) -> "Point":
         branches, run_id, last = await self._opened(), str(parent["run_id"]), parent["last_seq"]
         thread_id = str(parent["thread_id"])
         if at is None or 1 <= at <= last:
-            point = await branches.at(thread_id, run_id, last if at is None else at)
-            if point:
-                return point
+            begins = await branches.at(thread_id, run_id, last if at is None else at)
+            if begins:
+                return begins
         points = await branches.points(thread_id, run_id, _MOST_POINTS)
         if not points:
             why = "its checkpoints were pruned" if parent["status"] in TERMINAL else "it has not begun"

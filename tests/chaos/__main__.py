@@ -10,7 +10,7 @@ from tempfile import gettempdir
 
 from tests.chaos.arena import HEARTBEAT_S, LEASE_S, Arena, arena
 from tests.chaos.bout import Bout, Trouble, watch
-from tests.chaos.oracle import Findings
+from tests.chaos.oracle import Findings, evidence
 from tests.chaos.outages import outages, small_disk
 from tests.chaos.points import every_point, unreached
 from tests.chaos.streams import every_byte
@@ -73,6 +73,7 @@ async def _bouts(mode: str, seed: int, bouts: int, times: int) -> Findings:
             if found.wrong:
                 kept = Path(gettempdir()) / f"chaos-{mode}-{each}.log"
                 kept.write_bytes((ground.home / "zygote.log").read_bytes())
+                kept.with_suffix(".jsonl").write_text(evidence(ground, found.wrong))
                 print(f"  again: python -m tests.chaos {mode} --seed {each} --times {times}; log: {kept}", flush=True)
             total.add(found)
         if mode == "points":

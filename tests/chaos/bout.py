@@ -59,10 +59,11 @@ class Bout:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        findings = await judge(self.arena, [caller.told for caller in self.callers])
+        told = [each for caller in self.callers for each in caller.all_told()]
+        findings = await judge(self.arena, told)
         findings.wrong += self.missed
         findings.wrong += [f"a caller broke off: {task.exception()!r}" for task in broken if not task.cancelled()]
-        known = histories(self.arena.dsn, [caller.told.run_id for caller in self.callers if caller.told.run_id])
+        known = histories(self.arena.dsn, [each.run_id for each in told if each.run_id])
         findings.take_overs = take_overs(known.values(), self.arena.zygote.processes.values())
         written = sorted(at for history in known.values() for at in history.times)
         findings.recoveries = [

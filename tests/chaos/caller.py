@@ -5,16 +5,27 @@ What it was told stays with it: the oracle holds the system to it.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.counter import Wire
 from tests.chaos.http import Answer, Broken, Frame, follow, request
+from tests.chaos.steering import fork, hold, stop
 
 _QUIET_S = 3.0
 _PAUSE_S = 0.1
 _OVER = ("success", "error", "timeout", "cancelled")
+_MOST_RESUMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Of a fork: what was asked for, and the line that it must go on from."""
+
+    run_id: str
+    at: int
+    seq: int
 
 
 @dataclass(slots=True)
@@ -30,6 +41,8 @@ class Told:
     cancelled: bool = False  # whether it asked for it
     resumes: int = 0
     looked: int = 0
+    edits: list[dict[str, Any]] = field(default_factory=list)  # the plan of every 200
+    origin: Origin | None = None
     ended: str = ""
     faults: list[str] = field(default_factory=list)
 
@@ -37,41 +50,79 @@ class Told:
 class Caller:
     """Talks to any of the API's `ports`; every choice comes from `seed`."""
 
-    def __init__(self, ports: Sequence[int], kind: str, seed: str, wire: Wire) -> None:
+    def __init__(self, ports: Sequence[int], kind: str, seed: str, wire: Wire, origin: Origin | None = None) -> None:
         """`wire`: to the counter, in which a person can look."""
-        self._ports, self._chance, self._wire = ports, random.Random(seed), wire
+        self._ports, self.chance, self._wire, self._seed = ports, random.Random(seed), wire, seed
         goal = _GOALS.get(kind, f"chaos {kind}") + f" {seed.replace(':', ' ')}"
-        self.told = Told(kind, goal, f"chaos-{seed}")
-        self._cut = self._chance.random() < 0.3
+        self.told = Told(kind, goal, f"chaos-{seed}", origin=origin)
+        self._cut = self.chance.random() < 0.3
         self._asides: set[asyncio.Task[None]] = set()
+        self._forks: list[Caller] = []
+
+    def all_told(self) -> list[Told]:
+        return [self.told, *(child.told for child in self._forks)]
 
     async def run(self) -> Told:
         """Ends when the run has, or is cancelled by the harness's patience."""
         told = self.told
         await self._create()
         if told.kind in ("cancelled", "resumed"):
-            self._aside(self._cancel(self._chance.uniform(0, 1.0)))
+            self._aside(self._cancel(self.chance.uniform(0, 1.0)))
+        if told.kind in _STEERED:
+            self._aside(_STEERED[told.kind](self))
         while not told.ended:
             await self._follow()
-            view = (await self._asked("GET", f"/runs/{told.run_id}", lambda answer: answer.status == 200)).json()
-            if view["status"] in _OVER and view["last_seq"] in told.frames:
-                # Killed ten times in a row, or cancelled and wanted after all: it is taken up again, as it says.
-                gave_up = (view.get("error") or {}).get("code") == "gave_up"
-                again = told.kind == "resumed" and view["status"] == "cancelled" and not told.resumes
-                if again or (gave_up and told.resumes < 5):
+            view = await self.view()
+            if view["phase"] == "paused" and all(aside.done() for aside in self._asides):
+                await self.resume()  # its pause was given up for lost, and came late
+            elif view["status"] in _OVER and view["last_seq"] in told.frames:
+                if self._wanted_after_all(view):
                     await asyncio.gather(*self._asides)
                     told.resumes += 1
-                    await self._asked("POST", f"/runs/{told.run_id}/resume", lambda answer: answer.status in (200, 409))
+                    await self.resume()
                     continue
                 told.ended = view["status"]
         await asyncio.gather(*self._asides)
         return told
 
+    def _wanted_after_all(self, view: dict[str, Any]) -> bool:
+        """Cancelled, killed ten times in a row, or failed with its model: it is taken up again, as it says."""
+        if view["status"] == "cancelled":
+            return self.told.kind == "resumed" and not self.told.resumes
+        code = (view.get("error") or {}).get("code")
+        return self.told.resumes < _MOST_RESUMES and code in ("gave_up", "model_unavailable")
+
     async def _create(self) -> None:
-        body: dict[str, Any] = {"goal": self.told.goal, "review_plan": self.told.kind == "reviewed"}
-        headers = {"Idempotency-Key": self.told.key}
-        answer = await self._asked("POST", "/runs", lambda answer: answer.status in (200, 202), body, headers)
-        self.told.run_id = answer.json()["run_id"]
+        told, path = self.told, "/runs"
+        body: dict[str, Any] = {"goal": told.goal, "review_plan": told.kind == "reviewed"}
+        if told.origin:
+            path, body = f"/runs/{told.origin.run_id}/fork", {"at": told.origin.at}
+        headers = {"Idempotency-Key": told.key}
+        answer = await self.asked("POST", path, lambda answer: answer.status in (200, 202), body, headers)
+        told.run_id = answer.json()["run_id"]
+
+    async def fork(self, at: int, seq: int) -> None:
+        """Follows a fork of its run to the end, as it does the run; what it decides there is said of that run."""
+        child = Caller(self._ports, "fork", f"{self._seed}:fork", self._wire, Origin(self.told.run_id, at, seq))
+        self._forks.append(child)
+        await child.run()
+
+    async def view(self) -> dict[str, Any]:
+        path = f"/runs/{self.told.run_id}"
+        found: dict[str, Any] = (await self.asked("GET", path, lambda answer: answer.status == 200)).json()
+        return found
+
+    async def say(self, what: str, *good: int, method: str = "POST", body: Any = None) -> Answer:
+        """About its run; `good` besides 200 and 409."""
+        path = f"/runs/{self.told.run_id}/{what}"
+        return await self.asked(method, path, lambda answer: answer.status in (200, 409, *good), body)
+
+    async def resume(self) -> None:
+        await self.say("resume")
+
+    async def cancel(self) -> None:
+        self.told.cancelled = True  # from here on: an answer may be lost
+        await self.say("cancel")
 
     async def _follow(self) -> None:
         """One stream, until it ends or breaks; now and then it is left in the middle."""
@@ -79,7 +130,7 @@ class Caller:
         try:
             async for frame in follow(self._port(), told.run_id, max(told.frames, default=0), _QUIET_S):
                 self._take(frame)
-                if self._cut and self._chance.random() < 0.05:
+                if self._cut and self.chance.random() < 0.05:
                     return
         except Broken:
             await asyncio.sleep(_PAUSE_S)
@@ -99,32 +150,28 @@ class Caller:
 
     async def _decide(self, approval_id: str) -> None:
         """Two reviewers at once, of two minds: only one may be heard."""
-        await asyncio.sleep(self._chance.uniform(0, 0.3))
-        minds = ["approve", "reject"] if self._chance.random() < 0.3 else ["approve"]
-        await asyncio.gather(*(self._say(approval_id, decision) for decision in minds))
+        await asyncio.sleep(self.chance.uniform(0, 0.3))
+        minds = ["approve", "reject"] if self.chance.random() < 0.3 else ["approve"]
+        await asyncio.gather(*(self._answer(approval_id, decision) for decision in minds))
 
     async def _look(self, key: str) -> None:
         """As a person does: looks in the world outside whether it happened, and says so."""
-        await asyncio.sleep(self._chance.uniform(0, 0.3))
+        await asyncio.sleep(self.chance.uniform(0, 0.3))
         happened = (await self._wire.ask(act="check", key=key))["happened"]
-        decision = "happened" if happened else self._chance.choice(["did_not", "retry"])
-        path = f"/runs/{self.told.run_id}/effects/{key}"
-        await self._asked("POST", path, lambda answer: answer.status in (200, 409), {"decision": decision})
+        decision = "happened" if happened else self.chance.choice(["did_not", "retry"])
+        await self.say(f"effects/{key}", body={"decision": decision})
         self.told.looked += 1
 
-    async def _say(self, approval_id: str, decision: str) -> None:
-        body = {"approval_id": approval_id, "decision": decision, "by": "chaos"}
-        path = f"/runs/{self.told.run_id}/approve"
-        answer = await self._asked("POST", path, lambda answer: answer.status in (200, 409), body)
+    async def _answer(self, approval_id: str, decision: str) -> None:
+        answer = await self.say("approve", body={"approval_id": approval_id, "decision": decision, "by": "chaos"})
         if answer.status == 200:
             self.told.decided.append((approval_id, decision))
 
     async def _cancel(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        self.told.cancelled = True  # from here on: an answer may be lost
-        await self._asked("POST", f"/runs/{self.told.run_id}/cancel", lambda answer: answer.status in (200, 409))
+        await self.cancel()
 
-    async def _asked(
+    async def asked(
         self,
         method: str,
         path: str,
@@ -149,10 +196,11 @@ class Caller:
             await asyncio.sleep(_PAUSE_S)
 
     def _port(self) -> int:
-        return self._chance.choice(self._ports)
+        return self.chance.choice(self._ports)
 
     def _aside(self, work: Any) -> None:
         self._asides.add(asyncio.create_task(work))
 
 
+_STEERED: dict[str, Callable[[Caller], Coroutine[Any, Any, None]]] = {"held": hold, "stopped": stop, "forked": fork}
 _GOALS = {"offline": "What is 17 times 23? I prefer metric units in run"}

@@ -35,10 +35,11 @@ class Counter:
     def _take(self, asked: dict[str, Any]) -> dict[str, Any]:
         if asked["act"] == "check":
             return {"happened": asked["key"] in self._keys}
-        repeated = asked["act"] == "effect" and asked["key"] in self._keys
+        counts = asked["act"] in ("effect", "fail")
+        repeated = counts and asked["key"] in self._keys
         line = json.dumps({**asked, "repeated": repeated, "at": time.time()}).encode() + b"\n"
         os.write(self._file, line)
-        if asked["act"] == "effect":
+        if counts:
             os.fsync(self._file)
             self._keys.add(asked["key"])
         return {"repeated": repeated}

@@ -32,6 +32,12 @@ class History:
     effects: dict[str, str] = field(default_factory=dict)  # key -> state
     tools: dict[str, str] = field(default_factory=dict)  # key -> tool
     decisions: dict[str, str] = field(default_factory=dict)
+    inherited: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # of a fork
+
+    @property
+    def whole(self) -> list[dict[str, Any]]:
+        """All that the run goes on from."""
+        return [body for _, body in [*self.inherited, *self.events]]
 
     @property
     def kinds(self) -> list[str]:
@@ -39,19 +45,19 @@ class History:
 
     @property
     def interruptions(self) -> int:
-        """How many attempts were cut: by a death, a lost lease, or a cancel; the last one may still be under way."""
-        claims, left = 0, 0
+        """How many attempts were cut, by a death, a lost lease, a failure or a cancel, and followed by another one."""
+        cut, found = False, 0
         for _, body in self.events:
-            claims += body["kind"] == "run_claimed"
-            left += body["kind"] == "run_interrupted" or (
-                body["kind"] == "run_finished" and body["status"] == "success"
-            )
-        return max(0, claims - max(1, left))
+            if body["kind"] == "run_claimed":
+                found, cut = found + cut, True
+            elif body["kind"] in ("run_interrupted", "run_paused"):
+                cut = False
+        return found
 
     def once(self) -> Counter[str]:
         """How often that which may stand in a log once stands there."""
         found: Counter[str] = Counter()
-        for _, body in self.events:
+        for body in self.whole:
             if body["kind"] in _ONCE:
                 found[" ".join([body["kind"], *(str(body[name]) for name in _ONCE[body["kind"]])])] += 1
             elif body["kind"] == "step_finished":
@@ -68,6 +74,10 @@ def histories(dsn: str, run_ids: Sequence[str]) -> dict[str, History]:
     for run_id, seq, body, at in rows(dsn, query, ids):
         found[run_id].events.append((seq, body))
         found[run_id].times.append(at)
+    for history in found.values():
+        if parent := found.get(history.row["forked_from"]):
+            lines = (line for line in parent.events if line[0] <= history.row["forked_seq"])
+            history.inherited = [line for line in lines if line[1]["kind"] != "run_created"]
     query = "select run_id::text, key, state, tool from effects where run_id = any(%s::uuid[])"
     for run_id, key, state, tool in rows(dsn, query, ids):
         found[run_id].effects[key], found[run_id].tools[key] = state, tool

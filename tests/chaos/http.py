@@ -43,8 +43,8 @@ async def request(
     async with opened(port, method, path, body, headers, patience_s) as (reader, _):
         try:
             async with asyncio.timeout(patience_s):
-                status, chunked = await head(reader)
-                content = b"".join([piece async for piece in pieces(reader, chunked)])
+                status, length = await head(reader)
+                content = b"".join([piece async for piece in pieces(reader, length)])
         except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
             raise Broken(str(error)) from None
     return Answer(status, content)
@@ -74,16 +74,17 @@ async def opened(
         writer.transport.abort()
 
 
-async def head(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """(status, whether the body comes in chunks)."""
+async def head(reader: asyncio.StreamReader) -> tuple[int, int | None]:
+    """(status, bytes of the body), None where it comes in chunks."""
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
-    return int(first.split()[1]), "transfer-encoding: chunked" in lines
+    given = dict(line.split(": ", 1) for line in lines if line)
+    return int(first.split()[1]), None if "transfer-encoding" in given else int(given.get("content-length", 0))
 
 
-async def pieces(reader: asyncio.StreamReader, chunked: bool) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises IncompleteReadError where a chunked body breaks off."""
-    if not chunked:
-        yield await reader.read(-1)
+async def pieces(reader: asyncio.StreamReader, length: int | None) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises IncompleteReadError where the body breaks off."""
+    if length is not None:
+        yield await reader.readexactly(length)
         return
     while size := int(await reader.readuntil(b"\r\n"), 16):
         yield await reader.readexactly(size)
@@ -113,12 +114,12 @@ async def follow(port: int, run_id: str, after: int, quiet_s: float) -> AsyncIte
         frames = Frames()
         try:
             async with asyncio.timeout(quiet_s):
-                status, chunked = await head(reader)
+                status, length = await head(reader)
             if status == 204:
                 return
             if status != 200:
                 raise Broken(f"status {status}")
-            body = pieces(reader, chunked)
+            body = pieces(reader, length)
             while True:
                 async with asyncio.timeout(quiet_s):
                     piece = await anext(body, None)

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from graph.errors import ModelUnavailable
 from graph.ports import AnswerTask, ModelCall, ModelReply, Models, OnText, PlanTask, ReviewTask, StepTask
 from tests.chaos.counter import Wire
 from tests.integration.scripted_models import spoken, structured, tool_call, tool_results, which, written
@@ -20,8 +21,10 @@ PLANS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "asks": {"s1": ("stamp_asks", ""), "s2": ("stamp_doubts", ""), "s3": ("stamp_honours", "")},
     "approves": {"s1": ("stamp_approved", ""), "s2": ("stamp_checks", ""), "s3": ("stamp_approved", "s1")},
     "revises": {"s1": ("stamp_honours", ""), "s2": ("stamp_pure", ""), "s3": ("write_artifact", "s1")},
+    "held": {"s1": ("stamp_honours", ""), "s2": ("stamp_asks", "s1"), "s3": ("stamp_checks", "s2"), "s4": ("", "s3")},
+    "forked": {"s1": ("stamp_honours", ""), "s2": ("stamp_checks", "s1"), "s3": ("stamp_approved", "s2")},
 }
-KINDS = (*PLANS, "reviewed", "cancelled", "offline", "resumed")
+KINDS = (*PLANS, "reviewed", "cancelled", "offline", "resumed", "stopped", "fails")
 
 
 def plan_of(kind: str) -> Mapping[str, tuple[str, str]]:
@@ -43,6 +46,10 @@ class ChaosModels:
         turn = f"{which(call)} {hashlib.sha256(written(call.messages)).hexdigest()[:8]}"
         await self._wire.ask(act="model", run=call.run_id, turn=turn)
         await asyncio.sleep(_thinks_s(call.task.goal, turn))
+        if call.task.goal.startswith("chaos fails ") and isinstance(call.task, PlanTask | AnswerTask):
+            asked = await self._wire.ask(act="fail", run=call.run_id, key=f"{call.run_id} {turn}")
+            if not asked["repeated"]:
+                raise ModelUnavailable("the provider fails the first time it is asked this")
         return await self._reply(call, on_text)
 
     async def _reply(self, call: ModelCall, on_text: OnText | None) -> ModelReply:

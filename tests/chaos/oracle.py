@@ -1,5 +1,7 @@
 """Compares what callers were told, the log, the ledger and the counter, after every run of a bout has ended."""
 
+import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +9,7 @@ from typing import Any
 
 from tests.chaos.arena import Arena, rows
 from tests.chaos.caller import Told
+from tests.chaos.control import begun_where_asked, stands_still, stepped_as_planned
 from tests.chaos.counter import arrivals
 from tests.chaos.history import History, histories
 from tests.chaos.http import Broken, follow, request
@@ -14,6 +17,7 @@ from tests.chaos.models import plan_of
 from tests.chaos.tools import STAMPS
 
 _BRANCHES = 3
+_RUN = re.compile(r"run ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 @dataclass(slots=True)
@@ -46,11 +50,19 @@ async def judge(arena: Arena, callers: Sequence[Told]) -> Findings:
         about = f"run {run_id} ({told.goal})"
         wrong = [*told.faults, *_ending(told, history), *_log(history), *_shown(told, history)]
         wrong += [*_effects(told, history, arrived[run_id]), *_decisions(told, history)]
+        wrong += [*stands_still(history, arrived[run_id]), *stepped_as_planned(told, history)]
+        wrong += begun_where_asked(told, history, arrived[run_id])
         wrong += _repeats(history, arrived[run_id], found.counts)
         wrong += await _replay(arena, told, history) if told.ended else []
         found.wrong += [f"{about}: {line}" for line in wrong]
         found.counts += Counter(
             looked=told.looked, runs=1, events=len(history.events), interruptions=history.interruptions
+        )
+        found.counts += Counter(
+            pauses=history.kinds.count("run_paused"),
+            edits=len(told.edits),
+            forks=told.origin is not None,
+            failures=sum(body["kind"] == "run_finished" and body["status"] == "error" for _, body in history.events),
         )
     found.wrong += strangers(arena.dsn)
     return found
@@ -154,7 +166,10 @@ def _decisions(told: Told, history: History) -> Iterator[str]:
 
 def _repeats(history: History, arrived: Sequence[dict[str, Any]], counts: Counter[str]) -> Iterator[str]:
     """A model's turn is taken again only where an attempt was cut, at most one a branch; a logged one never."""
-    made = Counter(line["turn"] for line in arrived if line["act"] == "model")
+    turns = [line["turn"] for line in arrived if line["act"] == "model"]
+    if "plan_edited" in history.kinds:  # a turn that was cut before the edit is asked for in other words behind it
+        turns = [turn.rpartition(" ")[0] for turn in turns]
+    made = Counter(turns)
     again = made.total() - len(made)
     counts["turns again"] += again
     if again > history.interruptions * _BRANCHES:
@@ -162,6 +177,18 @@ def _repeats(history: History, arrived: Sequence[dict[str, Any]], counts: Counte
     logged = history.kinds.count("model_called")
     if made and (logged > len(made) or (logged < len(made) and history.row["status"] == "success")):
         yield f"its log has {logged} model turns, {len(made)} were taken: {made}"
+
+
+def evidence(arena: Arena, wrong: Iterable[str]) -> str:
+    """All that was kept of the runs that these lines name, one JSON object a line."""
+    ids = sorted({run_id for line in wrong for run_id in _RUN.findall(line)})
+    arrived, found = _by_run(arrivals(arena.arrivals)), list[dict[str, Any]]()
+    for run_id, history in histories(arena.dsn, ids).items():
+        lines = zip(history.events, history.times, strict=True)
+        found += [{"run": run_id, "row": history.row, "effects": history.effects}]
+        found += [{"run": run_id, "seq": seq, "at": at, "body": body} for (seq, body), at in lines]
+        found += [{"run": run_id, "arrived": line} for line in arrived[run_id]]
+    return "".join(json.dumps(line) + "\n" for line in found)
 
 
 def strangers(dsn: str) -> list[str]:

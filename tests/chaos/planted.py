@@ -214,6 +214,44 @@ def pruned_in_pieces() -> None:
     pruning._next_runs = next_runs
 
 
+def pause_forgets_the_cancel() -> None:
+    """A run that was cancelled while it came to its pause stands still for ever."""
+    queue = _module("runs.queue")
+    queue._PAUSE = _reworded(
+        queue._PAUSE, "case when cancel_requested then 'pending' else 'interrupted' end", "'interrupted'"
+    )
+
+
+def paused_and_due() -> None:
+    """A run stands still and is due: whoever looks next takes it up, and pauses it again."""
+    queue = _module("runs.queue")
+    queue._PAUSE = _reworded(queue._PAUSE, "run_at = null", "run_at = now()")
+
+
+def edit_is_not_carried_out() -> None:
+    _module("runs.execute").catch_up = lambda *_: None
+
+
+def forked_from_its_beginning() -> None:
+    branches = _module("runs.checkpoints.branches")
+    branches._POINT = _reworded(branches._POINT, "order by log_seq desc, checkpoint_id desc", "order by log_seq")
+
+
+def forked_without_its_past() -> None:
+    """It says which line a fork goes on from, gives it the run's first state, and forgets what was done by then."""
+    branches = _module("runs.checkpoints.branches").Branches
+    kept = branches.at
+
+    async def at(self: Any, thread_id: str, run_id: str, seq: int) -> Any:
+        point, points = await kept(self, thread_id, run_id, seq), await self.points(thread_id, run_id, 100)
+        return point and replace(points[0], seq=point.seq)
+
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    branches.at, _module("runs.log").read_inherited = at, nothing
+
+
 async def calm(bout: Bout) -> None:
     """Nothing goes wrong."""
     await asyncio.sleep(2.0)
@@ -232,6 +270,14 @@ async def struck(bout: Bout, kind: str, name: str, action: str, nth: int = 1) ->
     if not await strike(bout, slot, name, action, nth):
         bout.missed.append(f"{name} was not reached")
     await asyncio.sleep(0.3)
+
+
+async def slow_to_tell(bout: Bout) -> None:
+    """Workers hear of a cancel long after it was committed: until then they carry on, to the pause."""
+    slot = bout.arena.by_kind("api")[-1]
+    await bout.arena.drop(slot)
+    await bout.arena.fill(slot, faults=",".join(f"cancel.committed:{nth}=sleep 0.5" for nth in range(1, 9)))
+    await asyncio.sleep(2.0)
 
 
 async def overslept(bout: Bout) -> None:
@@ -268,6 +314,8 @@ _KILLED_BEHIND_AN_EFFECT = (partial(struck, kind="worker", name="effect.done", a
 _API_KILLED = (partial(struck, kind="api", name="accept.received", action="kill"), _FAN, 3)
 _CALM: Scenario = (calm, ("fan", "approves", "reviewed"), 4)
 _ALONE: Scenario = (alone, _FAN, 1)
+_HELD: Scenario = (calm, ("held",), 4)
+_FORKED: Scenario = (calm, ("forked",), 4)
 
 SCENARIOS: dict[Callable[[], None], Scenario] = {
     events_without_fence: _ROBBED,
@@ -284,6 +332,11 @@ SCENARIOS: dict[Callable[[], None], Scenario] = {
     replayed_from_before: _CALM,
     subscribed_after_the_replay: _CALM,
     woken_by_notices_alone: _ALONE,
+    pause_forgets_the_cancel: (slow_to_tell, ("stopped",), 4),
+    paused_and_due: _HELD,
+    edit_is_not_carried_out: _HELD,
+    forked_from_its_beginning: _FORKED,
+    forked_without_its_past: _FORKED,
     pruned_in_pieces: (partial(strike_prunes, points=["prune.marked"]), _FAN, 1),
 }
 PLANTS = {plant.__name__: plant for plant in SCENARIOS}

@@ -15,11 +15,12 @@ from tests.chaos.arena import LEASE_S, Slot, rows
 from tests.chaos.bout import Bout
 from tests.chaos.retention import due_run, prune_slot, pruned_again, torn
 
-_API = ("accept.", "decide.", "effect_decide.", "resume.", "cancel.locked", "cancel.committed", "stream.")
+_CANCEL = ("cancel.locked", "cancel.committed")  # a worker hears it
+_API = ("accept.", "decide.", "effect_decide.", "resume.", *_CANCEL, "pause.", "plan_edit.", "fork.", "stream.")
 _WITHOUT_DATABASE = ("stream.", "cancel.heard", "drain.begun")
 _ON_SIGTERM = ("drain.", "hand_over.")
 _PRUNE = "prune."
-_TRIES, _PATIENCE_S = 4, 8.0
+_TRIES, _PATIENCE_S = 6, 8.0
 
 
 class Recorder:

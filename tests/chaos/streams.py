@@ -61,12 +61,12 @@ async def _body(port: int, run_id: str, after: int, cut: int | None = None) -> b
     got = b""
     async with opened(port, "GET", f"/runs/{run_id}/events", None, headers, _PATIENCE_S) as (reader, _):
         async with asyncio.timeout(_PATIENCE_S):
-            status, chunked = await head(reader)
+            status, length = await head(reader)
             if status == 204:
                 return b""
             if status != 200:
                 raise Broken(f"status {status}")
-            async for piece in pieces(reader, chunked):
+            async for piece in pieces(reader, length):
                 got += piece
                 if cut is not None and len(got) >= cut:
                     return got[:cut]
