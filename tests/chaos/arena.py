@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from tests.chaos.zygote import Process, Zygote
 
 LEASE_S, HEARTBEAT_S = 1.0, 0.3
 WORKERS, APIS = 4, 2
+_SERVER_PATIENCE_S = 10.0
 
 
 @dataclass(slots=True)
@@ -131,6 +133,18 @@ def _environment(home: Path, dsn: str) -> dict[str, str]:
 
 
 def rows(dsn: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with _connected(dsn) as connection:
         done = connection.execute(query.encode(), values or None)
         return done.fetchall() if done.description else []
+
+
+def _connected(dsn: str) -> "psycopg.Connection[tuple[Any, ...]]":
+    """Waits while the server recovers, or has no place left: those of killed processes are given back one by one."""
+    until = time.monotonic() + _SERVER_PATIENCE_S
+    while True:
+        try:
+            return psycopg.connect(dsn, autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)

@@ -37,6 +37,7 @@ class Bout:
     tasks: set[asyncio.Task[Told]] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)  # kinds of which there are to be more just now
     database_back: list[float] = field(default_factory=list)
     over: bool = False
 
@@ -93,6 +94,8 @@ class Bout:
             while sum(not task.done() for task in self.tasks) < self.width:
                 number = len(self.callers)
                 kind = self.kinds[number % len(self.kinds)]
+                if self.wanted and chance.random() < 0.5:
+                    kind = chance.choice(self.wanted)
                 caller = Caller(self.arena.ports, kind, f"{self.mode}:{self.seed}:{number}", self.wire)
                 self.callers.append(caller)
                 self.tasks.add(asyncio.create_task(caller.run()))

@@ -73,7 +73,7 @@ class Caller:
         while not told.ended:
             await self._follow()
             view = await self.view()
-            if view["phase"] == "paused" and all(aside.done() for aside in self._asides):
+            if view["phase"] == "paused" and not told.cancelled and all(aside.done() for aside in self._asides):
                 await self.resume()  # its pause was given up for lost, and came late
             elif view["status"] in _OVER and view["last_seq"] in told.frames:
                 if self._wanted_after_all(view):
