@@ -7,7 +7,8 @@ wrong when; the machine's own timing is all that is left to chance.
 - `zygote` has imported everything once and forks processes in milliseconds; `children` is what they become: the product
   as it is, with a scripted model (`models`) and tools (`tools`) that call the counter.
 - `counter` is the world outside: a process of its own that syncs every effect to a file before it answers.
-- `caller` is an app: it creates runs, follows them over cuts, decides what it is asked, and keeps all it was told.
+- `caller` is an app: it creates runs, follows them over cuts, decides what it is asked, and keeps all it was told;
+  `steering` is what it does to them under way, and `control` what must hold of them then.
 - `points` strikes at each place that graph/faults.py names; `trouble` at any time; `streams` cuts what readers get.
 - `retention` prunes runs of its own, and sees that a log is whole or gone.
 - `planted` are bugs, and `plants` sees that each is caught and nothing is found where none is planted.

@@ -107,7 +107,7 @@ def _tenures(history: History) -> Iterator[tuple[int, float, float]]:
     """(pid, from, to) of each attempt that another claim ended."""
     current: tuple[int, float] | None = None
     for (_, body), at in zip(history.events, history.times, strict=True):
-        if body["kind"] in ("run_interrupted", "run_handed_over", "run_finished"):
+        if body["kind"] in ("run_interrupted", "run_paused", "run_handed_over", "run_finished"):
             current = None
         elif body["kind"] == "run_claimed":
             if current:
