@@ -57,6 +57,12 @@ class Redactor:
         self._spans: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
         self._lock = Lock()
 
+    def against(self, vault: "Vault") -> "Redactor":
+        """The same with another vault: what is found in a text doesn't depend on it, so that is remembered for both."""
+        other = Redactor(self._detector, vault, self._remembered)
+        other._spans, other._lock = self._spans, self._lock
+        return other
+
     def redact(self, text: str) -> Redacted:
         """Replaces each personal value by its placeholder; doing so again changes nothing.
 

@@ -8,6 +8,7 @@ ServingError
 ├── TooLarge            over a stated limit                               413, exit 2
 ├── Unprocessable       a value of the right shape that can't be used     422, exit 2
 ├── Unauthorized        the API key is missing or wrong                   401, exit 2
+├── Forbidden           the API key, or the page, may not do this         403, exit 2
 ├── SettingsError       a setting or file of ours is wrong                500, exit 2
 ├── Unreachable         Postgres or the server can't be reached           503, exit 1
 ├── LogDamaged          a line of a run's log can't be read              500, exit 1
@@ -58,6 +59,10 @@ class Unprocessable(ServingError):
 
 class Unauthorized(ServingError):
     code, status, exit_code = "unauthorized", 401, 2
+
+
+class Forbidden(ServingError):
+    code, status, exit_code = "forbidden", 403, 2
 
 
 class SettingsError(ServingError):

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 
 from serving.errors import SettingsError, StartFailed
-from serving.listener import open_listener
+from serving.listener import is_exposed, open_listener, require_keys
 from serving.settings import Settings, load_settings
 
 _PR_SET_PDEATHSIG = 1
@@ -17,18 +17,22 @@ log = logging.getLogger(__name__)
 
 
 async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
-    """Serves HTTP on `fd`, or on host and port. Refuses to listen beyond loopback without an API key."""
+    """Serves HTTP on `fd`, or on host and port. Refuses to listen beyond loopback without API keys."""
     import uvicorn
 
     from serving.api.app import create_app
+    from serving.api.cors import Origins
     from serving.api.sockets import LendingProtocol
     from serving.wiring import open_api_services
 
     settings = _prepared()
     host, port = host or settings.host, settings.port if port is None else port
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    listener = socket.socket(fileno=fd) if fd is not None else open_listener(host, port, has_key=bool(key))
-    app = create_app(lambda: open_api_services(settings), api_key=key)
+    listener = socket.socket(fileno=fd) if fd is not None else open_listener(host, port)
+    exposed = is_exposed(listener)
+    if exposed and fd is None and not settings.api_key:
+        await asyncio.to_thread(_require_keys, settings.database_url, host)
+    origins = Origins(settings.cors_origins)
+    app = create_app(lambda: open_api_services(settings), exposed=exposed, origins=origins)
     options = uvicorn.Config(
         app,
         loop="uvloop",
@@ -67,6 +71,13 @@ async def migrate_database() -> int:
     for name in migrate(_database_url(load_settings())):
         print(f"applied {name}")
     return 0
+
+
+def _require_keys(dsn: str, host: str) -> None:
+    from serving.migrate import migrate
+
+    migrate(dsn)
+    require_keys(dsn, host)
 
 
 def _prepared() -> Settings:

@@ -23,6 +23,7 @@ begin
             when 'run_events' then 'select, insert'
             when 'schema_migrations' then 'select'
             when 'retention' then 'select'
+            when 'api_keys' then 'select, update (used_at)'
             when 'runs' then 'select, insert, update'
             when 'threads' then 'select, insert, update'
             else 'select, insert, update, delete' end as rights

@@ -1,16 +1,18 @@
 """What the HTTP surface works with; composed in serving/wiring.py, opened when the server starts."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from memory.item import Owner
 from memory.store import MemoryStore
 from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
 from serving.database import Pool
+from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
+    """Of one tenant; what is nobody's (pool, tails, keys) is shared. A part that holds a tenant is named in `of`."""
+
     pool: Pool
     runs: RunStore
     controls: RunControls
@@ -38,6 +42,26 @@ class ApiServices:
     assistants: AssistantStore
     threads: ThreadStore
     profiles: ProfileStore
+    keys: Keys
+
+    def of(self, tenant: str) -> "ApiServices":
+        """The same for another tenant: nothing that it reads or writes is anybody else's."""
+        if tenant == self.runs.tenant:
+            return self
+        runs, vault = self.runs.of(tenant), self.vault.of(tenant)
+        return replace(
+            self,
+            runs=runs,
+            controls=self.controls.of(runs),
+            forks=self.forks.of(runs),
+            redactor=self.redactor.against(vault),
+            vault=vault,
+            documents=self.documents.of(tenant),
+            memory=self.memory.of(Owner(tenant)),
+            assistants=self.assistants.of(tenant),
+            threads=self.threads.of(tenant),
+            profiles=self.profiles.of(tenant),
+        )
 
     async def redact(self, text: str) -> Redacted:
         """Server mode: whatever comes in raw is redacted here, before anything is stored."""
@@ -63,9 +87,10 @@ class ApiServices:
         await asyncio.to_thread(self.redactor.redact, "warm-up")
 
 
-async def restored_line(redactor: Redactor, body: str) -> str:
-    """A line of a log, as JSON text, with the server's own values put back. Most lines hold none, and cost a scan."""
+async def restored_line(redactor: Redactor, vault: PostgresVault, tenant: str, body: str) -> str:
+    """A line of a tenant's log, as JSON text, with its own values put back. Most lines hold none, and cost a scan."""
     if not redactor.owns_any(body):
         return body
-    restored = await asyncio.to_thread(redactor.restore_json, orjson.loads(body))
+    mine = redactor.against(vault.of(tenant))
+    restored = await asyncio.to_thread(mine.restore_json, orjson.loads(body))
     return orjson.dumps(restored).decode()

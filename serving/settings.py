@@ -28,7 +28,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8123, ge=0, le=65535)
     url: str = Field(default="", description="a running server to talk to instead of starting one")
-    api_key: SecretStr | None = None
+    api_key: SecretStr | None = Field(default=None, description="a key of the default tenant that may do everything")
+    cors_origins: str = Field(default="", description="pages that may use the server, comma-separated; * for all")
     routes: Path | None = Field(default=None, description="a routes.yaml in LiteLLM's shape")
     model: str = Field(default="", description="the model to use, as LiteLLM names it")
     known_names: Path | None = Field(default=None, description="a file of names to redact, one a line")
@@ -74,6 +75,10 @@ class Settings(BaseSettings):
     @cached_property
     def server_url(self) -> str:
         return self.url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+
+def secret_of(setting: SecretStr | None) -> str:
+    return setting.get_secret_value() if setting else ""
 
 
 def load_settings() -> Settings:

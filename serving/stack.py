@@ -22,7 +22,7 @@ from typing import IO
 import orjson
 
 from serving.errors import SettingsError, StartFailed
-from serving.listener import open_listener
+from serving.listener import is_exposed, open_listener, require_keys
 from serving.postgres import EmbeddedPostgres
 from serving.restarts import Restarts
 from serving.settings import Settings
@@ -87,7 +87,7 @@ class Stack:
             where = f" at {other.url} (pid {other.pid})" if other else ""
             raise StartFailed(f"trireme runs already{where}", "use it, stop it, or set another TRIREME_HOME")
         # Kept open: while the API starts again, callers wait instead of being refused.
-        self._listener = open_listener(self._settings.host, port, has_key=bool(self._settings.api_key))
+        self._listener = open_listener(self._settings.host, port)
         url = f"http://{self._settings.host}:{self._listener.getsockname()[1]}"
         try:
             self._spawn("api")
@@ -161,6 +161,8 @@ class Stack:
         if self._postgres:
             self._postgres.start()
         migrate(self.dsn)
+        if self._listener and is_exposed(self._listener) and not self._settings.api_key:
+            require_keys(self.dsn, self._settings.host)
 
     def _spawn(self, name: str) -> None:
         keep = self._listener.fileno() if self._listener and name == "api" else None

@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from serving.deployment import require_same_key
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.hosting.graphs import Graphs
+from serving.keys.lookup import Keys
 from serving.known_names import read_known_names
 from serving.migrate import migrate
 from serving.models.routes import Routes
@@ -31,7 +32,7 @@ from serving.runs.fork import Forks
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.store import RunStore
 from serving.services import ApiServices, restored_line
-from serving.settings import Settings
+from serving.settings import Settings, secret_of
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault, vault_key
 
@@ -80,18 +81,19 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
 @asynccontextmanager
 async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
     async with _open_parts(settings, _API_CONNECTIONS) as parts:
-        tails = Tails(parts.pool, partial(restored_line, parts.redactor), settings.slow_reader_s)
+        tails = Tails(parts.pool, partial(restored_line, parts.redactor, parts.vault), settings.slow_reader_s)
         heard = {LOG_CHANNEL: tails.heard}
         background = [
             asyncio.create_task(work) for work in (parts.notices.serve(), listen(parts.dsn, heard), tails.serve())
         ]
         runs = RunStore(parts.pool, parts.notices)
+        branches = lru_cache(64)(partial(_open_branches, parts.pool, _key(settings)))
         try:
             yield ApiServices(
                 pool=parts.pool,
                 runs=runs,
                 controls=RunControls(parts.pool, parts.notices, runs),
-                forks=Forks(parts.pool, parts.notices, runs, partial(_open_branches, parts.pool, _key(settings))),
+                forks=Forks(parts.pool, parts.notices, runs, branches),
                 tails=tails,
                 redactor=parts.redactor,
                 vault=parts.vault,
@@ -100,6 +102,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 assistants=AssistantStore(parts.pool, Graphs()),
                 threads=ThreadStore(parts.pool),
                 profiles=ProfileStore(parts.pool),
+                keys=Keys(parts.pool, secret_of(settings.api_key)),
             )
         finally:
             tails.close()
@@ -172,14 +175,10 @@ def _routes(settings: Settings) -> Routes:
 
 
 def credentials_of(settings: Settings) -> Credentials:
-    def secret(name: str) -> str:
-        value = getattr(settings, name)
-        return value.get_secret_value() if value else ""
-
     return Credentials(
-        anthropic_api_key=secret("anthropic_api_key"),
-        openai_api_key=secret("openai_api_key"),
-        gemini_api_key=secret("gemini_api_key"),
+        anthropic_api_key=secret_of(settings.anthropic_api_key),
+        openai_api_key=secret_of(settings.openai_api_key),
+        gemini_api_key=secret_of(settings.gemini_api_key),
         openai_base_url=settings.openai_base_url,
         model=settings.model,
     )
@@ -190,12 +189,11 @@ def memory_store(dsn: str, home: Path) -> MemoryStore:
     return MemoryStore(dsn, embedder.embed, embedder.dimensions, home)
 
 
-def _open_branches(pool: Pool, key: bytes) -> "Branches":
+def _open_branches(pool: Pool, key: bytes, tenant: str) -> "Branches":
     from serving.runs.checkpoints.branches import Branches
 
-    return Branches(pool, key)
+    return Branches(pool, key, tenant)
 
 
 def _key(settings: Settings) -> bytes:
-    given = settings.vault_key.get_secret_value() if settings.vault_key else ""
-    return vault_key(given, settings.home)
+    return vault_key(secret_of(settings.vault_key), settings.home)

@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 
 from serving.api import control, documents, effects, health, memory, profiles, runs
 from serving.api.body import refuse_unkeepable
+from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.api.sdk import assistants, threads
@@ -16,8 +17,12 @@ from serving.services import ApiServices
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
 
 
-def create_app(open_services: OpenServices, api_key: str | None = None) -> FastAPI:
-    """The application; its services are opened when the server starts and closed when it stops."""
+def create_app(open_services: OpenServices, *, exposed: bool = False, origins: Origins | None = None) -> FastAPI:
+    """The application; its services are opened when the server starts and closed when it stops.
+
+    `exposed`: it listens beyond loopback, so nothing is open without an API key. `origins`: pages that may use it.
+    """
+    origins = origins or Origins()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -37,7 +42,8 @@ def create_app(open_services: OpenServices, api_key: str | None = None) -> FastA
         dependencies=[Depends(refuse_unkeepable)],
     )
     install_failures(app)
-    app.add_middleware(Guard, api_key=api_key)
+    app.add_middleware(Guard, exposed=exposed, admits=origins.admits)
+    app.add_middleware(Cors, origins=origins)
     for part in (runs, control, effects, documents, memory, profiles, health, assistants, threads):
         app.include_router(part.router)
     return app

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from psycopg.errors import DiskFull
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from graph.errors import TriremeError
 from memory.errors import MemoryFailure
@@ -20,16 +21,20 @@ log = logging.getLogger(__name__)
 _HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
-def failure(request: Request, status: int, code: str, message: str, hint: str = "") -> JSONResponse:
+def failure(request: HTTPConnection, status: int, code: str, message: str, hint: str = "") -> JSONResponse:
     body = {"code": code, "message": message, "hint": hint, "request_id": request.scope.get("request_id", "")}
     headers = {"Retry-After": "2"} if status in (429, 503) else None
     return JSONResponse(body, status_code=status, headers=headers)
 
 
+def answered(request: HTTPConnection, error: ServingError) -> JSONResponse:
+    return failure(request, error.status, error.code, error.message, error.hint)
+
+
 def install_failures(app: FastAPI) -> None:
     @app.exception_handler(ServingError)
     async def ours(request: Request, error: ServingError) -> JSONResponse:
-        return failure(request, error.status, error.code, error.message, error.hint)
+        return answered(request, error)
 
     @app.exception_handler(TriremeError)
     @app.exception_handler(PrivacyError)
@@ -55,7 +60,7 @@ def install_failures(app: FastAPI) -> None:
     @app.exception_handler(psycopg.DataError)
     async def unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:
         if error.sqlstate:
-            return await unexpected(request, error)
+            raise error
         return failure(request, 400, "invalid_request", "a value holds a NUL", "Postgres stores none: leave it out")
 
     @app.exception_handler(psycopg.Error)
@@ -68,4 +73,8 @@ def install_failures(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("action=request error=%s request=%s", type(error).__name__, request.scope.get("request_id", ""))
-        return failure(request, 500, "internal_error", "an error of ours; the server's log has it under the request_id")
+        said = "an error of ours; the server's log has it under the request_id"
+        answer = failure(request, 500, "internal_error", said)
+        # It is given outside of the middleware that adds them elsewhere.
+        answer.raw_headers += request.scope.get("response_headers", [])
+        return answer

@@ -1,46 +1,125 @@
-"""What every request passes first: an id, a size limit, the API key."""
+"""What every request passes first: an id, the API key, its scope, a size limit.
+
+Without keys a server is open to whoever sits at its machine, and to nobody else: not beyond loopback, and not to a
+page in that person's browser that comes from elsewhere.
+"""
 
 import secrets
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
 
+import psycopg
+from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api.failures import failure
+from serving.api.failures import answered, failure
+from serving.errors import Forbidden, ServingError, Unauthorized, Unreachable
+from serving.keys.identity import OPERATOR, Identity
+from serving.keys.lookup import Keys
+from serving.listener import is_public_name
 
 LARGEST_BODY: Final = 32 * 1024 * 1024
 _TOO_LARGE: Final = f"a request body has at most {LARGEST_BODY // 1024 // 1024} MiB"
 _OPEN_PATHS: Final = frozenset({"/ok"})
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# Questions that are too long for an address are asked with POST.
+_QUESTIONS: Final = ("/search", "/count", "/history", "/missing", "/namespaces", "/state/checkpoint")
+_HOW: Final = "send it as Authorization: Bearer KEY or X-Api-Key; the command line takes it from TRIREME_API_KEY"
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, api_key: str | None) -> None:
-        self._app, self._api_key = app, api_key
+    """`exposed`: the server listens beyond loopback. `admits` says whether a page of this origin may ask."""
+
+    def __init__(self, app: ASGIApp, exposed: bool, admits: Callable[[str], bool]) -> None:
+        self._app, self._exposed, self._admits = app, exposed, admits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         scope["request_id"] = secrets.token_hex(8)
-        request = Request(scope)
-        if not self._allowed(request):
-            refusal = failure(
-                request, 401, "unauthorized", "the API key is missing or wrong", "send it as Authorization: Bearer KEY"
-            )
-            await refusal(scope, receive, send)
+        scope.setdefault("response_headers", []).append((b"x-request-id", scope["request_id"].encode()))
+        request = HTTPConnection(scope)
+        try:
+            scope["identity"] = await self._identity(request)
+            _check_scope(request, scope["identity"])
+        except ServingError as error:
+            await self._refuse(scope, receive, send, error)
             return
         if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
             answer = failure(request, 413, "body_too_large", _TOO_LARGE, "send it in parts")
             await answer(scope, receive, send)
             return
-        await self._app(scope, _counted(receive), _signed(send, scope["request_id"]))
+        if scope["type"] == "http":
+            _read_text_as_json(scope)
+            receive, send = _counted(receive), _signed(send, scope)
+        await self._app(scope, receive, send)
 
-    def _allowed(self, request: Request) -> bool:
-        if self._api_key is None or request.url.path in _OPEN_PATHS:
-            return True
-        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-        return secrets.compare_digest(given.encode(), self._api_key.encode())
+    async def _identity(self, request: HTTPConnection) -> Identity:
+        if request.url.path in _OPEN_PATHS:
+            return OPERATOR
+        keys: Keys = request.scope["app"].state.services.keys
+        given = _given(request)
+        try:
+            if given:
+                if identity := await keys.identity(given):
+                    return identity
+                raise Unauthorized("the API key is wrong, expired or revoked", _HOW)
+            if self._exposed or await keys.needed():
+                raise Unauthorized("the API key is missing", _HOW)
+        except (psycopg.Error, PoolTimeout) as error:
+            hint = "try again; nothing was lost"
+            raise Unreachable("Postgres does not answer", hint, "database_unavailable") from error
+        self._check_place(request)
+        return OPERATOR
+
+    def _check_place(self, request: HTTPConnection) -> None:
+        """Of an open server: a page from elsewhere can send to it, or give its own name this machine's address."""
+        host, origin = request.url.hostname, request.headers.get("origin")
+        if host and is_public_name(host):
+            hint = "use http://127.0.0.1, or make an API key: trireme keys create"
+            raise Forbidden("without API keys this server answers to localhost alone", hint, "host_not_allowed")
+        if origin and not self._admits(origin) and urlsplit(origin).netloc != request.url.netloc:
+            hint = "name its origin in TRIREME_CORS_ORIGINS"
+            raise Forbidden("pages of this origin may not use this server", hint, "origin_not_allowed")
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, error: ServingError) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": error.message})
+            return
+        answer = answered(HTTPConnection(scope), error)
+        if isinstance(error, Unauthorized):
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        await answer(scope, receive, _signed(send, scope))
+
+
+def _given(request: HTTPConnection) -> str:
+    if key := request.headers.get("x-api-key"):
+        return key
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else scheme
+
+
+def _check_scope(request: HTTPConnection, identity: Identity) -> None:
+    path, method = request.url.path, request.scope.get("method", "POST")
+    needed = "read" if method in _READING or path.endswith(_QUESTIONS) else "write"
+    if path == "/metrics":
+        needed = "metrics"
+    if needed not in identity.scopes:
+        has = ", ".join(sorted(identity.scopes))
+        hint = f"it may: {has}; make another: trireme keys create --scope {needed}"
+        raise Forbidden(f"this API key lacks the scope {needed!r}", hint, "scope_missing")
+
+
+def _read_text_as_json(scope: Scope) -> None:
+    """Studio and other pages send JSON as text/plain, which browsers let through without asking first."""
+    for at, (name, value) in enumerate(scope["headers"]):
+        if name == b"content-type" and value.partition(b";")[0].strip().lower() == b"text/plain":
+            scope["headers"] = [*scope["headers"][:at], (name, b"application/json"), *scope["headers"][at + 1 :]]
+            return
 
 
 def _counted(receive: Receive) -> Receive:
@@ -57,10 +136,12 @@ def _counted(receive: Receive) -> Receive:
     return counted
 
 
-def _signed(send: Send, request_id: str) -> Send:
-    async def signed(message: Message) -> None:
+def _signed(send: Send, scope: Scope) -> Send:
+    """Adds the headers that every answer has; a stream that borrows its connection adds them itself."""
+
+    async def signed(message: Any) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            message["headers"] = [*message["headers"], *scope["response_headers"]]
         await send(message)
 
     return signed

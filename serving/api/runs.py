@@ -24,8 +24,9 @@ _LONGEST_WAIT_S = 600.0
 
 
 def services_of(request: Request) -> ApiServices:
+    """Those of the tenant whose API key the request carries."""
     services: ApiServices = request.app.state.services
-    return services
+    return services.of(request.scope["identity"].tenant)
 
 
 Services = Annotated[ApiServices, Depends(services_of)]

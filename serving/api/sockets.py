@@ -59,7 +59,7 @@ class EventStream(Response):
         lender: Any = scope.get("extensions", {}).get(_LEND)
         reader = _SocketReader(self._tails, self._run_id, self._after)
         if lender and lender["to"](reader):
-            reader.begin({**_HEADERS, "Location": f"/runs/{self._run_id}", "X-Request-Id": scope.get("request_id", "")})
+            reader.begin({**_HEADERS, "Location": f"/runs/{self._run_id}", **_everyones(scope)})
             self._tails.join(self._run_id, reader)
             return
         headers = {name: value for name, value in self.headers.items() if name != "content-length"}
@@ -68,6 +68,10 @@ class EventStream(Response):
     async def _frames(self) -> AsyncIterator[bytes]:
         async for page in self._tails.follow(self._run_id, self._after):
             yield HEARTBEAT if page is None else page.data
+
+
+def _everyones(scope: Scope) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in scope.get("response_headers", ())}
 
 
 class _SocketReader(asyncio.Protocol):

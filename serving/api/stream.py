@@ -23,11 +23,11 @@ _POLL_S = 1.0
 HEARTBEAT_S = 15.0
 _PAGE_BYTES = 256 * 1024
 HEARTBEAT = b": still here\n\n"
-Restore = Callable[[str], Awaitable[str]]
+Restore = Callable[[str, str], Awaitable[str]]  # (tenant, a line's body)
 log = logging.getLogger(__name__)
 
 
-async def as_stored(body: str) -> str:
+async def as_stored(_: str, body: str) -> str:
     return body
 
 
@@ -175,7 +175,7 @@ class Tails:
         point("stream.read")
         if tail is None:  # deleted with its thread
             return Page((), b"", after, "cancelled", after, now)
-        data = "".join([frame(row, await self._restore(row["body"])) for row in tail.lines])
+        data = "".join([frame(row, await self._restore(tail.tenant, row["body"])) for row in tail.lines])
         last = tail.lines[-1]["seq"] if tail.lines else after
         return Page(tail.lines, data.encode(), last, tail.status, tail.last_seq, now)
 

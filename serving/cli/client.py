@@ -8,11 +8,22 @@ from typing import Any, Self
 import httpx
 import orjson
 
-from serving.errors import BadRequest, Conflict, Gone, NotFound, ServingError, TooLarge, Unauthorized, Unreachable
+from serving.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    NotFound,
+    ServingError,
+    TooLarge,
+    Unauthorized,
+    Unreachable,
+)
 
 _KINDS: dict[int, type[ServingError]] = {
     400: BadRequest,
     401: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     409: Conflict,
     410: Gone,

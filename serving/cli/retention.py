@@ -3,29 +3,21 @@
 Both work on the database itself, as the owner of its tables: no server's role may delete a log.
 """
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import orjson
-import psycopg
-from psycopg.rows import dict_row
 
-from serving.cli.session import connected
-from serving.database import Connection
-from serving.errors import BadRequest, ServingError, SettingsError, Unreachable
-from serving.migrate import migrate
+from serving.cli.columns import aligned
+from serving.cli.owner import owned_database
+from serving.errors import BadRequest
 from serving.runs.prune import Pruning, Share
 from serving.runs.retention import EVERYONE, KINDS, RetentionTerms, set_terms, terms
-from serving.settings import load_settings
-from serving.stack import Stack
 
 _TENANT = re.compile(r"[^\x00-\x20\x7f]{1,100}")
 _DAYS = re.compile(r"(\d{1,5})d?")
 _FOREVER = "forever"
-_LOCK_PATIENCE_S = 5
 
 
 async def show_retention(tenant: str | None, new: Mapping[str, str | None], json: bool) -> int:
@@ -33,20 +25,20 @@ async def show_retention(tenant: str | None, new: Mapping[str, str | None], json
     days = {kind: _days(kind, text) for kind, text in new.items() if text is not None}
     if tenant is not None and not _TENANT.fullmatch(tenant):
         raise BadRequest("--tenant takes 1 to 100 visible characters", f"leave it out to mean everyone ({EVERYONE})")
-    async with _database() as connection:
+    async with owned_database() as connection:
         if days:
             await set_terms(connection, tenant or EVERYONE, days)
         found = [each for each in await terms(connection) if tenant in (None, each.tenant) or each.tenant == EVERYONE]
     if json:
         print(orjson.dumps([asdict(each) for each in found], option=orjson.OPT_INDENT_2).decode())
         return 0
-    print("\n".join(_columns([("tenant", *KINDS), *map(_cells, found)])))
+    print("\n".join(aligned([("tenant", *KINDS), *map(_cells, found)])))
     print(f"\ndays after a run's end; {EVERYONE}: of tenants without a line; trireme prune applies them")
     return 0
 
 
 async def prune(dry_run: bool, json: bool) -> int:
-    async with _database() as connection:
+    async with owned_database() as connection:
         pruning = Pruning(connection)
         await (pruning.plan() if dry_run else pruning.apply())
     if json:
@@ -57,47 +49,8 @@ async def prune(dry_run: bool, json: bool) -> int:
         print("nothing is over: trireme retention shows how long what is kept")
         return 0
     print("would go:" if dry_run else "gone:")
-    print("\n".join(_columns([("tenant", "kind", "rows", "bytes"), *map(_counts, pruning.shares)])))
+    print("\n".join(aligned([("tenant", "kind", "rows", "bytes"), *map(_counts, pruning.shares)])))
     return 0
-
-
-@asynccontextmanager
-async def _database() -> AsyncIterator[Connection]:
-    """DATABASE_URL, else the embedded Postgres of this home, started when it doesn't run."""
-    settings = load_settings()
-    if settings.database_url:
-        async with _connection(settings.database_url) as connection:
-            yield connection
-    elif settings.url:
-        raise SettingsError(
-            "TRIREME_URL is set, but this command works on the database", "set DATABASE_URL to that of the server"
-        )
-    else:
-        async with connected(settings, worker=False), _connection(Stack(settings).dsn) as connection:
-            yield connection
-
-
-@asynccontextmanager
-async def _connection(dsn: str) -> AsyncIterator[Connection]:
-    await asyncio.to_thread(migrate, dsn)
-    try:
-        async with await psycopg.AsyncConnection.connect(
-            dsn, autocommit=True, row_factory=dict_row, connect_timeout=5
-        ) as connection:
-            await connection.execute(f"set lock_timeout = '{_LOCK_PATIENCE_S}s'".encode())
-            await connection.execute("set idle_in_transaction_session_timeout = '30s'")
-            yield connection
-    except psycopg.errors.InsufficientPrivilege:
-        raise SettingsError(
-            "this database user may not prune", "use a DATABASE_URL of the tables' owner, as trireme migrate does"
-        ) from None
-    except psycopg.Error as error:
-        raise _stopped(error) from None
-
-
-def _stopped(error: psycopg.Error) -> ServingError:
-    reason = error.diag.message_primary or "the connection was lost"
-    return Unreachable(f"Postgres ended the work: {reason}", "run it again: it goes on where it was")
 
 
 def _days(kind: str, text: str) -> int | None:
@@ -115,8 +68,3 @@ def _cells(of: RetentionTerms) -> tuple[str, ...]:
 
 def _counts(share: Share) -> tuple[str, ...]:
     return share.tenant, share.kind, f"{share.rows:,}", f"{share.bytes:,}"
-
-
-def _columns(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

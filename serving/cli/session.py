@@ -18,7 +18,8 @@ async def connected(settings: Settings, *, worker: bool) -> AsyncIterator[Client
         async with Client(settings.server_url, key) as client:
             yield client
         return
-    stack = Stack(settings)
+    # One for a single command needs nobody from elsewhere, and no keys for them.
+    stack = Stack(settings.model_copy(update={"host": "127.0.0.1"}))
     if other := await stack.join(worker=worker):
         async with Client(other.url, key) as client:
             yield client

@@ -75,6 +75,10 @@ class DocumentStore:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection], embedder: Embedder, tenant: str = "default") -> None:
         self.pool, self.embedder, self.tenant = pool, embedder, tenant
 
+    def of(self, tenant: str) -> "DocumentStore":
+        """Another tenant's, on the same connections."""
+        return DocumentStore(self.pool, self.embedder, tenant)
+
     async def missing(self, collection: str, digests: Mapping[str, str]) -> set[str]:
         """Which paths of {path: digest} are not stored yet, or stored with another digest."""
         async with self.pool.connection() as connection:

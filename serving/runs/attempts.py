@@ -1,7 +1,7 @@
 """What one attempt at one run gets to work with."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graph.bounds import Budget
 from graph.errors import MemoryUnavailable
@@ -11,7 +11,7 @@ from graph.tools.builtin import builtin_tools
 from graph.tools.registry import Registry, Tool
 from graph.tools.runner import ToolRunner
 from memory.errors import MemoryFailure
-from memory.item import Item
+from memory.item import Item, Owner
 from memory.long_term import LongTermMemory
 from memory.store import Guard, MemoryStore
 from privacy.redact import Redactor, from_record
@@ -46,6 +46,21 @@ class AttemptDeps:
     settings: Settings
 
     async def __call__(self, claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
+        mine = self.of(claim.tenant)
+        return mine._deps(claim, request, events, terms)
+
+    def of(self, tenant: str) -> "AttemptDeps":
+        """The same for another tenant: its documents, memory and vault, and no other's."""
+        vault = self.vault.of(tenant)
+        return replace(
+            self,
+            documents=self.documents.of(tenant),
+            memory=self.memory.of(Owner(tenant)),
+            vault=vault,
+            redactor=self.redactor.against(vault),
+        )
+
+    def _deps(self, claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
         run_id, fence = claim.run_id, claim.fence
         installed = self.tools(run_id, fence, request.collection)
         tools = Registry(tool for tool in installed if tool.name in terms.tools)

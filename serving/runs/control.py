@@ -46,6 +46,10 @@ class RunControls:
     def __init__(self, pool: Pool, notices: Notices, runs: RunStore) -> None:
         self._pool, self._notices, self._runs = pool, notices, runs
 
+    def of(self, runs: RunStore) -> "RunControls":
+        """Those of another tenant's runs."""
+        return RunControls(self._pool, self._notices, runs)
+
     async def cancel(self, run_id: str, by: str) -> RunView:
         """A waiting run ends at once; a running one is asked to stop and ends within a second."""
         async with self._pool.connection() as connection, connection.transaction():

@@ -69,12 +69,15 @@ class ForkPoint(BaseModel):
 
 
 class Forks:
-    """`open_branches` imports LangGraph, so it is called in a thread, once somebody forks."""
+    """`branches` (of a tenant) imports LangGraph, so it is called in a thread, when somebody forks."""
 
-    def __init__(self, pool: Pool, notices: Notices, runs: RunStore, open_branches: "Callable[[], Branches]") -> None:
+    def __init__(self, pool: Pool, notices: Notices, runs: RunStore, branches: "Callable[[str], Branches]") -> None:
         self._pool, self._notices, self._runs = pool, notices, runs
-        self._open_branches = open_branches
-        self._branches: Branches | None = None
+        self._branches = branches
+
+    def of(self, runs: RunStore) -> "Forks":
+        """Those of another tenant's runs."""
+        return Forks(self._pool, self._notices, runs, self._branches)
 
     async def points(self, run_id: str, limit: int = 100) -> list[ForkPoint]:
         """Where the run can be forked: its newest points, oldest first."""
@@ -139,6 +142,4 @@ class Forks:
         raise BadRequest(f"run {run_id} can't be forked at line {at}", hint, "bad_fork_point")
 
     async def _opened(self) -> "Branches":
-        if self._branches is None:
-            self._branches = await asyncio.to_thread(self._open_branches)
-        return self._branches
+        return await asyncio.to_thread(self._branches, self._runs.tenant)

@@ -36,7 +36,7 @@ _LINES: LiteralString = """
     where before < %(bytes)s
 """
 _TAIL: LiteralString = """
-select run.status, run.last_seq, line.* from runs run left join lateral ({lines}) line on true
+select run.tenant, run.status, run.last_seq, line.* from runs run left join lateral ({lines}) line on true
 where run.run_id = %(run_id)s order by line.seq
 """
 _STANDINGS: LiteralString = "select run_id::text, status, last_seq from runs where run_id = any(%s::uuid[])"
@@ -67,6 +67,7 @@ _PAGE_BYTES = 1 << 20
 class Tail:
     """A page of lines, and how their run stood in the same snapshot."""
 
+    tenant: str
     status: str
     last_seq: int
     lines: tuple[Row, ...]
@@ -117,7 +118,8 @@ async def read_tail(pool: Pool, run_id: str, after: int, most_bytes: int) -> Tai
         rows = await (await connection.execute(_TAIL.format(lines=_LINES), values)).fetchall()
     if not rows:
         return None
-    return Tail(rows[0]["status"], rows[0]["last_seq"], tuple(row for row in rows if row["seq"] is not None))
+    run, lines = rows[0], tuple(row for row in rows if row["seq"] is not None)
+    return Tail(run["tenant"], run["status"], run["last_seq"], lines)
 
 
 async def refuse_cut(pool: Pool, run_id: str, after: int, last_seq: int) -> None:

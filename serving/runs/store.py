@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 import orjson
+from psycopg.errors import ForeignKeyViolation
 
 from graph.events import (
     ApprovalDecided,
@@ -57,6 +58,13 @@ class RunStore:
     def __init__(self, pool: Pool, notices: Notices, tenant: str = "default") -> None:
         self._pool, self._notices, self._tenant = pool, notices, tenant
 
+    @property
+    def tenant(self) -> str:
+        return self._tenant
+
+    def of(self, tenant: str) -> "RunStore":
+        return RunStore(self._pool, self._notices, tenant)
+
     async def create(
         self, request: RunRequest, key: str | None = None, asked: Mapping[str, Any] | None = None
     ) -> tuple[RunView, bool]:
@@ -84,8 +92,12 @@ class RunStore:
             "asked": orjson.dumps(asked).decode() if asked is not None else None,
             "bodies": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
         }
-        async with self._pool.connection() as connection:
-            new = await (await connection.execute(_CREATE, values)).fetchone()
+        try:
+            async with self._pool.connection() as connection:
+                new = await (await connection.execute(_CREATE, values)).fetchone()
+        except ForeignKeyViolation:
+            # Another tenant made this thread at the same moment: it is refused now.
+            return await self.create(request, key, asked)
         point("accept.committed")
         if new is None:
             return await self.create(

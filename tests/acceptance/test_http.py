@@ -172,7 +172,7 @@ def test_a_run_that_does_not_exist_is_404_on_every_route(api: httpx.Client, run_
         ({"content": b'{"goal": ' + b"[" * 200_000}, 400, "invalid_request"),
         ({"content": b'{"goal": "x", "bounds": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001}, 400, "invalid_request"),
         ({"content": b""}, 422, "invalid_request"),
-        ({"json": {"goal": SECRET}, "headers": {"Content-Type": "text/plain"}}, 422, "invalid_request"),
+        ({"json": {"goal": ""}, "headers": {"Content-Type": "text/plain;charset=UTF-8"}}, 400, "goal_empty"),
         ({"json": {"goal": SECRET}, "headers": {"Content-Type": "application/xml"}}, 422, "invalid_request"),
         ({"data": {"goal": SECRET}}, 422, "invalid_request"),
     ],
@@ -277,9 +277,9 @@ def test_a_process_with_another_vault_key_ends_and_says_what_to_set(up: Up, tmp_
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.example.com"])
-def test_nothing_listens_beyond_loopback_without_a_key(tmp_path: Path, host: str) -> None:
+def test_nothing_listens_beyond_loopback_without_a_key(up: Up, tmp_path: Path, host: str) -> None:
     home = Home(tmp_path, {"TRIREME_PORT": "0", "TRIREME_HOST": host})
-    for command, settings in (("up", {}), ("serve", {"DATABASE_URL": "postgresql://127.0.0.1:1/x"})):
+    for command, settings in (("up", {}), ("serve", {"DATABASE_URL": up.home.dsn})):
         done = home.run(command, timeout=30, **settings)
         (line,) = done.stderr.splitlines()
         assert line.startswith("trireme: refusing to listen on" if host == "0.0.0.0" else "trireme: can't listen on")

@@ -15,6 +15,7 @@ from serving.database import open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.hosting.graphs import Graphs
+from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.services import ApiServices
 from serving.threads.store import ThreadStore
@@ -40,9 +41,10 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             assistants=AssistantStore(house.pool, Graphs()),
             threads=ThreadStore(house.pool),
             profiles=ProfileStore(house.pool),
+            keys=Keys(house.pool),
         )
         app = create_app(lambda: nullcontext(services))
         app.state.services = services
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://house") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             yield client
     vault.close()

@@ -186,7 +186,7 @@ async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float =
 
     try:
         store = RunStore(pool, notices)
-        forks = Forks(pool, notices, store, lambda: Branches(pool, KEY))
+        forks = Forks(pool, notices, store, lambda tenant: Branches(pool, KEY, tenant))
         house = House(
             dsn=dsn,
             pool=pool,

@@ -228,7 +228,7 @@ async def test_what_has_no_points_says_why(house: House) -> None:
 async def test_another_tenants_run_is_not_there(house: House) -> None:
     view = await house.finish(ScriptedModels())
     theirs = RunStore(house.pool, house.notices, tenant="other")
-    forks = Forks(house.pool, house.notices, theirs, lambda: pytest.fail("opened"))
+    forks = Forks(house.pool, house.notices, theirs, lambda _: pytest.fail("opened"))
     controls = RunControls(house.pool, house.notices, theirs)
     calls = (
         forks.fork(view.run_id, Fork(), by="x"), forks.points(view.run_id), controls.pause(view.run_id, by="x"),

@@ -1,0 +1,164 @@
+"""Two tenants on one deployment: what one has, the other can't see, change, or learn of; names may be the same."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+import psycopg
+import pytest
+
+from memory.item import Owner
+from privacy.redact import from_record
+from serving.wiring import memory_store
+from tests.acceptance.keyed import Keyed, serving
+from tests.acceptance.test_http import MISSING, events_of, failed
+from tests.conftest import fresh_database
+
+COLLECTION = "handbook"
+TEXT = {"acme": "The hub in Piraeus opens at seven.", "globex": "The hub in Piraeus opens at noon."}
+BODIES: dict[str, Any] = {
+    "plan": {"plan": {"steps": [{"id": "s1", "goal": "g", "done_when": "d"}]}, "last_seq": 1},
+    "approve": {"decision": "approve", "approval_id": "plan-1"},
+    "{key}": {"decision": "did_not"},
+}
+MAIL = {"acme": "ada@acme.example.com", "globex": "gus@globex.example.com"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    name: str
+    client: httpx.Client
+    run: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def keyed(template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    with fresh_database(template_database) as dsn, serving(dsn, tmp_path_factory.mktemp("tenants")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def tenants(keyed: Keyed) -> Iterator[tuple[Tenant, Tenant]]:
+    """Each with documents in a collection of the same name, and a run over them that has ended."""
+    acme, globex = keyed.client(keyed.key("acme")), keyed.client(keyed.key("globex"))
+    with acme, globex:
+        yield _settled("acme", acme), _settled("globex", globex)
+
+
+def _settled(name: str, client: httpx.Client) -> Tenant:
+    section = {"text": f"{TEXT[name]} Ask {MAIL[name]}."}
+    document = {"path": "hub.md", "digest": "1", "sections": [section]}
+    stored = client.put(f"/collections/{COLLECTION}/documents", json={"documents": [document]})
+    assert stored.json() == {"changed": 1}
+    goal = f"When does the hub open, and whom do I ask? I am {MAIL[name]}."
+    run = client.post("/runs?wait=true", json={"goal": goal, "collection": COLLECTION}).json()
+    assert run["status"] == "success", run
+    return Tenant(name, client, run)
+
+
+def test_the_same_collection_name_holds_each_tenants_own(tenants: tuple[Tenant, Tenant]) -> None:
+    for tenant, other in (tenants, tenants[::-1]):
+        assert TEXT[tenant.name].split()[-1] in tenant.run["answer"]
+        assert TEXT[other.name].split()[-1] not in tenant.run["answer"]
+        shown = tenant.client.get(f"/runs/{tenant.run['run_id']}").text
+        assert MAIL[tenant.name] in shown
+        assert MAIL[other.name] not in shown
+
+
+def test_a_stream_gives_back_its_own_tenants_values(tenants: tuple[Tenant, Tenant]) -> None:
+    for tenant, other in (tenants, tenants[::-1]):
+        stream = tenant.client.get(f"/runs/{tenant.run['run_id']}/events")
+        assert MAIL[tenant.name] in stream.text
+        assert MAIL[other.name] not in stream.text
+        assert events_of(stream)[-1]["status"] == "success"
+
+
+def test_every_route_of_a_run_is_404_to_another_tenant(tenants: tuple[Tenant, Tenant]) -> None:
+    """Every operation that names a run, read off the server's own description, with the other tenant's id."""
+    acme, globex = tenants
+    paths = globex.client.get("/openapi.json").json()["paths"]
+    named = [(verb, path) for path, verbs in paths.items() if path.startswith("/runs/{run_id}") for verb in verbs]
+    assert len(named) >= 13
+    for verb, path in named:
+        ids = {"run_id": acme.run["run_id"], "name": "x", "key": "0" * 64}
+        sent = BODIES.get(path.rpartition("/")[2])
+        answer = globex.client.request(verb, path.format(**ids), json=sent)
+        assert answer.status_code == 404, (verb, path, answer.text)
+        stranger = globex.client.request(verb, path.format(**{**ids, "run_id": MISSING}), json=sent)
+        assert (
+            answer.text.replace(acme.run["run_id"], MISSING).partition('"request_id"')[0]
+            == (stranger.text.partition('"request_id"')[0])
+        ), "it must not be told from a run that nobody has"
+    assert acme.client.get(f"/runs/{acme.run['run_id']}").json()["status"] == "success"
+
+
+def test_lists_show_ones_own(tenants: tuple[Tenant, Tenant]) -> None:
+    acme, globex = tenants
+    assert acme.run["run_id"] in acme.client.get("/runs").text
+    for route in ("/runs", "/effects", "/memory"):
+        answer = globex.client.get(route)
+        assert answer.status_code == 200
+        assert acme.run["run_id"] not in answer.text
+        assert MAIL["acme"] not in answer.text
+
+
+def test_a_thread_of_another_tenant_can_not_be_continued(keyed: Keyed, tenants: tuple[Tenant, Tenant]) -> None:
+    acme, globex = tenants
+    thread_id = acme.run["thread_id"]
+    failed(globex.client.post("/runs", json={"goal": "And?", "thread_id": thread_id}), 404, "thread_not_found")
+    assert acme.client.post("/runs?wait=true", json={"goal": "And?", "thread_id": thread_id}).status_code == 200
+    row = "insert into runs (run_id, thread_id, tenant, request, request_digest) values (%s, %s, 'globex', '{}', '')"
+    with psycopg.connect(keyed.dsn) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
+        connection.execute(row, (MISSING, thread_id))
+
+
+def test_an_idempotency_key_is_each_tenants_own(tenants: tuple[Tenant, Tenant]) -> None:
+    made = [
+        tenant.client.post("/runs", json={"goal": f"I am {tenant.name}"}, headers={"Idempotency-Key": "one"}).json()
+        for tenant in tenants
+    ]
+    assert made[0]["run_id"] != made[1]["run_id"]
+    assert [run["goal"] for run in made] == ["I am acme", "I am globex"]
+
+
+def test_a_placeholder_of_another_tenants_vault_is_only_text(keyed: Keyed, tenants: tuple[Tenant, Tenant]) -> None:
+    _, globex = tenants
+    with psycopg.connect(keyed.dsn) as connection:
+        query = "select placeholder from vault where tenant = 'acme' and scope = ''"
+        theirs = [row[0] for row in connection.execute(query)]
+    assert theirs
+    run = globex.client.post("/runs?wait=true", json={"goal": f"Who is {' '.join(theirs)}?"}).json()
+    shown = globex.client.get(f"/runs/{run['run_id']}/events").text + orjson.dumps(run).decode()
+    assert MAIL["acme"] not in shown
+
+
+async def test_memory_is_read_and_deleted_by_its_own_tenant_alone(keyed: Keyed, tenants: tuple[Tenant, Tenant]) -> None:
+    acme, globex = tenants
+    memory = memory_store(keyed.dsn, keyed.home.path)
+    item = await memory.of(Owner("acme")).add(from_record("Prefers short answers."), "a test")
+    await memory.close()
+    assert item.id in acme.client.get("/memory").text
+    assert item.id not in globex.client.get("/memory").text
+    failed(globex.client.delete(f"/memory/{item.id}"), 404, "memory_not_found")
+    assert globex.client.delete("/memory").status_code == 204
+    assert item.id in acme.client.get("/memory").text
+    assert acme.client.delete(f"/memory/{item.id}").status_code == 204
+
+
+def test_every_table_says_whose_its_rows_are(keyed: Keyed) -> None:
+    """By a column, or by the row that it belongs to; what is left is the deployment's own."""
+    of_the_deployment = {"schema_migrations", "deployment", "prompt_texts", "model_totals", "run_totals"}
+    query = """
+        with recursive owned as (
+            select attrelid as table_id from pg_attribute join pg_class on attrelid = pg_class.oid
+            where attname = 'tenant' and relkind = 'r' and relnamespace = 'public'::regnamespace
+            union select conrelid from pg_constraint join owned on confrelid = table_id where contype = 'f'
+        )
+        select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+            and oid not in (select table_id from owned)"""
+    with psycopg.connect(keyed.dsn) as connection:
+        nobodys = {row[0] for row in connection.execute(query)}
+    # chunks name their document without a foreign key to the collection; a memory's tenant is in mem0's payload.
+    assert nobodys - {"memories"} <= of_the_deployment
