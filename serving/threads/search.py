@@ -58,7 +58,7 @@ class ThreadSearch(ThreadFilter):
     ids: list[str] | None = Field(default=None, max_length=1_000)
     limit: int = Field(default=10, ge=1, le=1_000)
     offset: int = Field(default=0, ge=0, le=2**31)
-    sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] = "created_at"
+    sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] = "updated_at"
     sort_order: SortOrder = "desc"
     select: list[Selected] | None = None
     extract: dict[str, Annotated[str, Field(max_length=1_000)]] | None = Field(default=None, max_length=MOST_PATHS)

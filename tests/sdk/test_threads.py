@@ -154,6 +154,8 @@ async def test_search_filters_sorts_selects_and_turns_pages(client: LangGraphCli
     assert await client.threads.count(metadata={"mark": mark}) == 4
     assert await client.threads.count(metadata={"mark": mark}, status="idle") == 2
     assert await client.threads.count(metadata={"mark": mark}, values={"n": 1}) == 1
+    await client.threads.update(made[1], metadata={})
+    assert await found() == [1, 3, 2, 0]
     answer = await client.http.client.post("/threads/search", json={"metadata": {"mark": mark}, "limit": 3})
     assert (answer.headers["X-Pagination-Total"], answer.headers["X-Pagination-Next"]) == ("4", "3")
     answer = await client.http.client.post("/threads/search", json={"metadata": {"mark": mark}, "offset": 3})
