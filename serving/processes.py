@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 
 from serving.errors import SettingsError, StartFailed
 from serving.listener import is_exposed, open_listener, require_keys
@@ -32,23 +34,24 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     if exposed and fd is None and not settings.api_key:
         await asyncio.to_thread(_require_keys, settings.database_url, host)
     origins = Origins(settings.cors_origins)
-    app = create_app(lambda: open_api_services(settings), exposed=exposed, origins=origins)
-    options = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=LendingProtocol,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=2,
-        lifespan="on",
-    )
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            app.state.services.tails.close()
+            services.tails.close()
             await super().shutdown(sockets)
 
-    await Server(options).serve(sockets=[listener])
+    # Opened here, not by the server: what is wrong then is one line of ours instead of a traceback of its own.
+    async with open_api_services(settings) as services:
+        options = uvicorn.Config(
+            create_app(lambda: nullcontext(services), exposed=exposed, origins=origins),
+            loop="uvloop",
+            http=LendingProtocol,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            lifespan="on",
+        )
+        await Server(options).serve(sockets=[listener])
     return 0
 
 
@@ -59,9 +62,7 @@ async def serve_worker() -> int:
     settings = _prepared()
     async with open_worker(settings) as worker:
         _on_stop(worker.drain)
-        ready = settings.home / "worker.ready"
-        ready.parent.mkdir(parents=True, exist_ok=True)
-        ready.write_text(str(os.getpid()))
+        _tell_ready(settings.home)
         return await worker.serve()
 
 
@@ -115,6 +116,16 @@ def _database_url(settings: Settings) -> str:
     if not settings.database_url:
         raise SettingsError("DATABASE_URL is not set", "set it, or use trireme up, which brings a Postgres of its own")
     return settings.database_url
+
+
+def _tell_ready(home: Path) -> None:
+    """What the owner of a stack looks for."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / "worker.ready").write_text(str(os.getpid()))
+    except OSError as error:
+        hint = "set TRIREME_HOME to a folder you can write to"
+        raise SettingsError(f"can't write to {home}: {error.strerror}", hint) from None
 
 
 def _on_stop(stop: Callable[[], None]) -> None:

@@ -64,9 +64,13 @@ def vault_key(setting: str, home: Path) -> bytes:
             fresh.touch(mode=0o600)
             fresh.write_bytes(new_key())
             _link_once(fresh, path)
-        return path.read_bytes()
+        key = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"can't keep the vault key in {home}: {error.strerror}", "set TRIREME_VAULT_KEY") from None
+        hint = "set TRIREME_HOME to a folder you can write to, or TRIREME_VAULT_KEY"
+        raise SettingsError(f"can't keep the vault key in {home}: {error.strerror}", hint) from None
+    if len(key) != KEY_BYTES:
+        raise SettingsError(f"{path} is no vault key: it has {len(key)} bytes", "restore it from a backup")
+    return key
 
 
 def _link_once(fresh: Path, path: Path) -> None:

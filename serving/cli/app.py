@@ -322,7 +322,7 @@ def keys_revoke(
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="port to listen on")] = None,
     fd: Annotated[int | None, typer.Option(hidden=True, help="a socket that is bound already")] = None,
 ) -> None:
     """Run the API process alone (needs DATABASE_URL)."""
