@@ -42,14 +42,17 @@ async def prune(dry_run: bool, json: bool) -> int:
         pruning = Pruning(connection)
         await (pruning.plan() if dry_run else pruning.apply())
     if json:
-        report = {"dry_run": dry_run, "shares": [asdict(share) for share in pruning.shares]}
+        shares = [asdict(share) for share in pruning.shares]
+        report = {"dry_run": dry_run, "shares": shares, "left_whole": pruning.left_whole}
         print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
         return 0
-    if not pruning.shares:
+    if pruning.shares:
+        print("would go:" if dry_run else "gone:")
+        print("\n".join(aligned([("tenant", "kind", "rows", "bytes"), *map(_counts, pruning.shares)])))
+    else:
         print("nothing is over: trireme retention shows how long what is kept")
-        return 0
-    print("would go:" if dry_run else "gone:")
-    print("\n".join(aligned([("tenant", "kind", "rows", "bytes"), *map(_counts, pruning.shares)])))
+    for thread_id in pruning.left_whole:
+        print(f"left whole: thread {thread_id}: a DeltaChannel of its graph is read back from its older checkpoints")
     return 0
 
 

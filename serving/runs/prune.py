@@ -30,6 +30,19 @@ where ended.events_until < now() and ended.pruned_at is null
 """
     + _NOT_FORKED
 )
+# What is due at once or after its forks, which go in the same prune; who has a fork that stays, stays too.
+_DUE_IN_ALL: LiteralString = """
+with recursive over as (
+    select run_id, tenant from ended_runs where events_until < now() and pruned_at is null
+), needed (run_id) as (
+    select fork.forked_from from runs fork where fork.forked_from is not null and fork.pruned_at is null
+        and not exists (select from over where over.run_id = fork.run_id)
+    union
+    select run.forked_from from needed join runs run using (run_id)
+    where run.forked_from is not null and run.pruned_at is null
+)
+select run_id, tenant from over where not exists (select from needed where needed.run_id = over.run_id)
+"""
 _NEXT: LiteralString = "order by run.finished_at limit %(most)s for update of run skip locked"
 # It looks for forks once more, since now that the row is held none can be added.
 _MARK: LiteralString = (
@@ -131,6 +144,7 @@ class Pruning:
         self._connection = connection
         self._rows: Counter[tuple[str, str]] = Counter()
         self._bytes: Counter[tuple[str, str]] = Counter()
+        self.left_whole: list[str] = []  # threads that keep their older checkpoints: a DeltaChannel needs them
 
     @property
     def shares(self) -> list[Share]:
@@ -141,10 +155,10 @@ class Pruning:
         async with self._connection.transaction():
             await self._connection.execute("set transaction isolation level repeatable read, read only")
             for kind, table, content in _OF_A_RUN:
-                await self._count(kind, _COUNT.format(table=table, content=content, due=_DUE_RUNS))
+                await self._count(kind, _COUNT.format(table=table, content=content, due=_DUE_IN_ALL))
             await self._count("artifacts", _COUNT_FILES)
             await self._count("shown values", _COUNT_SHOWN)
-            threads = await self._fetch(_DUE_THREADS.format(due=_DUE_RUNS), threads=None)
+            threads = await self._fetch(_DUE_THREADS.format(due=_DUE_IN_ALL), threads=None)
             for at in range(0, len(threads), _THREADS):
                 await self._sweep(threads[at : at + _THREADS], delete=False)
 
@@ -183,6 +197,8 @@ class Pruning:
             ids = [row["thread_id"] for row in threads if (row["tenant"], row["whole"]) == (tenant, whole)]
             extent = await sweep(self._connection, tenant, ids, whole=whole, delete=delete)
             self._add("checkpoints", {"tenant": tenant, **extent})
+            if not whole:
+                self.left_whole += extent["left_whole"]
 
     async def _count(self, kind: str, query: LiteralString, **values: Any) -> bool:
         rows = await self._fetch(query, **values)

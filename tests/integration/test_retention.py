@@ -20,6 +20,7 @@ from memory.store import MemoryStore
 from serving.cli.retention import prune, show_retention
 from serving.database import Connection, new_id
 from serving.errors import BadRequest, Conflict, Gone
+from serving.runs.fork import Fork
 from serving.runs.prune import Pruning, Share
 from serving.runs.retention import EVERYONE, set_terms, terms
 from tests.integration.api_house import open_api
@@ -145,6 +146,29 @@ async def test_a_dry_run_announces_to_the_byte_what_then_goes(house: House) -> N
     assert left(house, young) == before[young]
     assert state_rows(house, both) == 0
     assert await pruned(house) == await planned(house) == []
+
+
+async def test_a_dry_run_counts_parents_that_go_after_their_forks(house: House) -> None:
+    async def forked(run_id: str) -> str:
+        fork, _ = await house.forks.fork(run_id, Fork(), "mia", None)
+        await house.executor(ScriptedModels()).attempt(await house.claim())
+        return fork.run_id
+
+    parent = await full_run(house)
+    child = await forked(parent)
+    needed = await full_run(house)
+    young = await forked(await forked(needed))
+    old = [run_id for (run_id,) in house.execute("select run_id::text from runs") if run_id != young]
+    ended_long_ago(house, *old)
+    await keep(house, events=30)
+    announced = await planned(house)
+    assert await pruned(house) == announced
+    assert [left(house, run_id)["events"] > 0 for run_id in (parent, child, needed, young)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 async def test_what_is_not_over_stays_however_long_ago_it_was(house: House) -> None:

@@ -25,16 +25,18 @@ select distinct on (thread_id, namespace) * from state_checkpoints
 where tenant = %(tenant)s and thread_id = any(%(threads)s)
 order by thread_id, namespace, checkpoint_id desc
 """
-# Of threads' rows, those that the newest checkpoint of their namespace doesn't need.
+# Of threads' rows, those that the newest checkpoint of their namespace doesn't need. Where one is read back from what
+# was written before it (a DeltaChannel), its thread is left whole.
 _KEPT: LiteralString = """
 with kept as materialized (
     select distinct on (thread_id, namespace) thread_id, namespace, checkpoint_id, refs::jsonb as refs
     from state_checkpoints where tenant = %(tenant)s and thread_id = any(%(threads)s)
     order by thread_id, namespace, checkpoint_id desc
-)"""
+), replayed as materialized (select distinct thread_id from kept where refs ? 'replayed')"""
 _OLDER: LiteralString = """exists (
     select from kept where (kept.thread_id, kept.namespace) = (held.thread_id, held.namespace)
         and held.checkpoint_id < kept.checkpoint_id)"""
+_NOT_REPLAYED: LiteralString = "held.thread_id not in (select thread_id from replayed) and "
 _STALE: tuple[tuple[LiteralString, LiteralString], ...] = (
     ("state_checkpoints", _OLDER),
     ("state_writes", _OLDER),
@@ -62,7 +64,9 @@ _DROP: LiteralString = """{table}_gone as (
     returning pg_column_size(held.sealed) as bytes
 )"""
 _SUM: LiteralString = """
-select count(*) as rows, coalesce(sum(bytes), 0)::bigint as bytes from (
+select count(*) as rows, coalesce(sum(bytes), 0)::bigint as bytes,
+    array(select thread_id from replayed order by thread_id) as left_whole
+from (
     select bytes from state_checkpoints_gone union all select bytes from state_writes_gone
     union all select bytes from state_values_gone union all select bytes from state_items_gone
 ) gone
@@ -95,12 +99,6 @@ class Retention:
         await self._execute(_DELETE_RUNS, {"runs": list(run_ids)})
 
     async def keep_latest(self, thread_ids: Sequence[str]) -> None:
-        latest = await self._execute(_LATEST, {"threads": list(thread_ids)})
-        for row in latest:
-            if self._reader.metadata(row).get("counters_since_delta_snapshot"):
-                raise NotImplementedError(
-                    f"thread {row['thread_id']} has a DeltaChannel: it can't keep only its latest"
-                )
         async with self._pool.connection() as connection:
             await sweep(connection, self._tenant, thread_ids)
 
@@ -137,10 +135,11 @@ async def sweep(
     connection: Connection, tenant: str, thread_ids: Sequence[str], *, whole: bool = False, delete: bool = True
 ) -> Row:
     """All but the newest checkpoint of each namespace and what it needs, or with `whole` all of the threads, in one
-    statement. Returns `rows` and `bytes` of what went, or would go without `delete`.
+    statement. Returns `rows` and `bytes` of what went, or would go without `delete`; and `left_whole`, the threads that
+    keep their older checkpoints because a DeltaChannel is read back from them.
     """
     part = _DROP if delete else _PICK
-    parts = [part.format(table=table, which="true" if whole else stale) for table, stale in _STALE]
+    parts = [part.format(table=table, which="true" if whole else _NOT_REPLAYED + stale) for table, stale in _STALE]
     query = ", ".join([_KEPT, *parts]) + _SUM
     row = await (await connection.execute(query, {"tenant": tenant, "threads": list(thread_ids)})).fetchone()
     assert row is not None

@@ -144,7 +144,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """`keep_latest`: the newest checkpoint of each namespace; `delete`: nothing. For threads without a live run.
 
-        Raises NotImplementedError for `keep_latest` on threads with a DeltaChannel, whose values need older writes.
+        Threads with a DeltaChannel that is read back from older writes are left whole by `keep_latest`.
         """
         if isinstance(thread_ids, str) or strategy not in ("keep_latest", "delete"):
             raise ValueError("aprune takes a sequence of thread ids, and the strategy keep_latest or delete")

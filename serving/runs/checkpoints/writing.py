@@ -48,7 +48,7 @@ class Writer:
             "checkpoint_id": name(checkpoint["id"], "checkpoint id"),
             "parent_id": config["configurable"].get("checkpoint_id"),
             "run_id": self._run_id(told),
-            "refs": orjson.dumps(plan.refs).decode(),
+            "refs": orjson.dumps(plan.refs | _replayed(told)).decode(),
         }
         body = self._codec.encode([rest, plan.inline, told])
         entry.checkpoints.append(self._row("checkpoint", place, columns, body))
@@ -88,3 +88,9 @@ class Writer:
         """`columns` in the order in which the reader checks them."""
         sealed = self._seal.close(kind, (place.thread_id, place.namespace, *columns.values()), body)
         return {"tenant": self._tenant, **place.columns, **columns}, sealed
+
+
+def _replayed(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The DeltaChannels whose values are read back from what was written since their last snapshot."""
+    channels = metadata.get("counters_since_delta_snapshot")
+    return {"replayed": sorted(channels)} if channels else {}
