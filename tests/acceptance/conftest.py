@@ -82,7 +82,7 @@ def wait_for_line(process: "subprocess.Popen[str]", word: str) -> str:
 def end(process: "subprocess.Popen[str]") -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    process.wait(60)
     if process.stdout:
         process.stdout.close()
 

@@ -19,7 +19,7 @@ def processes_of(home: Path) -> dict[int, str]:
     return {pid: command for pid, command in found.items() if pid != os.getpid() and command}
 
 
-def left_behind(home: Path, *, besides: str = "\0", patience_s: float = 5.0) -> list[str]:
+def left_behind(home: Path, *, besides: str = "\0", patience_s: float = 20.0) -> list[str]:
     """The command lines that are still there after a while, without those that hold `besides`."""
 
     def there() -> list[str]:

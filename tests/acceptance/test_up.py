@@ -51,7 +51,7 @@ def test_up_says_where_everything_is_and_ctrl_c_stops_it_all(home: Home) -> None
     _kill_postgres(home, process)
     assert wait_until(lambda: httpx.get(f"{address}/ok", timeout=20).status_code == 200)
     process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     assert left_behind(home.path, patience_s=0.5) == []
     end(process)
 
@@ -85,7 +85,7 @@ def test_of_two_ups_at_once_one_is_refused_and_says_where_the_other_is(home: Hom
     assert third.returncode == 1
     assert third.stderr.startswith(f"trireme: trireme runs already at {url} (pid {up.pid}): ")
     up.send_signal(signal.SIGTERM)
-    assert up.wait(15) == 0
+    assert up.wait(60) == 0
     assert left_behind(home.path, patience_s=0.5) == []
     for process in both:
         end(process)

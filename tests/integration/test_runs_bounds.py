@@ -115,7 +115,7 @@ async def test_an_acceptance_in_the_last_round_is_whole(house: House) -> None:
 
 async def test_seconds_are_limited_within_a_models_call(house: House) -> None:
     models = ScriptedModels(worker=after(30, finds_and_reports))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         view = await house.finish(models, bounds=Bounds(seconds=0.6))
     await stopped(house, view, "seconds")
 

@@ -95,6 +95,6 @@ async def test_a_heartbeat_renews_no_lease_that_the_jump_has_ended(house: House)
     heartbeat.hold(claim)
     jump(house, "1 hour")
     heartbeat.start(Told())
-    await asyncio.wait_for(lost.wait(), 3)
+    await asyncio.wait_for(lost.wait(), 8)
     await heartbeat.stop()
     assert (await house.claim()).fence == 2

@@ -76,7 +76,7 @@ async def test_a_running_run_stops_at_the_end_of_its_superstep_and_repeats_nothi
     models = ScriptedModels(planner=plans("s1", "s2<s1"), worker=gate)
     async with house.worker(models, lookup):
         run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), 30)
         assert (await house.controls.pause(run_id, by="ann")).phase == "pausing"
         await asyncio.sleep(0.1)
         assert (await house.store.get(run_id)).phase == "pausing", "it does not break off what is under way"
@@ -102,7 +102,7 @@ async def test_a_pause_is_heard_though_its_notice_is_lost(house: House) -> None:
     gate = Gate()
     async with house.worker(ScriptedModels(worker=gate)):
         run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), 30)
         begun = time.monotonic()
         house.execute("update runs set paused_by = 'ann'")
         await asyncio.sleep(0.9)
@@ -295,7 +295,7 @@ async def test_an_edit_is_taken_over_once_however_often_the_attempt_is_cut(house
     models.worker = gate = Gate()
     for _ in range(3):
         attempt = asyncio.create_task(house.executor(models).attempt(await house.claim()))
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), 30)
         gate.reached.clear()
         attempt.cancel()
         await asyncio.wait([attempt])

@@ -193,12 +193,12 @@ async def test_a_process_that_was_stopped_and_wakes_behind_another_changes_nothi
         zombie = asyncio.create_task(house.executor(ScriptedModels(), None, pausing).attempt(stopped))
         while not logs:
             await asyncio.sleep(0)
-        await asyncio.wait_for(logs[0].reached.wait(), 5)
+        await asyncio.wait_for(logs[0].reached.wait(), 30)
         await house.queue.release(stopped)
         await house.executor(ScriptedModels()).attempt(await house.claim())
         before = await house.events(run_id)
         logs[0].go_on.set()
-        await asyncio.wait_for(zombie, 5)
+        await asyncio.wait_for(zombie, 30)
         assert await house.events(run_id) == before
         models = ScriptedModels()
         thread_id = (await house.store.get(run_id)).thread_id

@@ -45,7 +45,7 @@ async def test_a_rolling_restart_under_fifty_runs_fails_none_and_repeats_nothing
     for process in old:
         new.append(await asyncio.to_thread(one.start))
         since = told_to_go(process)
-        await asyncio.to_thread(process.join, 5)
+        await asyncio.to_thread(process.join, 30)
         assert process.exitcode == 0
         took.append(await handed_over_after_s(house, since, runs))
     for run_id in runs:
@@ -53,7 +53,7 @@ async def test_a_rolling_restart_under_fifty_runs_fails_none_and_repeats_nothing
         assert (view.status, len(view.steps)) == ("success", len(STEPS)), view.error
     for process in new:
         told_to_go(process)
-        await asyncio.to_thread(process.join, 5)
+        await asyncio.to_thread(process.join, 30)
     for run_id in runs:
         events = await house.events(run_id)
         assert gapless(events)
@@ -83,7 +83,7 @@ async def test_a_stream_of_an_api_that_stops_ends_whole_and_goes_on_at_another(h
         await house.queue.leave(await house.claim(), "success", RunFinished(status="success"))
         answer = await client.get(urls[1], headers={"Last-Event-ID": "1"})
         seen += answer.text.splitlines()
-    await asyncio.to_thread(one.join, 3)
+    await asyncio.to_thread(one.join, 30)
     assert not one.is_alive()
     two.kill()
     for each in listeners:

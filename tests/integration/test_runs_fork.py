@@ -106,7 +106,7 @@ async def test_a_running_run_is_forked_and_not_disturbed(house: House) -> None:
     gate = Gate()
     async with house.worker(ScriptedModels(planner=plans("s1", "s2<s1"), worker=gate)):
         run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), 30)
         fork = await forked(house, run_id)
         assert fork.plan is not None
         gate.open()
@@ -137,7 +137,7 @@ async def test_a_fork_cut_anywhere_goes_on_as_a_fork(house: House) -> None:
     gate, models = Gate(), ScriptedModels()
     models.worker = gate
     attempt = asyncio.create_task(house.executor(models).attempt(await house.claim()))
-    await asyncio.wait_for(gate.reached.wait(), 5)
+    await asyncio.wait_for(gate.reached.wait(), 30)
     attempt.cancel()
     await asyncio.wait([attempt])
     house.execute("update runs set lease_until = now() where run_id = %s", fork.run_id)

@@ -203,7 +203,7 @@ async def test_a_stuck_loop_loses_its_run_and_its_process_ends(house: House, tmp
     await asyncio.to_thread(wait_for, house.dsn, renewed)  # though its loop is stuck
     async with house.worker(ScriptedModels()):
         assert (await house.ended(run_id)).status == "success"
-    await asyncio.to_thread(process.join, 5)
+    await asyncio.to_thread(process.join, 30)
     assert process.exitcode == EXIT_START_AGAIN
 
 
@@ -219,6 +219,6 @@ async def test_a_process_that_was_stopped_past_its_lease_changes_nothing_and_end
         assert {view.status for view in views} == {"success"}
         before = [await house.events(run_id) for run_id in runs]
         os.kill(process.pid, signal.SIGCONT)
-        await asyncio.to_thread(process.join, 5)
+        await asyncio.to_thread(process.join, 30)
     assert process.exitcode == EXIT_START_AGAIN
     assert [await house.events(run_id) for run_id in runs] == before

@@ -175,7 +175,7 @@ async def test_a_reader_gets_every_line_once_although_every_notice_is_lost(house
         await log.append(note(n))
     await asyncio.sleep(0.2)
     await house.queue.leave(claim, "success", END)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         events = await reading
     assert [event.seq for event in events] == [1, 2, 3, 4, 5, 6]
     assert kinds(events)[-1] == "run_finished"
@@ -254,7 +254,7 @@ async def test_a_run_that_failed_and_was_resumed_is_followed_to_its_second_end(h
     await asyncio.sleep(0.05)
     assert not reading.done()
     await house.queue.leave(again, "success", END)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         events = await reading
     assert kinds(events) == ["run_finished", "run_resumed", "run_claimed", "run_finished"]
 

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from graph.state import Plan
 from serving.runs.heartbeat import Heartbeat
@@ -47,13 +49,11 @@ class Gate:
         return await self._then(call)
 
 
-async def test_a_run_is_done_by_a_worker_that_was_idle(house: House) -> None:
+async def test_a_run_is_done_by_a_worker_that_was_idle(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.runs.worker._POLL_S", 60.0)  # a notice wakes it, not the poll
     async with house.worker(ScriptedModels()):
         await asyncio.sleep(0.2)
-        run_id = await house.create()
-        begun = time.monotonic()
-        view = await house.ended(run_id)
-        assert time.monotonic() - begun < 0.9, "a notice woke it, not the poll"
+        view = await house.ended(await house.create())
     assert (view.status, view.answer) == ("success", "It is 42 [1].")
 
 
@@ -61,7 +61,7 @@ async def test_a_running_run_is_cancelled_within_a_second(house: House) -> None:
     gate = Gate()
     async with house.worker(ScriptedModels(worker=gate)):
         run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), 30)
         begun = time.monotonic()
         assert (await house.controls.cancel(run_id, by="ops")).status == "running"
         view = await house.ended(run_id)
@@ -88,7 +88,7 @@ async def test_a_cancel_without_a_notice_comes_through_with_the_next_heartbeat(h
     gate = Gate()
     async with house.worker(ScriptedModels(worker=gate)):
         run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), 30)
         house.execute("update runs set cancel_requested = true where run_id = %s", run_id)
         assert (await house.ended(run_id, seconds=3)).status == "cancelled"
 
@@ -166,13 +166,13 @@ async def test_a_worker_that_vanished_is_followed_by_another(house: House) -> No
     (claim,) = await dying.claim()
     first = ScriptedModels(planner=plans("s1", "s2"), worker=gate)
     dead = asyncio.create_task(house.executor(first, lookup).attempt(claim))
-    await asyncio.wait_for(gate.reached.wait(), 5)
+    await asyncio.wait_for(gate.reached.wait(), 30)
     second = ScriptedModels()
     async with house.worker(second, lookup):
         view = await house.ended(run_id)
     assert (view.status, second.by("planner")) == ("success", [])
     gate.open()
-    await asyncio.wait_for(dead, 5)
+    await asyncio.wait_for(dead, 30)
     events = await house.events(run_id)
     assert gapless(events)
     assert [(e.body.fence, e.body.attempt) for e in events if e.body.kind == "run_claimed"] == [(1, 1), (2, 2)]
@@ -184,9 +184,9 @@ async def test_a_worker_that_loses_its_lease_stops_the_attempt(house: House) -> 
     models = ScriptedModels(worker=gate)
     async with house.worker(models) as worker:
         run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), 30)
         house.execute("update runs set fence = fence + 1, worker = 'another' where run_id = %s", run_id)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(8):
             while worker._attempts:
                 await asyncio.sleep(0.01)
     assert kinds(await house.events(run_id))[-1] != "run_finished"
@@ -201,10 +201,10 @@ async def test_a_worker_that_claims_its_own_lapsed_run_goes_on_with_the_new_clai
 
     async with house.worker(ScriptedModels(worker=one_after_the_other)) as worker:
         run_id = await house.create()
-        await asyncio.wait_for(old.reached.wait(), 5)
+        await asyncio.wait_for(old.reached.wait(), 30)
         house.execute("update runs set lease_until = now() - interval '1 second' where run_id = %s", run_id)
         worker._heard_queue("")
-        await asyncio.wait_for(new.reached.wait(), 5)
+        await asyncio.wait_for(new.reached.wait(), 30)
         old.open()
         await asyncio.sleep(0.1)
         assert worker._attempts[run_id].claim.fence == 2

@@ -64,10 +64,10 @@ async def cut_off(dsn: str, work: Callable[[], Awaitable[Any]]) -> BaseException
         blocking.execute("lock table runs, documents, run_events in access exclusive mode")
         task = asyncio.ensure_future(work())
         ended = "select pg_terminate_backend(pid) from pg_locks where not granted"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not killer.execute(ended).fetchall():
                 await asyncio.sleep(0.01)
-        await asyncio.wait([task], timeout=5)
+        await asyncio.wait([task], timeout=30)
         return task.exception()
 
 

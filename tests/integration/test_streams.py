@@ -99,7 +99,7 @@ def _answers(api: Api) -> bool:
         return False
 
 
-def _until(happened: Any, seconds: float = 10.0) -> None:
+def _until(happened: Any, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it never happened"

@@ -121,7 +121,7 @@ async def _blocks(call: ModelCall) -> ModelReply:
     return await finds_and_reports(call)
 
 
-def wait_for(dsn: str, query: str, seconds: float = 15.0) -> None:
+def wait_for(dsn: str, query: str, seconds: float = 30.0) -> None:
     """Until the query's first value is true."""
     deadline = time.monotonic() + seconds
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -92,7 +92,7 @@ def test_faults_are_refused_outside_of_tests(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_point_costs_next_to_nothing() -> None:
     """Nanoseconds over an empty call; a worker passes some 400 in a run."""
     assert faults._reached is None
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(100_000):
         point("event.ready")
-    assert (time.perf_counter() - begun) / 100_000 < 1e-6
+    assert (time.process_time() - begun) / 100_000 < 1e-6

@@ -88,10 +88,10 @@ def test_what_it_cannot_compute_is_refused_with_the_reason(expression: str, prob
 
 
 def test_the_largest_allowed_work_is_done_at_once() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for expression in ("+".join(["9**400"] * 140), "*".join(["7**9"] * 120), "9**999 / 7**999"):
         assert calculate(expression).startswith("~")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 _leaves = st.one_of(
