@@ -11,6 +11,7 @@ from serving.api.body import refuse_unkeepable
 from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
+from serving.api.openai import chat, models
 from serving.api.sdk import assistants, threads
 from serving.services import ApiServices
 
@@ -44,6 +45,6 @@ def create_app(open_services: OpenServices, *, exposed: bool = False, origins: O
     install_failures(app)
     app.add_middleware(Guard, exposed=exposed, admits=origins.admits)
     app.add_middleware(Cors, origins=origins)
-    for part in (runs, control, effects, documents, memory, profiles, health, assistants, threads):
+    for part in (runs, control, effects, documents, memory, profiles, health, assistants, threads, models, chat):
         app.include_router(part.router)
     return app

@@ -64,12 +64,11 @@ class Guard:
         keys: Keys = request.scope["app"].state.services.keys
         given = _given(request)
         try:
-            if given:
-                if identity := await keys.identity(given):
-                    return identity
-                raise Unauthorized("the API key is wrong, expired or revoked", _HOW)
+            if given and (identity := await keys.identity(given)):
+                return identity
+            # Clients that can't leave a key out (OpenAI's, the LangGraph SDK) send any to a server that has none.
             if self._exposed or await keys.needed():
-                raise Unauthorized("the API key is missing", _HOW)
+                raise Unauthorized(f"the API key is {'wrong, expired or revoked' if given else 'missing'}", _HOW)
         except (psycopg.Error, PoolTimeout) as error:
             hint = "try again; nothing was lost"
             raise Unreachable("Postgres does not answer", hint, "database_unavailable") from error

@@ -167,7 +167,7 @@ def _place(last_event_id: str) -> int:
 
 async def _settled(services: ApiServices, request: Request, run: RunView) -> RunView:
     """Waits until the run has ended or waits for a person, or nobody is there any more to tell."""
-    settled, gone = asyncio.create_task(_settles(services, run.run_id)), asyncio.create_task(_hung_up(request))
+    settled, gone = asyncio.create_task(_settles(services, run.run_id)), asyncio.create_task(hung_up(request))
     try:
         await asyncio.wait({settled, gone}, timeout=_LONGEST_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
         return run if gone.done() else await services.runs.get(run.run_id)
@@ -182,6 +182,7 @@ async def _settles(services: ApiServices, run_id: str) -> None:
             break
 
 
-async def _hung_up(request: Request) -> None:
+async def hung_up(request: Request) -> None:
+    """Returns when the caller has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -24,6 +24,7 @@ from graph.events import (
     ToolStarted,
     VerdictGiven,
 )
+from graph.profile import Profile
 from graph.state import Citation, Plan, StepOutcome, Verdict
 from serving.database import Row
 from serving.runs.history import History
@@ -59,6 +60,8 @@ class RunView(BaseModel):
     status: str
     phase: str
     goal: str
+    channel: str = "api"
+    profile: Profile = Profile()
     answer: str | None = None
     partial: bool = False
     note: str = ""
@@ -101,6 +104,8 @@ def view_of(row: Row, history: History) -> RunView:
         status=row["status"],
         phase=phase_of(row, history.whole),
         goal=row["request"]["goal"],
+        channel=row["request"].get("channel", "api"),
+        profile=Profile.model_validate(row["profile"] or {}),
         answer=answer.text if answer else None,
         partial=answer.partial if answer else False,
         note=answer.note if answer else "",

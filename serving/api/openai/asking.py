@@ -1,0 +1,69 @@
+"""What a request says beside its words: model, thread, collection, channel; the same for chats and for responses."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.api.openai.messages import Conversation
+from serving.errors import BadRequest, NotFound
+from serving.runs.request import RunRequest
+
+MODEL: Final = "trireme"
+_CHANNEL: Final = "web"
+_MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
+
+
+class Asking(BaseModel):
+    """`collection`, `channel`, `thread_id` and `review_plan` may stand in the body (`extra_body`) or in `metadata`; a
+    collection also behind the model's name, as in `trireme:handbook`.
+
+    How a model samples (temperature, max_tokens, ...) is left to the routes: such fields are taken and not used.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(max_length=200)
+    stream: bool | None = False
+    user: str | None = Field(default=None, max_length=500)
+    metadata: dict[str, Any] | None = None
+    tools: list[Any] | None = None
+    collection: str | None = None
+    channel: str | None = None
+    thread_id: str | None = None
+    review_plan: bool | None = None
+
+    def checked(self) -> None:
+        """Raises BadRequest for what would silently mean something else here, NotFound for another model."""
+        if self.tools:
+            raise BadRequest("`tools` can't be used: the agent has tools of its own", "leave it out", "unsupported")
+        if self.model.partition(":")[0] != MODEL:
+            hint = f"GET /v1/models lists them; {MODEL} is the agent"
+            raise NotFound(f"the model {self.model[:60]!r} does not exist", hint, "model_not_found")
+        pairs = self.metadata or {}
+        if len(pairs) > _MOST_PAIRS or any(
+            not isinstance(value, str) or len(value) > _LONGEST_VALUE or len(key) > _LONGEST_KEY
+            for key, value in pairs.items()
+        ):
+            limits = f"at most {_MOST_PAIRS} pairs, keys of {_LONGEST_KEY} and texts of {_LONGEST_VALUE} characters"
+            raise BadRequest("`metadata` is not what it may be", limits, "bad_metadata")
+
+    def named(self, option: str) -> str:
+        """From the body, else from the metadata; empty where neither names it."""
+        value = getattr(self, option)
+        return str(value if value is not None else (self.metadata or {}).get(option, ""))
+
+    def request(self, said: Conversation, thread_id: str | None, *, begun: bool) -> RunRequest:
+        """`begun`: the thread knows what was said. Raises BadRequest, TooLarge."""
+        try:
+            request = RunRequest(
+                goal=said.goal,
+                thread_id=thread_id,
+                collection=self.named("collection") or self.model.partition(":")[2],
+                channel=self.named("channel") or _CHANNEL,
+                review_plan=self.named("review_plan").lower() == "true",
+                turns=() if begun else said.turns,
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise BadRequest(f"{first['loc'][0]}: {first['msg'].lower()}", "", "invalid_request") from None
+        return request.checked()

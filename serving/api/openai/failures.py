@@ -1,0 +1,23 @@
+"""Errors as clients of OpenAI's API read them: `{"error": {message, type, param, code}}`."""
+
+from typing import Any, Final
+
+PREFIX: Final = "/v1/"
+_TYPES: Final = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
+
+
+def status_of(status: int) -> int:
+    """A body that doesn't fit is 400 there."""
+    return 400 if status == 422 else status
+
+
+def error_body(status: int, code: str, message: str, hint: str = "", param: str | None = None) -> dict[str, Any]:
+    kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    said = f"{message} ({hint})" if hint else message
+    return {"error": {"message": said, "type": kind, "param": param, "code": code}}

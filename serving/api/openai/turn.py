@@ -1,0 +1,134 @@
+"""What a request becomes: a new run, or the one on its thread that waits for a person; and how that run is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from graph.events import ApprovalRequested
+from graph.ports import ApprovalDecision
+from serving.api.openai.asking import Asking
+from serving.api.openai.messages import Conversation
+from serving.api.openai.place import Place
+from serving.api.openai.telling import Part, Telling, Words
+from serving.api.openai.waiting import asked_by, reply_of
+from serving.api.runs import hung_up
+from serving.runs.view import TERMINAL, RunView, UsageView
+from serving.services import ApiServices
+
+_LONGEST_WAIT_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A run to be told from behind line `after` of its log. `base`: the server's address, with a slash at its end."""
+
+    run: RunView
+    after: int
+    base: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.base}runs/{self.run.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How the run stands when nothing more is told: `status` is its own; `approvals` wait for a person."""
+
+    status: str
+    usage: UsageView
+    citations: list[dict[str, Any]]
+    code: str = ""
+    message: str = ""
+    approvals: tuple[ApprovalRequested, ...] = ()
+
+
+async def take(
+    services: ApiServices, asking: Asking, said: Conversation, place: Place, base: str, key: str | None
+) -> Turn:
+    """Raises what the run service does: BadRequest, NotFound, Conflict, TooLarge."""
+    if place.parked:
+        return await answered(services, place.parked, reply_of(said.goal), base)
+    request = await services.redacted(asking.request(said, place.thread_id, begun=place.begun))
+    run, _ = await services.runs.create(request, key, {"conversation": place.mark} if place.mark else None)
+    return Turn(run, 0, base)
+
+
+async def answered(services: ApiServices, run_id: str, decision: ApprovalDecision | None, base: str) -> Turn:
+    """The parked run goes on where its channel takes a reply for a decision; else its question is told again."""
+    run = await services.runs.get(run_id)
+    if decision is None or not run.approvals or run.profile.approval != "reply":
+        return Turn(run, run.last_seq - 1, base)
+    decision = decision.model_copy(
+        update={"approval_id": run.approvals[0].approval_id, "reason": await services.redact(decision.reason)}
+    )
+    await services.runs.decide(run_id, run.approvals[0].approval_id, decision)
+    return Turn(run, run.last_seq, base)
+
+
+async def told(services: ApiServices, turn: Turn) -> AsyncIterator[Part | End | None]:
+    """Parts as they come, then one End; None when nothing came for a while. The run goes on when nobody listens."""
+    telling, status = Telling(turn.run.profile), ""
+    async for page in services.tails.follow(turn.run.run_id, turn.after):
+        if page is None:
+            yield None
+            continue
+        status = page.status
+        for row in page.lines:
+            for part in telling.line(row["kind"], await services.line(row["body"])):
+                yield part
+        if status == "interrupted" and page.last == page.last_seq:
+            break
+    async for last in ending(services, turn, telling, status):
+        yield last
+
+
+async def told_whole(services: ApiServices, request: Request, turn: Turn, add: Callable[[Part], None]) -> End:
+    """For a caller who waits; that of a run under way when that one has gone, or has waited for ten minutes."""
+    under_way = End("running", UsageView(), [])
+
+    async def listen() -> End:
+        async for part in told(services, turn):
+            if isinstance(part, End):
+                return part
+            if part:
+                add(part)
+        return under_way
+
+    listening, gone = asyncio.create_task(listen()), asyncio.create_task(hung_up(request))
+    try:
+        await asyncio.wait({listening, gone}, timeout=_LONGEST_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
+        return listening.result() if listening.done() else under_way
+    finally:
+        listening.cancel()
+        gone.cancel()
+
+
+async def told_so_far(services: ApiServices, turn: Turn) -> AsyncIterator[Part | End]:
+    """The same for whoever doesn't wait."""
+    telling = Telling(turn.run.profile)
+    own = (await services.runs.history(turn.run.run_id)).own
+    for body in await services.restore([event.body.model_dump(mode="json") for event in own]):
+        for part in telling.line(body["kind"], body):
+            yield part
+    async for last in ending(services, turn, telling, turn.run.status):
+        yield last
+
+
+async def ending(services: ApiServices, turn: Turn, telling: Telling, status: str) -> AsyncIterator[Part | End]:
+    code, message = telling.failure if status in TERMINAL else ("", "")
+    approvals: tuple[ApprovalRequested, ...] = ()
+    if status == "interrupted":
+        view = RunView.model_validate(await services.shown(await services.runs.get(turn.run.run_id)))
+        approvals = view.approvals
+        yield Words(asked_by(view, turn.address))
+    elif status == "success" and turn.run.profile.artifacts == "link":
+        names = (await services.runs.row(turn.run.run_id))["artifacts"]
+        if names:
+            links = [f"- [{name}]({turn.address}/artifacts/{quote(name)})" for name in await services.restore(names)]
+            yield Words("\n\nFiles:\n" + "\n".join(links))
+    yield End(status, telling.usage, telling.citations, code, message, approvals)
