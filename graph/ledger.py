@@ -44,6 +44,9 @@ class Ledger(Protocol):
     async def prepare(self, call: EffectCall) -> Effect:
         """Lets the call out: `prepared` is committed when it returns. Else the row as it stands."""
 
+    def check_lease(self) -> None:
+        """The last thing before a call: who stood still since `prepare` may have been followed by another attempt."""
+
     async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
         """Ends a prepared effect with what is to be told whenever it is asked for again."""
 

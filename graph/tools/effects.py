@@ -40,7 +40,7 @@ class Effects:
 
     async def _carried_out(self, action: Action, fresh: bool, changed: tuple[str, ...]) -> ToolResult | None:
         """None when it was left open."""
-        outcome = await _outcome(action, fresh)
+        outcome = await self._outcome(action, fresh)
         point("effect.done")
         if outcome.state == "open":
             assert isinstance(outcome.answer, Problem)
@@ -52,6 +52,24 @@ class Effects:
         point("effect.recorded")
         return result
 
+    async def _outcome(self, action: Action, fresh: bool) -> Outcome:
+        """A row that is not fresh was let out by an attempt that died around the call."""
+        cut = Problem(code="outcome_unknown", message=f"{action.tool.name} was interrupted while it ran")
+        outcome = await self._called(action) if fresh else Outcome("open", cut)
+        return await self._reconciled(action, outcome) if outcome.state == "open" else outcome
+
+    async def _reconciled(self, action: Action, outcome: Outcome) -> Outcome:
+        how = action.tool.reconcile
+        if how != "ask_a_person" and action.seconds_left:
+            if isinstance(how, CanCheck) and (found := await action.check(how)):
+                return found
+            outcome = await self._called(action)
+        return Outcome("failed", outcome.answer) if how == "pure" and outcome.state == "open" else outcome
+
+    async def _called(self, action: Action) -> Outcome:
+        self._ledger.check_lease()
+        return await action.call()
+
     async def _ask(self, call: EffectCall, reason: str) -> None:
         """Pauses the run. It returns only with what a resume carried, which may be meant for another question."""
         from langgraph.types import interrupt
@@ -59,22 +77,6 @@ class Effects:
         spoken = _read(interrupt(_question(call, reason)))
         if spoken:
             await self._ledger.hear(call.key, spoken)
-
-
-async def _outcome(action: Action, fresh: bool) -> Outcome:
-    """A row that is not fresh was let out by an attempt that died around the call."""
-    cut = Problem(code="outcome_unknown", message=f"{action.tool.name} was interrupted while it ran")
-    outcome = await action.call() if fresh else Outcome("open", cut)
-    return await _reconciled(action, outcome) if outcome.state == "open" else outcome
-
-
-async def _reconciled(action: Action, outcome: Outcome) -> Outcome:
-    how = action.tool.reconcile
-    if how != "ask_a_person" and action.seconds_left:
-        if isinstance(how, CanCheck) and (found := await action.check(how)):
-            return found
-        outcome = await action.call()
-    return Outcome("failed", outcome.answer) if how == "pure" and outcome.state == "open" else outcome
 
 
 def _recorded(effect: Effect) -> ToolResult:

@@ -52,12 +52,13 @@ class PostgresLedger:
         """One commit. Raises Conflict when the key stands for another action."""
         bound = digest(call.arguments)
         row = await self._one(OWNED + _PREPARE, call.model_dump(include={"key", "step_id", "tool"}) | {"digest": bound})
-        if not self._lasts():
-            # The process stood still behind the commit: by now another attempt may have made the call.
-            raise fence_lost(self._run_id, "let effects out")
         _same_action(call.key, (row["tool"], row["arguments_digest"]), (call.tool, bound))
         row = {name: row[name] for name in ("state", "result", "reason", "fresh")}
         return Effect(key=call.key, **row)
+
+    def check_lease(self) -> None:
+        if not self._lasts():
+            raise fence_lost(self._run_id, "let effects out")
 
     async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
         values = {"key": key, "state": state, "result": canonical(result), "arguments": None, "reason": ""}
@@ -99,6 +100,9 @@ class MemoryLedger:
         if known is None or fresh:
             known = self._effects[call.key] = Effect(key=call.key, state="prepared")
         return known.model_copy(update={"fresh": fresh})
+
+    def check_lease(self) -> None:
+        """Nobody else can follow."""
 
     async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
         self._effects[key] = Effect(key=key, state=state, result=orjson.loads(canonical(result)))

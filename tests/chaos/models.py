@@ -19,6 +19,7 @@ PLANS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     # step -> (the tool it calls, the steps it builds on)
     "fan": {"s1": ("stamp_honours", ""), "s2": ("stamp_checks", ""), "s3": ("stamp_pure", ""), "s4": ("", "s1,s2,s3")},
     "asks": {"s1": ("stamp_asks", ""), "s2": ("stamp_doubts", ""), "s3": ("stamp_honours", "")},
+    "checks": {"s1": ("stamp_checks", "")},
     "approves": {"s1": ("stamp_approved", ""), "s2": ("stamp_checks", ""), "s3": ("stamp_approved", "s1")},
     "revises": {"s1": ("stamp_honours", ""), "s2": ("stamp_pure", ""), "s3": ("write_artifact", "s1")},
     "held": {"s1": ("stamp_honours", ""), "s2": ("stamp_asks", "s1"), "s3": ("stamp_checks", "s2"), "s4": ("", "s3")},

@@ -75,6 +75,10 @@ def taken_over_without_a_new_fence() -> None:
     queue._CLAIM = _reworded(queue._CLAIM, "fence = fence + 1", "fence = greatest(fence, 1)")
 
 
+def let_out_without_a_look_at_the_lease() -> None:
+    _module("runs.ledger").PostgresLedger.check_lease = lambda self: None
+
+
 def renewed_after_its_end() -> None:
     heartbeat = _module("runs.heartbeat")
     heartbeat._BEAT = _reworded(heartbeat._BEAT, "run.lease_until > now() and", "")
@@ -292,6 +296,17 @@ async def overslept(bout: Bout) -> None:
     await asyncio.sleep(0.5)
 
 
+async def overtaken(bout: Bout) -> None:
+    """A worker stands still between its commit and the call behind it until another one has checked and called."""
+    worker = bout.arena.by_kind("worker")[-1]
+    await bout.arena.drop(worker)
+    process = await bout.arena.fill(worker, faults="effect.prepared:1=stop")
+    await asyncio.wait_for(process.stopped.wait(), 10)
+    await asyncio.sleep(LEASE_S + 1.2)
+    process.send(signal.SIGCONT)
+    await asyncio.sleep(0.5)
+
+
 async def alone(bout: Bout) -> None:
     """One run, one worker killed in the middle of it, and no other run that would wake the next worker."""
     worker, other = bout.arena.by_kind("worker")
@@ -322,6 +337,7 @@ SCENARIOS: dict[Callable[[], None], Scenario] = {
     checkpoints_without_fence: _ROBBED,
     effects_without_fence: _ROBBED,
     taken_over_without_a_new_fence: _ROBBED,
+    let_out_without_a_look_at_the_lease: (overtaken, ("checks",), 2),
     renewed_after_its_end: (overslept, _FAN, 4),
     acknowledged_before_the_commit: _API_KILLED,
     key_from_position: _KILLED_BEHIND_AN_EFFECT,

@@ -17,7 +17,7 @@ from graph.ports import ApprovalDecision, ApprovalRequest, ToolCall, ToolResult
 from graph.tools.builtin.emails import send_email
 from graph.tools.content import digest
 from graph.tools.policy import Policy, Rule
-from graph.tools.registry import Registry
+from graph.tools.registry import Arguments, CanCheck, Output, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
 from serving.database import Pool, new_id
 from serving.errors import Conflict
@@ -373,10 +373,33 @@ async def test_a_mailer_of_one_shot_is_not_used_again_after_a_kill(database: str
     assert row == ("unknown", "send_email was interrupted while it ran", MAIL)
 
 
+class Posted(Arguments):
+    text: str
+
+
+@pytest.mark.parametrize("ends", ["behind the commit", "while it is checked"])
 async def test_an_effect_is_not_let_out_once_the_lease_has_ended_by_the_attempts_own_clock(
-    pool: Pool, database: str
+    pool: Pool, database: str, ends: str
 ) -> None:
-    """A process that stood still behind the commit finds out before it calls: another attempt may have called."""
-    ledger = PostgresLedger(pool, make_run(database), 1, lasts=lambda: False)
+    """A process that stood still finds out before it calls: another attempt may have checked and called."""
+    seen: list[str] = []
+
+    async def call(arguments: Posted, context: ToolContext) -> Output:
+        seen.append("called")
+        return Output(data={})
+
+    async def check(arguments: Posted, context: ToolContext) -> Output | None:
+        seen.append("checked")
+        return None
+
+    tool = Tool(name="post", description="Posts", parameters=Posted, call=call, risk=1, reconcile=CanCheck(check))
+    run_id, asked = make_run(database), ToolCall(id="c", name="post", arguments={"text": "once"})
+    if ends == "while it is checked":
+        key = digest(run_id, "s1", "post", tool.version, asked.arguments)
+        died = EffectCall(key=key, step_id="s1", tool="post", arguments=asked.arguments)
+        await PostgresLedger(pool, run_id, 1).prepare(died)
+    ledger = PostgresLedger(pool, run_id, 1, lasts=lambda: ends == "while it is checked" and not seen)
     with pytest.raises(FenceLost):
-        await ledger.prepare(EffectCall(key="k" * 64, step_id="s1", tool="send", arguments={}))
+        await ToolRunner(Registry([tool]), ledger, MemoryApprovals(), run_id, ALLOW).run(asked, "s1")
+    assert seen == (["checked"] if ends == "while it is checked" else [])
+    assert [state for state, *_ in effects(database, run_id)] == ["prepared"]
