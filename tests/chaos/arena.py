@@ -32,6 +32,7 @@ class Slot:
     number: int
     process: Process | None = None
     asked: dict[str, Any] = field(default_factory=dict)
+    filling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
@@ -61,7 +62,18 @@ class Arena:
         return [slot for slot in self.slots if slot.kind == kind]
 
     async def fill(self, slot: Slot, **asked: Any) -> Process:
-        """Forks the slot's next process; `asked` adds to what it is told (faults, planted bugs)."""
+        """Forks the slot's next process in place of the last; `asked` adds to what it is told (faults, planted bugs)."""
+        async with slot.filling:
+            await self.drop(slot)
+            return await self._fork(slot, asked)
+
+    async def refill(self, slot: Slot) -> None:
+        """Where the slot's process has gone, and nobody has filled it since."""
+        async with slot.filling:
+            if slot.process is None or slot.process.gone.is_set():
+                await self._fork(slot, {})
+
+    async def _fork(self, slot: Slot, asked: dict[str, Any]) -> Process:
         given = {"counter": str(self.home / "counter.sock"), "notes": str(self.notes), "listener": slot.number}
         given |= {**slot.asked, **asked}
         slot.process = await self.zygote.fork(slot.kind, **given)
@@ -69,8 +81,7 @@ class Arena:
 
     async def fill_all(self) -> None:
         for slot in self.slots:
-            if slot.process is None or slot.process.gone.is_set():
-                await self.fill(slot)
+            await self.refill(slot)
 
     async def until_up(self, *slots: Slot) -> None:
         """Waits until these, or all workers and APIs, hear the database's notices."""

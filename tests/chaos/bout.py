@@ -85,7 +85,7 @@ class Bout:
                     if self.mode == "points" and process.code != EXIT_START_AGAIN:
                         continue  # it was told to
                     self.count(f"{slot.kind} ended by itself with {process.code}")
-                    await self.arena.fill(slot)
+                    await self.arena.refill(slot)
             await asyncio.sleep(0.1)
 
     async def _keep_busy(self) -> None:

@@ -85,8 +85,7 @@ async def every_point(bout: Bout) -> None:
 async def _strike_all(bout: Bout, slot: Slot, points: list[str]) -> None:
     for name in points:
         await _strike_one(bout, slot, name)
-    if slot.process and slot.process.gone.is_set():
-        await bout.arena.fill(slot)
+    await bout.arena.refill(slot)
 
 
 async def strike_prunes(bout: Bout, points: list[str]) -> None:
@@ -127,9 +126,6 @@ async def strike(bout: Bout, slot: Slot, name: str, action: str, nth: int) -> bo
     """Puts a process in the slot that breaks at the point's nth pass; whether it did."""
     notes, at = opened(bout.arena.notes), POINTS.index(name)
     notes[at] = min(notes[at], 1)
-    if slot.process and not slot.process.gone.is_set():
-        slot.process.send(signal.SIGKILL)
-        await slot.process.gone.wait()
     spec = f"{name}:{nth}={action}"
     if name.startswith("release."):  # where an attempt ends that has lost its database
         spec += ",event.committed:4=raise,event.committed:9=raise"
