@@ -62,7 +62,7 @@ class Arena:
         return [slot for slot in self.slots if slot.kind == kind]
 
     async def fill(self, slot: Slot, **asked: Any) -> Process:
-        """Forks the slot's next process in place of the last; `asked` adds to what it is told (faults, planted bugs)."""
+        """Forks the slot's next process in place of the last; `asked` adds to what it is told: faults, bugs."""
         async with slot.filling:
             await self.drop(slot)
             return await self._fork(slot, asked)

@@ -81,7 +81,7 @@ class Bout:
         while not self.over:
             for slot in self.arena.slots:
                 process = slot.process
-                if process and process.gone.is_set() and process.code not in (-signal.SIGKILL, 0):
+                if process and process.gone.is_set() and process.code not in (-signal.SIGKILL, -signal.SIGTERM, 0):
                     if self.mode == "points" and process.code != EXIT_START_AGAIN:
                         continue  # it was told to
                     self.count(f"{slot.kind} ended by itself with {process.code}")
