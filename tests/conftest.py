@@ -8,14 +8,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from serving.migrate import migrate
 from serving.postgres import EmbeddedPostgres
 
 
 def pytest_configure() -> None:
-    """A shell without job control starts `pytest &` deaf to Ctrl-C, and so all that the tests start."""
+    """A shell without job control starts `pytest &` deaf to Ctrl-C, and so all that the tests start.
+
+    Hypothesis holds each example to 200 ms of wall time, which other work on the machine may take.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("busy machine", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+    settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")

@@ -132,7 +132,7 @@ _expressions = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_expressions)
 def test_it_agrees_with_fractions_on_any_expression(pair: tuple[str, Fraction]) -> None:
     expression, expected = pair
@@ -143,7 +143,7 @@ def test_it_agrees_with_fractions_on_any_expression(pair: tuple[str, Fraction]) 
         assert Fraction(printed) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="0123456789.,+-*/%()[] ofsumaxe^=", max_size=40))
 def test_any_text_gives_a_value_or_a_problem(text: str) -> None:
     try:

@@ -58,7 +58,7 @@ def test_a_large_result_is_cut_and_says_so(data: dict[str, Any]) -> None:
     assert len(text) > 2_000
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(max_size=8), st.recursive(st.text(), lambda x: st.lists(x, max_size=30)), max_size=20))
 def test_no_result_is_over_the_limit(data: dict[str, Any]) -> None:
     text = bounded(data, 400)
