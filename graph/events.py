@@ -257,6 +257,14 @@ class RunResumed(Value):
     by: str
 
 
+class StreamPart(Value):
+    """What a hosted graph gave out: `event` as the LangGraph SDK names it, mode and namespace with `|` between them."""
+
+    kind: Literal["stream_part"] = "stream_part"
+    event: str
+    data: Any = None
+
+
 class RunFinished(Value):
     kind: Literal["run_finished"] = "run_finished"
     status: Literal["success", "error", "timeout", "cancelled"]
@@ -296,6 +304,7 @@ EventBody = Annotated[
     | RunPaused
     | RunInterrupted
     | RunResumed
+    | StreamPart
     | RunFinished,
     Field(discriminator="kind"),
 ]

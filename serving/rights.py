@@ -40,6 +40,10 @@ begin
         and has_function_privilege('delete_threads(text, uuid[])', 'execute with grant option') then
         grant execute on function delete_threads to trireme_runtime;
     end if;
+    if not has_function_privilege('trireme_runtime', 'forget_runs(text, uuid[])', 'execute')
+        and has_function_privilege('forget_runs(text, uuid[])', 'execute with grant option') then
+        grant execute on function forget_runs to trireme_runtime;
+    end if;
 end $$
 """
 # Roles belong to the whole cluster: another database's migration may do the same at this moment.

@@ -16,6 +16,7 @@ from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
+from serving.runs.launches import Launches
 from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
@@ -41,6 +42,7 @@ class ApiServices:
     memory: MemoryStore
     assistants: AssistantStore
     threads: ThreadStore
+    launches: Launches
     profiles: ProfileStore
     keys: Keys
 
@@ -60,6 +62,7 @@ class ApiServices:
             memory=self.memory.of(Owner(tenant)),
             assistants=self.assistants.of(tenant),
             threads=self.threads.of(tenant),
+            launches=self.launches.of(tenant),
             profiles=self.profiles.of(tenant),
         )
 

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(default=None, description="a key of the default tenant that may do everything")
     cors_origins: str = Field(default="", description="pages that may use the server, comma-separated; * for all")
     routes: Path | None = Field(default=None, description="a routes.yaml in LiteLLM's shape")
+    config: Path | None = Field(default=None, description="a langgraph.json whose graphs are hosted")
     model: str = Field(default="", description="the model to use, as LiteLLM names it")
     known_names: Path | None = Field(default=None, description="a file of names to redact, one a line")
     vault_key: SecretStr | None = Field(default=None, description="32 bytes in base64; the same for all processes")
@@ -79,6 +80,12 @@ class Settings(BaseSettings):
 
 def secret_of(setting: SecretStr | None) -> str:
     return setting.get_secret_value() if setting else ""
+
+
+def add_environment(values: Mapping[str, str]) -> None:
+    """For hosted graphs, which read the process's own: what is set there already stays."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
 
 
 def load_settings() -> Settings:

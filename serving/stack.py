@@ -174,8 +174,9 @@ class Stack:
             "TRIREME_HOME": str(self._home),
             "TRIREME_PARENT": str(os.getpid()),
         }
-        if self._settings.routes:
-            environment["TRIREME_ROUTES"] = str(self._settings.routes.absolute())
+        for option in ("routes", "config"):
+            if path := getattr(self._settings, option):
+                environment[f"TRIREME_{option.upper()}"] = str(path.absolute())
         with (logs / f"{name}.log").open("ab") as output:
             self._children[name] = subprocess.Popen(
                 [sys.executable, "-m", "serving", *command],

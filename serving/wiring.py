@@ -19,6 +19,7 @@ from serving.database import Pool, open_pool, open_row_pool, worker_name
 from serving.deployment import require_same_key
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
+from serving.hosting.config import read_hosting
 from serving.hosting.graphs import Graphs
 from serving.keys.lookup import Keys
 from serving.known_names import read_known_names
@@ -29,10 +30,11 @@ from serving.profiles.store import ProfileStore
 from serving.rights import runtime_dsn
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
+from serving.runs.launches import Launches
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.store import RunStore
 from serving.services import ApiServices, restored_line
-from serving.settings import Settings, secret_of
+from serving.settings import Settings, add_environment, secret_of
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault, vault_key
 
@@ -86,7 +88,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
         background = [
             asyncio.create_task(work) for work in (parts.notices.serve(), listen(parts.dsn, heard), tails.serve())
         ]
-        runs = RunStore(parts.pool, parts.notices)
+        runs, graphs = RunStore(parts.pool, parts.notices), hosted_graphs(settings)
         branches = lru_cache(64)(partial(_open_branches, parts.pool, _key(settings)))
         try:
             yield ApiServices(
@@ -99,8 +101,9 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 vault=parts.vault,
                 documents=parts.documents,
                 memory=parts.memory,
-                assistants=AssistantStore(parts.pool, Graphs()),
+                assistants=AssistantStore(parts.pool, graphs),
                 threads=ThreadStore(parts.pool),
+                launches=Launches(parts.pool, parts.notices),
                 profiles=ProfileStore(parts.pool),
                 keys=Keys(parts.pool, secret_of(settings.api_key)),
             )
@@ -120,6 +123,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from serving.runs.bundle import bundle_of
     from serving.runs.execute import Executor
     from serving.runs.heartbeat import Heartbeat
+    from serving.runs.hosted import HostedRuns
     from serving.runs.queue import Queue
     from serving.runs.terms import Bundles
     from serving.runs.worker import Worker
@@ -147,7 +151,11 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         await bundles.publish()
         lease_s = settings.lease_s
         queue = Queue(parts.pool, worker_name(), lease_s, bundle)
-        executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings))
+        graphs = hosted_graphs(settings)
+        loading = asyncio.create_task(graphs.load_all())
+        stack.callback(loading.cancel)
+        hosted = HostedRuns(parts.pool, parts.notices, graphs, _key(settings))
+        executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings), hosted)
         heartbeat = Heartbeat(parts.dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
         yield Worker(parts.dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
 
@@ -187,6 +195,15 @@ def credentials_of(settings: Settings) -> Credentials:
 def memory_store(dsn: str, home: Path) -> MemoryStore:
     embedder = HashingEmbedder()
     return MemoryStore(dsn, embedder.embed, embedder.dimensions, home)
+
+
+def hosted_graphs(settings: Settings) -> Graphs:
+    """Those of the langgraph.json that the settings name, and their environment. Raises SettingsError."""
+    if settings.config is None:
+        return Graphs()
+    hosting = read_hosting(settings.config)
+    add_environment(hosting.env)
+    return Graphs(hosting)
 
 
 def _open_branches(pool: Pool, key: bytes, tenant: str) -> "Branches":

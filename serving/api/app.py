@@ -12,7 +12,8 @@ from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.api.openai import chat, models
-from serving.api.sdk import assistants, threads
+from serving.api.sdk import assistants, run_streams, threads
+from serving.api.sdk import runs as graph_runs
 from serving.services import ApiServices
 
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
@@ -45,6 +46,7 @@ def create_app(open_services: OpenServices, *, exposed: bool = False, origins: O
     install_failures(app)
     app.add_middleware(Guard, exposed=exposed, admits=origins.admits)
     app.add_middleware(Cors, origins=origins)
-    for part in (runs, control, effects, documents, memory, profiles, health, assistants, threads, models, chat):
+    sdk = (assistants, threads, run_streams, graph_runs)
+    for part in (runs, control, effects, documents, memory, profiles, health, *sdk, models, chat):
         app.include_router(part.router)
     return app

@@ -18,6 +18,8 @@ from serving.api.body import unreadable
 from serving.api.openai import failures as openai
 from serving.errors import ServingError
 
+NATIVE, GRAPHS = "run of a goal", "run of a graph"  # the two bodies of POST /runs
+_NOT_FIELDS = ("body", NATIVE, GRAPHS)
 log = logging.getLogger(__name__)
 _HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
@@ -51,7 +53,7 @@ def install_failures(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         parts = () if first["type"] == "json_invalid" else first["loc"]
-        where = ".".join(str(part) for part in parts if part != "body")[:100]
+        where = ".".join(str(part) for part in parts if part not in _NOT_FIELDS)[:100]
         hint = "see /docs for what the route takes" if where else "send JSON, with Content-Type: application/json"
         return failure(request, 422, "invalid_request", f"{where or 'body'}: {first['msg']}", hint)
 

@@ -5,12 +5,17 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from graph.ports import ApprovalDecision
+from serving.api.failures import GRAPHS, NATIVE
+from serving.api.sdk.answer import answer
+from serving.api.sdk.creation import LOCATION, created, place
 from serving.api.sockets import EventStream
 from serving.errors import BadRequest, Gone, NotFound
 from serving.runs.audit import Audit
+from serving.runs.launch import NewRun
+from serving.runs.launches import shown_run
 from serving.runs.limits import parse_id
 from serving.runs.log import refuse_cut
 from serving.runs.plan_edit import edited_plan
@@ -32,6 +37,13 @@ def services_of(request: Request) -> ApiServices:
 Services = Annotated[ApiServices, Depends(services_of)]
 
 
+def _whose(body: Any) -> str:
+    return GRAPHS if isinstance(body, NewRun) or (isinstance(body, dict) and "assistant_id" in body) else NATIVE
+
+
+NativeOrGraphs = Annotated[Annotated[RunRequest, Tag(NATIVE)] | Annotated[NewRun, Tag(GRAPHS)], Discriminator(_whose)]
+
+
 class Approve(BaseModel):
     """A person's decision. `reveal` releases values behind placeholders to this run's tools, for an hour."""
 
@@ -47,7 +59,7 @@ class Approve(BaseModel):
 
 @router.post("/runs", status_code=202, response_model=RunView)
 async def create_run(
-    body: RunRequest,
+    body: NativeOrGraphs,
     services: Services,
     request: Request,
     response: Response,
@@ -55,7 +67,13 @@ async def create_run(
     wait: Annotated[bool, Query(description="answer when the run has ended or waits for a person")] = False,
     accept: Annotated[str, Header()] = "",
 ) -> Any:
-    """Queues a run. With `Accept: text/event-stream` the answer is its log, live."""
+    """Queues a run of a goal. With `Accept: text/event-stream` the answer is its log, live.
+
+    With an `assistant_id` it is a run of a graph on a thread of its own, as the LangGraph SDK has it.
+    """
+    if isinstance(body, NewRun):
+        row = await created(services, None, body)
+        return answer(shown_run(row), {LOCATION: place(row, stateless=True)})
     body.checked()
     run, new = await services.runs.create(await services.redacted(body), idempotency_key)
     response.headers["Location"] = f"/runs/{run.run_id}"

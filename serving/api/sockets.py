@@ -5,7 +5,7 @@ A request in flight costs some 30 KiB; a stream that waits for hours needs a soc
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import formatdate
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from graph.faults import point
-from serving.api.stream import HEARTBEAT, HEARTBEAT_S, Page, Tails
+from serving.api.stream import HEARTBEAT, HEARTBEAT_S, LINES, Framing, Page, Tails
 
 _LEND: Final = "trireme.lend"
 _MOST_WAITING: Final = 64 * 1024
@@ -49,25 +49,43 @@ class LendingProtocol(HttpToolsProtocol):
 
 
 class EventStream(Response):
-    """Answers with a run's log from behind line `after` until the run has ended."""
+    """Answers with a run's log from behind line `after` until the run has ended.
 
-    def __init__(self, tails: Tails, run_id: str, after: int) -> None:
-        super().__init__(headers={**_HEADERS, "Location": f"/runs/{run_id}"})
-        self._tails, self._run_id, self._after = tails, run_id, after
+    `left` is called when the reader goes away before that, not when this process stops.
+    """
+
+    def __init__(
+        self,
+        tails: Tails,
+        run_id: str,
+        after: int,
+        framing: Framing = LINES,
+        headers: Mapping[str, str] | None = None,
+        left: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(headers={**_HEADERS, **(headers or {"Location": f"/runs/{run_id}"})})
+        self._tails, self._run_id, self._after, self._framing, self._left = tails, run_id, after, framing, left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         lender: Any = scope.get("extensions", {}).get(_LEND)
-        reader = _SocketReader(self._tails, self._run_id, self._after)
+        reader = _SocketReader(self._tails, self._run_id, self._after, self._framing, self._left)
+        headers = {name: value for name, value in self.headers.items() if name != "content-length"}
         if lender and lender["to"](reader):
-            reader.begin({**_HEADERS, "Location": f"/runs/{self._run_id}", **_everyones(scope)})
+            reader.begin({**headers, **_everyones(scope)})
             self._tails.join(self._run_id, reader)
             return
-        headers = {name: value for name, value in self.headers.items() if name != "content-length"}
         await StreamingResponse(self._frames(), headers=headers)(scope, receive, send)
 
     async def _frames(self) -> AsyncIterator[bytes]:
-        async for page in self._tails.follow(self._run_id, self._after):
-            yield HEARTBEAT if page is None else page.data
+        over = False
+        try:
+            async for page in self._tails.follow(self._run_id, self._after, self._framing):
+                over = page is not None and page.over
+                yield HEARTBEAT if page is None else page.data
+            over = True
+        finally:
+            if self._left and not over:
+                self._left()
 
 
 def _everyones(scope: Scope) -> dict[str, str]:
@@ -77,11 +95,24 @@ def _everyones(scope: Scope) -> dict[str, str]:
 class _SocketReader(asyncio.Protocol):
     """Has at most 64 KiB and a page waiting in its transport; takes the next page when they are gone."""
 
-    __slots__ = ("_paused", "_run_id", "_spoke", "_stuck_since", "_tails", "_transport", "_waiting", "after")
+    __slots__ = (
+        "_left",
+        "_paused",
+        "_run_id",
+        "_spoke",
+        "_stuck_since",
+        "_tails",
+        "_transport",
+        "_waiting",
+        "after",
+        "framing",
+    )
     _transport: asyncio.Transport
 
-    def __init__(self, tails: Tails, run_id: str, after: int) -> None:
-        self._tails, self._run_id, self.after = tails, run_id, after
+    def __init__(
+        self, tails: Tails, run_id: str, after: int, framing: Framing, left: Callable[[], None] | None
+    ) -> None:
+        self._tails, self._run_id, self.after, self.framing, self._left = tails, run_id, after, framing, left
         self._paused = False
         self._spoke = self._stuck_since = asyncio.get_running_loop().time()
         self._waiting = 0
@@ -102,7 +133,7 @@ class _SocketReader(asyncio.Protocol):
 
     def take(self, page: Page) -> None:
         self.after, self._spoke = page.last, page.at
-        if page.lines:
+        if page.data:
             self._transport.write(page.chunk)
             point("stream.written")
         if page.over:
@@ -116,6 +147,7 @@ class _SocketReader(asyncio.Protocol):
             self._transport.write(b"%x\r\n%b\r\n" % (len(HEARTBEAT), HEARTBEAT))
 
     def end(self) -> None:
+        self._left = None
         self._transport.write(b"0\r\n\r\n")
         self._transport.close()
 
@@ -128,6 +160,8 @@ class _SocketReader(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tails.leave(self._run_id, self)
+        if self._left:
+            self._left()
 
     def _cut_if_stuck(self, now: float) -> None:
         waiting = self._transport.get_write_buffer_size()

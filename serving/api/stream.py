@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 
 from graph.faults import point
 from serving.database import Pool, Row
-from serving.runs.log import read_tail, standings
+from serving.runs.log import Tail, read_tail, standings
 from serving.runs.view import TERMINAL
 
 _POLL_S = 1.0
@@ -31,11 +31,35 @@ async def as_stored(_: str, body: str) -> str:
     return body
 
 
+class Framing(Protocol):
+    """How a reader is told of lines; those with an equal one share what is made for them."""
+
+    def __call__(self, row: Row, body: str) -> str:
+        """A line, whose body is given with the server's own values in it, as server-sent events; empty for none."""
+
+    def ends(self, status: str) -> bool:
+        """Whether a stream is over where its run stands so and has no more lines."""
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Every line as it is, until the run has ended."""
+
+    def __call__(self, row: Row, body: str) -> str:
+        return frame(row, body)
+
+    def ends(self, status: str) -> bool:
+        return status in TERMINAL
+
+
+LINES = _Lines()
+
+
 @dataclass(frozen=True)
 class Page:
     """What stands behind a place in a run's log, read at `at` (the loop's clock).
 
-    `over`: the run has ended, and nothing follows `last`; or the lines that follow are gone, though the run wrote them.
+    `over`: nothing will follow `last`; or the lines that follow are gone, though the run wrote them.
     """
 
     lines: tuple[Row, ...]
@@ -44,23 +68,19 @@ class Page:
     status: str
     last_seq: int
     at: float
+    over: bool
 
     @cached_property
     def chunk(self) -> bytes:
         """`data` as HTTP/1.1 sends it (RFC 9112, 7.1)."""
         return b"%x\r\n%b\r\n" % (len(self.data), self.data)
 
-    @property
-    def over(self) -> bool:
-        if self.last < self.last_seq:
-            return not self.lines
-        return self.status in TERMINAL
-
 
 class Reader(Protocol):
     """`after` is the last line it has; while it isn't `ready`, nothing is read for it."""
 
     after: int
+    framing: Framing
 
     @property
     def ready(self) -> bool: ...
@@ -128,9 +148,9 @@ class Tails:
             tail.due = True
             tail.task = tail.task or asyncio.create_task(self._advance(run_id, tail))
 
-    async def follow(self, run_id: str, after: int = 0) -> AsyncIterator[Page | None]:
+    async def follow(self, run_id: str, after: int = 0, framing: Framing = LINES) -> AsyncIterator[Page | None]:
         """Pages behind `after`, then new ones until the run has ended; None when nothing came for a while."""
-        reader = _Caller(after, lambda: self.wake(run_id))
+        reader = _Caller(after, framing, lambda: self.wake(run_id))
         self.join(run_id, reader)
         try:
             while True:
@@ -151,40 +171,49 @@ class Tails:
                 self.wake(run_id)
 
     async def _advance(self, run_id: str, tail: _Tail) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while tail.due:
                 tail.due = False
                 for after in sorted({reader.after for reader in tail.readers if reader.ready}):
-                    page = await self._page(run_id, after)
-                    if page.lines or page.over:
-                        tail.due = tail.due or page.last < page.last_seq
-                        self._give(run_id, tail, after, page)
+                    found, now = await read_tail(self._pool, run_id, after, _PAGE_BYTES), loop.time()
+                    point("stream.read")
+                    tail.due = tail.due or bool(found and found.lines and found.lines[-1]["seq"] < found.last_seq)
+                    for framing in {reader.framing for reader in tail.readers if reader.after == after}:
+                        page = await self._page(found, after, framing, now)
+                        if page.lines or page.over:
+                            self._give(run_id, tail, after, page, framing)
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("action=tail run=%s error=%s outcome=left_to_the_poll", run_id, type(error).__name__)
         finally:
             tail.task = None
 
-    def _give(self, run_id: str, tail: _Tail, after: int, page: Page) -> None:
-        for reader in [reader for reader in tail.readers if reader.ready and reader.after == after]:
+    def _give(self, run_id: str, tail: _Tail, after: int, page: Page, framing: Framing) -> None:
+        there = [each for each in tail.readers if each.ready and each.after == after and each.framing == framing]
+        for reader in there:
             reader.take(page)
             if page.over:
                 self.leave(run_id, reader)
 
-    async def _page(self, run_id: str, after: int) -> Page:
-        tail, now = await read_tail(self._pool, run_id, after, _PAGE_BYTES), asyncio.get_running_loop().time()
-        point("stream.read")
+    async def _page(self, tail: Tail | None, after: int, framing: Framing, now: float) -> Page:
         if tail is None:  # deleted with its thread
-            return Page((), b"", after, "cancelled", after, now)
-        data = "".join([frame(row, await self._restore(tail.tenant, row["body"])) for row in tail.lines])
+            return Page((), b"", after, "cancelled", after, now, over=True)
+        data = "".join([framing(row, await self._body(tail.tenant, row)) for row in tail.lines])
         last = tail.lines[-1]["seq"] if tail.lines else after
-        return Page(tail.lines, data.encode(), last, tail.status, tail.last_seq, now)
+        over = not tail.lines if last < tail.last_seq else framing.ends(tail.status)
+        return Page(tail.lines, data.encode(), last, tail.status, tail.last_seq, now, over)
+
+    async def _body(self, tenant: str, row: Row) -> str:
+        """What a hosted graph gives out is its own to the letter, whatever it looks like."""
+        body: str = row["body"]
+        return body if row["kind"] == "stream_part" else await self._restore(tenant, body)
 
 
 class _Caller:
     """A reader in this process's own code: takes a page when it asks for one."""
 
-    def __init__(self, after: int, wake: Callable[[], None]) -> None:
-        self.after, self._wake, self.ended = after, wake, False
+    def __init__(self, after: int, framing: Framing, wake: Callable[[], None]) -> None:
+        self.after, self.framing, self._wake, self.ended = after, framing, wake, False
         self._page: Page | None = None
         self._news = asyncio.Event()
         self._quiet_since = asyncio.get_running_loop().time()

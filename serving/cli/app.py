@@ -77,12 +77,13 @@ def run(
 
 @app.command()
 def up(
-    config: Annotated[Path | None, typer.Option("--routes", help="a routes.yaml in LiteLLM's shape")] = None,
+    routes: Annotated[Path | None, typer.Option("--routes", help="a routes.yaml in LiteLLM's shape")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="a langgraph.json: host its graphs too")] = None,
 ) -> None:
     """Start everything and print the addresses; Ctrl-C stops it."""
     from serving.cli.up import stay_up
 
-    perform(stay_up, config)
+    perform(stay_up, routes, config)
 
 
 @app.command()

@@ -10,10 +10,11 @@ from serving.settings import load_settings
 from serving.stack import Stack
 
 
-async def stay_up(routes: Path | None) -> int:
+async def stay_up(routes: Path | None, config: Path | None) -> int:
     settings = load_settings()
-    if routes:
-        settings = settings.model_copy(update={"routes": routes})
+    named = {name: path for name, path in (("routes", routes), ("config", config)) if path}
+    settings = settings.model_copy(update=named)
+    graphs = _graphs(settings.config)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -26,6 +27,8 @@ async def stay_up(routes: Path | None) -> int:
         return 130
     url = starting.result()
     print(f"API        {url}      (docs: {url}/docs, metrics: {url}/metrics)")
+    if graphs:
+        print(f"Graphs     {', '.join(graphs)}")
     print(f"Postgres   {'DATABASE_URL' if settings.database_url else stack.dsn}")
     print(f"Logs       {settings.home / 'logs'}")
     print('Try        trireme run "..." --docs DIR      Ctrl-C stops', flush=True)
@@ -36,3 +39,10 @@ async def stay_up(routes: Path | None) -> int:
         print("stopping; runs under way go on at the next start", flush=True)
         await stack.stop()
     return 0
+
+
+def _graphs(config: Path | None) -> tuple[str, ...]:
+    """Those of langgraph.json beside the agent. Raises SettingsError before anything starts."""
+    from serving.hosting.config import read_hosting
+
+    return tuple(read_hosting(config).graphs) if config else ()

@@ -5,12 +5,14 @@ import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from dataclasses import is_dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph_sdk.runtime import ServerRuntime, _ExecutionRuntime, _ReadRuntime
+from pydantic import BaseModel
 
 from serving.hosting.errors import GraphFailed
 from serving.hosting.load import told_of
@@ -25,6 +27,21 @@ def runtime_for(access: Access, store: Any, context: Any = None) -> Any:
     if access == "threads.create_run":
         return _ExecutionRuntime(access_context=access, store=store, context=context)
     return _ReadRuntime(access_context=access, store=store)
+
+
+def context_of(graph: Graph, given: Any, configurable: Mapping[str, Any]) -> Any:
+    """What a run says of its context; older clients say it in `configurable`. None where nothing is said and the
+    graph's own type needs more than that."""
+    schema = graph.context_schema
+    if given or schema is None:
+        return given
+    named = {name: configurable[name] for name in typing.get_type_hints(schema) if name in configurable}
+    if named or not (is_dataclass(schema) or issubclass(schema, BaseModel)):
+        return named
+    try:
+        return schema()
+    except (TypeError, ValueError):
+        return None
 
 
 def compiled(found: Any, where: str) -> Graph | Callable[..., Any]:
@@ -76,7 +93,7 @@ def _arguments(factory: Callable[..., Any], where: str, config: Any, runtime: An
     for name, parameter in inspect.signature(factory).parameters.items():
         hint = hints.get(name, parameter.annotation)
         if (typing.get_origin(hint) or hint) in _RUNTIMES or (hint is inspect.Parameter.empty and name == "runtime"):
-            given[name] = runtime
+            given[name] = _typed(runtime, hint)
         elif hint is RunnableConfig or name == "config" or _must_be_given(parameter):
             given[name] = config
     if len(given) > len({id(value) for value in given.values()}):
@@ -84,6 +101,19 @@ def _arguments(factory: Callable[..., Any], where: str, config: Any, runtime: An
             f"{where} takes {', '.join(given)}", "a factory takes a config, a ServerRuntime, both or none"
         )
     return given
+
+
+def _typed(runtime: Any, hint: Any) -> Any:
+    """With the context as the type that `ServerRuntime[...]` names."""
+    schema = next(iter(typing.get_args(hint)), None)
+    context = getattr(runtime, "context", None)
+    if (
+        isinstance(context, dict)
+        and isinstance(schema, type)
+        and (is_dataclass(schema) or issubclass(schema, BaseModel))
+    ):
+        return replace(runtime, context=schema(**context))
+    return runtime
 
 
 def _must_be_given(parameter: inspect.Parameter) -> bool:

@@ -1,5 +1,6 @@
 """From what langgraph.json names to the object it means. What the users' code raises is told as their code's."""
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -63,7 +64,7 @@ def _is_at(name: str, path: Path) -> bool:
 
 
 def _by_location(path: Path) -> ModuleType:
-    name = f"hosted_{path.stem}_{abs(hash(path)):x}"
+    name = f"hosted_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -25,6 +25,7 @@ from serving.database import TROUBLE, Pool
 from serving.errors import ServingError
 from serving.runs import approvals, effects
 from serving.runs.checkpoints import PostgresSaver
+from serving.runs.hosted import HostedRuns
 from serving.runs.log import AttemptLog
 from serving.runs.notices import QUEUE_CHANNEL, Notices
 from serving.runs.queue import CANCELLED, Claim, Queue
@@ -55,8 +56,9 @@ class Executor:
         bundles: Bundles,
         make_deps: MakeDeps,
         key: bytes,
+        hosted: HostedRuns,
     ) -> None:
-        self._pool, self._queue, self._notices = pool, queue, notices
+        self._pool, self._queue, self._notices, self._hosted = pool, queue, notices, hosted
         self._graph, self._bundles, self._make_deps, self._key = graph.compile(), bundles, make_deps, key
 
     async def attempt(self, claim: Claim, control: RunControl | None = None) -> None:
@@ -84,7 +86,8 @@ class Executor:
 
     async def cancelled(self, claim: Claim) -> None:
         """Writes the end of a run whose attempt was cancelled on request."""
-        await self._stopped(claim, self._queue.leave(claim, "cancelled", CANCELLED))
+        written = self._hosted.cancelled(claim) if claim.hosted else self._queue.leave(claim, "cancelled", CANCELLED)
+        await self._stopped(claim, written)
 
     async def handed_over(self, claim: Claim) -> None:
         """Puts the run of a stopped attempt back into the queue."""
@@ -110,6 +113,9 @@ class Executor:
     async def _run(self, claim: Claim, control: RunControl | None) -> None:
         if claim.pause_requested and not claim.cancel_requested:
             await self._paused(claim)  # its last attempt hadn't come to it
+            return
+        if claim.hosted:
+            await self._hosted.attempt(claim, control)
             return
         events = AttemptLog(self._pool, claim.run_id, claim.fence, self._notices)
         try:

@@ -181,7 +181,25 @@ def _parameters(entries: Sequence[_Lines]) -> dict[str, Any]:
 _LOG = Writing(_ENTRIES + _FREE + _APPENDED, _ENTRIES + _ALL + _APPENDED, _parameters, repeatable=False)
 
 
-class AttemptLog:
+class FencedLog:
+    """Writes for one attempt at one run, and keeps nothing."""
+
+    def __init__(self, pool: Pool, run_id: str, fence: int, notices: Notices) -> None:
+        self._pool, self._run_id, self._fence, self._notices = pool, run_id, fence, notices
+        self._group = GroupCommit.of(pool, _LOG)
+
+    async def write(self, bodies: str) -> list[Row]:
+        """A JSON list of bodies, as Postgres can hold it. Raises FenceLost, StorageLost."""
+        lines = _Lines(Fence(self._run_id, self._fence), bodies)
+        point("event.ready")
+        with storage():
+            rows = await self._group.submit(lines)
+        point("event.committed")
+        self._notices.touched(self._run_id)
+        return rows
+
+
+class AttemptLog(FencedLog):
     """Port `Events` for one attempt at one run. `load` first; then `history` follows every append, and so does `own`:
     the part of it that isn't inherited from the run that this one was forked from.
 
@@ -189,8 +207,7 @@ class AttemptLog:
     """
 
     def __init__(self, pool: Pool, run_id: str, fence: int, notices: Notices) -> None:
-        self._pool, self._run_id, self._fence, self._notices = pool, run_id, fence, notices
-        self._group = GroupCommit.of(pool, _LOG)
+        super().__init__(pool, run_id, fence, notices)
         self._history: list[RunEvent] = []
         self.own: list[RunEvent] = []
 
@@ -204,14 +221,9 @@ class AttemptLog:
             self._history = [*await read_inherited(self._pool, self.own), *self.own]
 
     async def append(self, *bodies: EventBody) -> None:
-        lines = _Lines(Fence(self._run_id, self._fence), encoded(bodies))
-        point("event.ready")
-        with storage():
-            rows = await self._group.submit(lines)
-        point("event.committed")
+        rows = await self.write(encoded(bodies))
         inherited = len(self._history) - len(self.own)
         self.own += [event_of(row) for row in rows]
         # Appends of parallel steps may come back in another order than they were committed in.
         self.own.sort(key=lambda event: event.seq)
         self._history[inherited:] = self.own
-        self._notices.touched(self._run_id)

@@ -6,7 +6,7 @@ one): when that clock jumps, forward or back, all leases lapse, and none lasts f
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 import psycopg
@@ -14,6 +14,7 @@ import psycopg
 from graph.errors import FenceLost
 from graph.events import EventBody, RunFinished, RunHandedOver
 from serving.database import Pool, Row
+from serving.hosting.config import AGENT
 from serving.runs.bundle import Bundle
 from serving.runs.log import encoded
 
@@ -132,6 +133,15 @@ class Claim:
     lease: Lease
     bundle: dict[str, Any]  # what the thread was pinned to before
     profile: dict[str, Any] | None = None  # None: of a run from before there were any
+    graph: str | None = None
+    assistant_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    launch: dict[str, Any] | None = None
+
+    @property
+    def hosted(self) -> bool:
+        """Whether its graph is one of langgraph.json, not planner, worker and critic."""
+        return self.graph not in (None, AGENT)
 
 
 class Queue:
@@ -200,4 +210,8 @@ def _claim_of(row: Row, lease: Lease) -> Claim:
         lease=lease,
         bundle=row["bundle"],
         profile=row["profile"],
+        graph=row["graph"],
+        assistant_id=row["assistant_id"] and str(row["assistant_id"]),
+        metadata=row["metadata"],
+        launch=row["launch"],
     )

@@ -22,9 +22,11 @@ from graph.ports import Deps, Events
 from graph.prompt import present_prompts
 from graph.tools.registry import Registry
 from serving.database import Pool, new_id, open_pool, worker_name
+from serving.hosting.graphs import Graphs
 from serving.runs.bundle import bundle_of
 from serving.runs.execute import Executor
 from serving.runs.heartbeat import Heartbeat
+from serving.runs.hosted import HostedRuns
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
@@ -101,7 +103,8 @@ async def working(dsn: str, pool: Pool, concurrency: int, graph: RunGraph) -> As
     prompts, notices = present_prompts(), Notices(pool)
     bundle = bundle_of(graph, prompts, Registry(()), "bench")
     queue = Queue(pool, worker_name(), 10.0, bundle)
-    executor = Executor(pool, queue, notices, graph, Bundles(pool, bundle, prompts), make_deps, b"k" * 32)
+    hosted = HostedRuns(pool, notices, Graphs(), b"k" * 32)
+    executor = Executor(pool, queue, notices, graph, Bundles(pool, bundle, prompts), make_deps, b"k" * 32, hosted)
     worker = Worker(dsn, queue, notices, executor, Heartbeat(dsn, queue.worker, 10.0, 3.0, 60.0), concurrency)
     serving = asyncio.create_task(worker.serve())
     try:

@@ -17,6 +17,7 @@ from serving.documents.store import DocumentStore
 from serving.hosting.graphs import Graphs
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
+from serving.runs.launches import Launches
 from serving.services import ApiServices
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
@@ -40,6 +41,7 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             memory=memory,
             assistants=AssistantStore(house.pool, Graphs()),
             threads=ThreadStore(house.pool),
+            launches=Launches(house.pool, house.notices),
             profiles=ProfileStore(house.pool),
             keys=Keys(house.pool),
         )

@@ -23,6 +23,7 @@ from serving.database import Pool, new_id, open_pool, open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.documents.tables import Databases
+from serving.hosting.graphs import Graphs
 from serving.rights import runtime_dsn
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.attempts import AttemptDeps
@@ -32,6 +33,7 @@ from serving.runs.control import RunControls
 from serving.runs.execute import Executor
 from serving.runs.fork import Forks
 from serving.runs.heartbeat import Heartbeat
+from serving.runs.hosted import HostedRuns
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog, read_all
 from serving.runs.notices import Notices
@@ -120,7 +122,8 @@ class House:
             return replace(deps, tools=runner)
 
         bundles = Bundles(self.pool, self.bundle, self.prompts)
-        return Executor(self.pool, self.queue, self.notices, self.graph(), bundles, make_deps, KEY)
+        hosted = HostedRuns(self.pool, self.notices, Graphs(), KEY)
+        return Executor(self.pool, self.queue, self.notices, self.graph(), bundles, make_deps, KEY, hosted)
 
     async def finish(self, models: Models, lookup: Lookup | None = None, **options: Any) -> RunView:
         """A run from its creation to the end of its first attempt."""

@@ -39,7 +39,8 @@ class PostgresSaver(BaseCheckpointSaver[int]):
     """One for each attempt, or one for a host's whole graph; async only. The tables are migration 0005.
 
     With `run_id` and `fence` every put raises FenceLost once the run isn't running or a newer attempt has claimed it.
-    `key` binds rows to tenant, thread and place; `types` are the classes that state may hold beside JSON and messages.
+    `key` binds rows to tenant, thread and place; `types` are the classes that state may hold beside JSON and messages;
+    with an `OpenCodec` any.
     A task's writes are not kept when the checkpoint that contains them commits with them; `task_results` keeps them,
     for hosts that show `tasks[].result` in a thread's history.
     """
@@ -53,11 +54,12 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         key: bytes,
         tenant: str = "default",
         types: Sequence[type] = (),
+        codec: Codec | None = None,
         task_results: bool = False,
     ) -> None:
         if (run_id is None) != (fence is None):
             raise ValueError("give run_id and fence together, or neither")
-        codec, seal = Codec(types), Seal(key, tenant)
+        codec, seal = codec or Codec(types), Seal(key, tenant)
         super().__init__(serde=codec)
         self._group, self._task_results = GroupCommit.of(pool, CHECKPOINTS), task_results
         owner = None if run_id is None or fence is None else Fence(str(uuid.UUID(run_id)), fence)

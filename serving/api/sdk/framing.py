@@ -1,0 +1,71 @@
+"""A run's log as the LangGraph SDK reads it: `metadata`, then by mode what the graph streamed, and how it failed."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from serving.database import Row
+from serving.runs.view import TERMINAL
+
+_PART: Final = re.compile(r'\{"kind":"stream_part","event":("(?:[^"\\]|\\.)*"),"data":(.*)\}', re.DOTALL)
+# What a mode is called on the wire, when it isn't by its own name.
+_EVENTS: Final = {"messages-tuple": ("messages",), "messages": ("messages/partial", "messages/complete")}
+
+
+@dataclass(frozen=True)
+class SdkFraming:
+    """Of one run; `events` are the names, without a namespace, that the reader wants."""
+
+    run_id: str
+    events: frozenset[str]
+
+    def __call__(self, row: Row, body: str) -> str:
+        match row["kind"]:
+            case "stream_part":
+                return self._part(row["seq"], body)
+            case "run_created":
+                return self._metadata(row["seq"], 1)
+            case "run_claimed":
+                attempt = orjson.loads(body)["attempt"]
+                return self._metadata(row["seq"], attempt) if attempt > 1 else ""
+            case "run_finished":
+                return _error(row["seq"], body)
+        return ""
+
+    def ends(self, status: str) -> bool:
+        """A run of the agent that waits for a person goes on as another stream."""
+        return status in TERMINAL or status == "interrupted"
+
+    def _part(self, seq: int, body: str) -> str:
+        event, data = part_of(body)
+        return _message(seq, event, data) if event.partition("|")[0] in self.events else ""
+
+    def _metadata(self, seq: int, attempt: int) -> str:
+        return _message(seq, "metadata", f'{{"run_id":"{self.run_id}","attempt":{attempt}}}')
+
+
+def framing_of(run_id: str, modes: tuple[str, ...]) -> SdkFraming:
+    events = {event for mode in modes for event in _EVENTS.get(mode, (mode,))}
+    return SdkFraming(run_id, frozenset(events | ({"messages/metadata"} if "messages" in modes else set())))
+
+
+def part_of(body: str) -> tuple[str, str]:
+    """(event, its data as JSON text) of a `stream_part` line."""
+    found = _PART.fullmatch(body)
+    assert found, "serving/hosting/part_log.py writes it so"
+    return orjson.loads(found[1]), found[2]
+
+
+def _error(seq: int, body: str) -> str:
+    end = orjson.loads(body)
+    if end["status"] in ("success", "cancelled"):
+        return ""
+    error = {"error": end["code"], "message": end["message"]}
+    return _message(seq, "error", orjson.dumps(error).decode())
+
+
+def _message(seq: int, event: str, data: str) -> str:
+    name = event.replace("\n", " ").replace("\r", " ")
+    return f"id: {seq}\nevent: {name}\ndata: {data}\n\n"

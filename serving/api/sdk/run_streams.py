@@ -1,0 +1,161 @@
+"""Runs followed to their end: as events, or as what they came to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+
+from serving.api.runs import Services
+from serving.api.sdk.creation import LOCATION, created, place
+from serving.api.sdk.framing import SdkFraming, framing_of, part_of
+from serving.api.sockets import EventStream
+from serving.database import Row
+from serving.errors import BadRequest
+from serving.hosting.part_log import RESULT
+from serving.runs.launch import NewRun, StreamMode
+from serving.runs.store import refuse_pruned
+from serving.services import ApiServices
+
+router = APIRouter(tags=["graph runs"])
+_STILL_HERE: Final = b"\n"  # before a JSON text it means nothing, and keeps proxies from cutting the connection
+Modes = Annotated[list[StreamMode | Literal[""]], Query(description="of those that the run streams; without it, all")]
+LastEventId = Annotated[str, Header()]
+
+
+@router.post("/threads/{thread_id}/runs/stream", response_class=StreamingResponse)
+async def stream_run(thread_id: str, body: NewRun, services: Services) -> Response:
+    """Queues a run and answers with what its graph streams, live. `Last-Event-ID` on the `Location` goes on behind a
+    cut."""
+    return _streamed(services, await created(services, thread_id, body), body)
+
+
+@router.post("/runs/stream", response_class=StreamingResponse)
+async def stream_stateless_run(body: NewRun, services: Services) -> Response:
+    return _streamed(services, await created(services, None, body), body, stateless=True)
+
+
+@router.post("/threads/{thread_id}/runs/wait")
+async def wait_for_run(thread_id: str, body: NewRun, services: Services) -> Response:
+    """Queues a run and answers with what it came to: the graph's values, with `__interrupt__` where it waits for a
+    person, or `__error__`."""
+    return _awaited(services, await created(services, thread_id, body), body)
+
+
+@router.post("/runs/wait")
+async def wait_for_stateless_run(body: NewRun, services: Services) -> Response:
+    return _awaited(services, await created(services, None, body), body, stateless=True)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=StreamingResponse)
+async def join_stream(
+    thread_id: str,
+    run_id: str,
+    services: Services,
+    stream_mode: Modes = [],  # noqa: B006 - FastAPI copies it
+    cancel_on_disconnect: bool = False,
+    last_event_id: LastEventId = "",
+) -> Response:
+    """What a run has streamed and what is to come; without `Last-Event-ID` from its start."""
+    row = await services.launches.get(thread_id, run_id)
+    return _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect)
+
+
+@router.get("/runs/{run_id}/stream", response_class=StreamingResponse)
+async def join_stateless_stream(
+    run_id: str,
+    services: Services,
+    stream_mode: Modes = [],  # noqa: B006 - FastAPI copies it
+    cancel_on_disconnect: bool = False,
+    last_event_id: LastEventId = "",
+) -> Response:
+    row = await services.launches.get(None, run_id)
+    return _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect, stateless=True)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/join")
+async def join_run(thread_id: str, run_id: str, services: Services, cancel_on_disconnect: bool = False) -> Response:
+    """What a run came to, when it has ended."""
+    return _result(services, await services.launches.get(thread_id, run_id), cancel=cancel_on_disconnect)
+
+
+def _streamed(services: ApiServices, row: Row, new: NewRun, *, stateless: bool = False) -> Response:
+    return _stream(services, row, new.stream_mode, 0, new.on_disconnect == "cancel", stateless)
+
+
+def _joined(
+    services: ApiServices, row: Row, modes: tuple[str, ...], last: str, cancel: bool, *, stateless: bool = False
+) -> Response:
+    refuse_pruned(str(row["run_id"]), row["pruned_at"])
+    modes = tuple(filter(None, modes)) or tuple((row["launch"] or {}).get("stream_mode", ("values",)))
+    return _stream(services, row, modes, _behind(last), cancel, stateless)
+
+
+def _stream(
+    services: ApiServices, row: Row, modes: tuple[str, ...], after: int, cancel: bool, stateless: bool
+) -> Response:
+    run_id, where = str(row["run_id"]), place(row, stateless)
+    headers = {"Location": f"{where}/stream", LOCATION: where}
+    left = (lambda: services.launches.cancel_soon(run_id)) if cancel else None
+    return EventStream(services.tails, run_id, after, framing_of(run_id, modes), headers, left)
+
+
+def _awaited(services: ApiServices, row: Row, new: NewRun, *, stateless: bool = False) -> Response:
+    return _result(services, row, cancel=new.on_disconnect == "cancel", stateless=stateless)
+
+
+def _result(services: ApiServices, row: Row, *, cancel: bool, stateless: bool = False) -> Response:
+    refuse_pruned(str(row["run_id"]), row["pruned_at"])
+    headers = {"Location": f"{place(row, False)}/join", LOCATION: place(row, stateless)}
+    return StreamingResponse(_until_ended(services, row, cancel), media_type="application/json", headers=headers)
+
+
+async def _until_ended(services: ApiServices, row: Row, cancel: bool) -> AsyncIterator[bytes]:
+    """Says now and then that it is still here; then the result."""
+    run_id, over = str(row["run_id"]), False
+    try:
+        async for page in services.tails.follow(run_id, 0, SdkFraming(run_id, frozenset())):
+            over = page is not None and page.over
+            if page is None:
+                yield _STILL_HERE
+        if over:
+            yield await _outcome(services, row)
+    except asyncio.CancelledError:
+        if cancel and not over:
+            services.launches.cancel_soon(run_id)
+        raise
+
+
+async def _outcome(services: ApiServices, row: Row) -> bytes:
+    """The log's last lines say it: what the run came to, then how it ended."""
+    lines = await services.launches.last_lines(str(row["run_id"]))
+    if lines and lines[0]["kind"] == "run_finished":
+        end = orjson.loads(lines[0]["body"])
+        if end["status"] in ("error", "timeout"):
+            return orjson.dumps({"__error__": {"error": end["code"], "message": end["message"]}})
+    for line in lines[1:]:
+        if line["kind"] == "stream_part":
+            event, data = part_of(line["body"])
+            if event == RESULT:
+                return data.encode()
+    return orjson.dumps(await _values(services, str(row["thread_id"])))
+
+
+async def _values(services: ApiServices, thread_id: str) -> Any:
+    """The thread's: of a run that came to nothing of its own. None when it is gone."""
+    query = "select values from threads where thread_id = %s"
+    async with services.pool.connection() as connection:
+        found = await (await connection.execute(query, (thread_id,))).fetchone()
+    return found and found["values"]
+
+
+def _behind(last_event_id: str) -> int:
+    """-1 is what clients send to read from the start."""
+    text = last_event_id.strip()
+    if text in ("", "-1"):
+        return 0
+    if not (text.isascii() and text.isdecimal()):
+        raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
+    return int(text[:18])

@@ -1,0 +1,92 @@
+"""Runs of graphs as the LangGraph SDK calls them: create, list, look, cancel, delete."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from serving.api.runs import Services
+from serving.api.sdk.answer import answer
+from serving.api.sdk.creation import LOCATION, created, place
+from serving.api.sdk.framing import SdkFraming
+from serving.runs.launch import NewRun
+from serving.runs.launches import CancelAction, shown_run
+from serving.services import ApiServices
+
+router = APIRouter(tags=["graph runs"])
+Status = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
+Select = Annotated[list[str], Query(description="fields to answer with; without it, all")]
+
+
+class CancelMany(BaseModel):
+    """Those of a thread, of a list, or all that wait or are under way."""
+
+    thread_id: str | None = None
+    run_ids: list[str] | None = Field(default=None, max_length=10_000)
+    status: Literal["pending", "running", "all"] | None = None
+
+
+@router.post("/threads/{thread_id}/runs")
+async def create_thread_run(thread_id: str, body: NewRun, services: Services) -> Response:
+    """Queues a run on a thread. What else runs there says `multitask_strategy`."""
+    row = await created(services, thread_id, body)
+    return answer(shown_run(row), {LOCATION: place(row, stateless=False)})
+
+
+@router.post("/runs/batch")
+async def create_runs(body: Annotated[list[NewRun], Field(max_length=1_000)], services: Services) -> Response:
+    """Queues several runs, each on a thread of its own."""
+    return answer([shown_run(await created(services, None, new)) for new in body])
+
+
+@router.get("/threads/{thread_id}/runs")
+async def list_thread_runs(
+    thread_id: str,
+    services: Services,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 10,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    status: Status | None = None,
+    select: Select = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
+    """Newest first."""
+    rows = await services.launches.of_thread(thread_id, status, limit, offset)
+    if not rows:
+        await services.threads.get(thread_id)
+    return answer([_selected(shown_run(row), select) for row in rows])
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}")
+async def get_thread_run(thread_id: str, run_id: str, services: Services) -> Response:
+    return answer(shown_run(await services.launches.get(thread_id, run_id)))
+
+
+@router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+async def delete_thread_run(thread_id: str, run_id: str, services: Services) -> None:
+    """With its log and checkpoints; one that is under way ends with it."""
+    await services.launches.delete(thread_id, run_id)
+
+
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel")
+async def cancel_thread_run(
+    thread_id: str, run_id: str, services: Services, wait: bool = False, action: CancelAction = "interrupt"
+) -> Response:
+    """Stops a run; with `rollback` it is forgotten, and its checkpoints with it."""
+    cancelled = await services.launches.cancel(thread_id, run_id, action)
+    if not wait:
+        return Response(status_code=202)
+    await _ended(services, cancelled)
+    return answer({})
+
+
+@router.post("/runs/cancel", status_code=204)
+async def cancel_runs(body: CancelMany, services: Services, action: CancelAction = "interrupt") -> None:
+    await services.launches.cancel_many(body.thread_id, body.run_ids, body.status, action)
+
+
+async def _ended(services: ApiServices, run_id: str) -> None:
+    async for _ in services.tails.follow(run_id, 0, SdkFraming(run_id, frozenset())):
+        pass
+
+
+def _selected(run: dict[str, Any], select: list[str]) -> dict[str, Any]:
+    return {name: run[name] for name in select if name in run} if select else run

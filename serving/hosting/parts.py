@@ -1,0 +1,68 @@
+"""From what LangGraph streams to the events that its SDK reads."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+
+Part: TypeAlias = tuple[str, Any]  # the event's name, and its data before it is JSON
+_MESSAGES: Final = ("messages", "messages-tuple")
+
+
+class Parts:
+    """Of one attempt. The graph's own values are always streamed, since the last ones are the run's result."""
+
+    def __init__(self, modes: Sequence[str], run_id: str) -> None:
+        self._asked, self._run_id = frozenset(modes), run_id
+        self._messages: dict[str, BaseMessageChunk] = {}
+        self._known: set[str] = set()
+        self.values: Any = None
+
+    @property
+    def modes(self) -> list[str]:
+        """LangGraph's."""
+        plain = {"messages" if mode in _MESSAGES else mode for mode in self._asked} - {"events"}
+        return sorted(plain | {"values"})
+
+    @property
+    def with_events(self) -> bool:
+        return "events" in self._asked
+
+    def of_event(self, event: dict[str, Any]) -> Iterator[Part]:
+        """Of `astream_events`: the graph's own chunks are what it streams; all else is an event."""
+        if event["event"] == "on_chain_stream" and event["run_id"] == self._run_id:
+            yield from self.of(event["data"]["chunk"])
+        else:
+            yield "events", event
+
+    def of(self, chunk: Any) -> Iterator[Part]:
+        """Of `astream` with a list of modes: (mode, data), or with subgraphs (namespace, mode, data)."""
+        *namespace, mode, data = chunk
+        within = "".join(f"|{part}" for part in namespace[0]) if namespace else ""
+        if mode == "values" and not within:
+            self.values = data
+        if mode == "messages":
+            message, metadata = data
+            yield from self._of_message(message, metadata, within)
+        elif mode in self._asked:
+            yield mode + within, data
+
+    def _of_message(self, message: BaseMessage, metadata: dict[str, Any], within: str) -> Iterator[Part]:
+        if "messages-tuple" in self._asked:
+            yield f"messages{within}", (message, metadata)
+        if "messages" in self._asked:
+            yield from self._whole(message, metadata, within)
+
+    def _whole(self, message: BaseMessage, metadata: dict[str, Any], within: str) -> Iterator[Part]:
+        """Every time the message as far as it is known, for clients that replace it by its id."""
+        id_ = str(message.id)
+        if id_ not in self._known:
+            self._known.add(id_)
+            yield f"messages/metadata{within}", {id_: {"metadata": metadata}}
+        if isinstance(message, BaseMessageChunk):
+            so_far = self._messages.get(id_)
+            whole: Any = message if so_far is None else so_far + message
+            self._messages[id_] = whole
+            yield f"messages/partial{within}", [message_chunk_to_message(whole)]
+        else:
+            yield f"messages/complete{within}", [message]

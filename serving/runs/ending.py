@@ -1,0 +1,82 @@
+"""How a hosted run ends: its last lines, its status and what its thread is left with are one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, LiteralString
+
+import orjson
+
+from graph.errors import FenceLost
+from graph.events import RunFinished
+from serving.database import Pool
+from serving.hosting.jsonable import to_json
+from serving.hosting.part_log import RESULT, part_body
+from serving.runs.log import encoded
+from serving.runs.queue import Claim
+
+_END: LiteralString = """
+with run as (
+    update runs set lease_until = null, run_at = null, finished_at = now(), status = %(status)s
+    where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+    returning run_id, thread_id, tenant, rollback
+), thread as (
+    update threads set status = %(thread_status)s, values = coalesce(%(values)s::jsonb, values),
+        interrupts = %(interrupts)s::jsonb, error = %(error)s::jsonb, updated_at = now(), state_updated_at = now()
+    from run where threads.thread_id = run.thread_id and not run.rollback
+    returning threads.thread_id
+), line as (
+    select line.seq from run, append_events(run.run_id, null, %(bodies)s) line where not run.rollback
+), forgotten as (
+    select forgotten from run, forget_runs(run.tenant, array[run.run_id]) forgotten where run.rollback
+)
+select (select count(*) from thread), (select count(*) from line), (select count(*) from forgotten) from run
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """`state` is what the thread holds (None where nobody knows), `result` what the run came to, `interrupts` what
+    waits for a person, by task; where it `waits`, for that or at a breakpoint, the next run goes on from there."""
+
+    finished: RunFinished
+    state: Any = None
+    result: Any = None
+    interrupts: dict[str, Sequence[Any]] | None = None
+    waits: bool = False
+
+    @property
+    def thread_status(self) -> Literal["idle", "interrupted", "error"]:
+        if self.finished.status in ("error", "timeout"):
+            return "error"
+        return "interrupted" if self.waits else "idle"
+
+
+async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
+    """A run that is rolled back is forgotten instead. Raises FenceLost."""
+    finished, failed = ending.finished, ending.finished.status != "success"
+    bodies = [] if ending.result is None else [part_body(RESULT, to_json(ending.result).decode())]
+    bodies.append(encoded([finished])[1:-1])
+    error = {"error": finished.code, "message": finished.message} if failed else None
+    values = {
+        "run_id": claim.run_id,
+        "fence": claim.fence,
+        "status": finished.status,
+        "thread_status": ending.thread_status,
+        "values": None if ending.state is None else to_json(ending.state).decode(),
+        "interrupts": orjson.dumps(_shown(ending.interrupts or {})).decode(),
+        "error": error and orjson.dumps(error).decode(),
+        "bodies": f"[{','.join(bodies)}]",
+    }
+    async with pool.connection() as connection:
+        if not (await connection.execute(_END, values)).rowcount:
+            raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
+
+
+def _shown(interrupts: dict[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """As a thread shows them."""
+    return {task: [shown_interrupt(each) for each in waiting] for task, waiting in interrupts.items() if waiting}
+
+
+def shown_interrupt(interrupt: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = orjson.loads(to_json(interrupt))
+    return {name: value for name, value in shown.items() if name != "response_schema" or value is not None}

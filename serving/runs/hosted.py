@@ -1,0 +1,186 @@
+"""One attempt at a run of a hosted graph: the user's graph, our saver, fence, log, drain and cancel around it."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any, Final
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from langgraph.types import Command, Send
+
+from graph.errors import FenceLost, StorageLost
+from graph.events import RunFinished
+from serving.database import Pool
+from serving.errors import ServingError
+from serving.hosting.factory import Graph, context_of
+from serving.hosting.graphs import Graphs
+from serving.hosting.part_log import PartLog
+from serving.hosting.parts import Part, Parts
+from serving.hosting.saver import hosted_saver
+from serving.runs.ending import Ending, end, shown_interrupt
+from serving.runs.launch import Launch, RunCommand
+from serving.runs.log import FencedLog
+from serving.runs.notices import Notices
+from serving.runs.queue import CANCELLED, Claim
+
+_MOST_ATTEMPTS: Final = 10
+_NOT_THE_GRAPHS: Final = (StorageLost, FenceLost, GraphDrained)
+_TO_LOOK_S: Final = 0.3
+log = logging.getLogger(__name__)
+
+
+class HostedRuns:
+    """Drives claims of hosted graphs for the executor, which knows what to do with what it raises."""
+
+    def __init__(self, pool: Pool, notices: Notices, graphs: Graphs, key: bytes, store: Any = None) -> None:
+        self._pool, self._notices, self._graphs, self._key, self._store = pool, notices, graphs, key, store
+
+    async def attempt(self, claim: Claim, control: RunControl | None) -> None:
+        """Raises FenceLost, StorageLost, GraphDrained; what goes wrong in the graph becomes the run's end."""
+        ending = await self._cancelled(claim) if claim.cancel_requested else await self._ended(claim, control)
+        await end(self._pool, claim, ending)
+
+    async def cancelled(self, claim: Claim) -> None:
+        """Writes the end of a run whose attempt was cancelled on request."""
+        await end(self._pool, claim, await self._cancelled(claim))
+
+    async def _ended(self, claim: Claim, control: RunControl | None) -> Ending:
+        try:
+            if claim.attempts > _MOST_ATTEMPTS:
+                raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
+            return await self._drive(claim, Launch.model_validate(claim.launch), control)
+        except _NOT_THE_GRAPHS:
+            raise
+        except Exception as error:
+            return Ending(_failed(claim, error))
+
+    async def _drive(self, claim: Claim, launch: Launch, control: RunControl | None) -> Ending:
+        config, context = _config(claim, launch), launch.context
+        opened = self._graphs.opened(
+            claim.graph or "", "threads.create_run", config, store=self._store, context=context
+        )
+        async with opened as found:
+            saver = hosted_saver(self._pool, self._key, claim.tenant, claim.run_id, claim.fence)
+            graph: Graph = found.copy({"checkpointer": saver, "store": self._store or found.store})
+            start, config = await self._start(saver, config, claim, launch)
+            parts = Parts(launch.stream_mode, claim.run_id)
+            try:
+                await self._stream(claim, parts, _streamed(graph, parts, start, config, launch, control))
+            except _NOT_THE_GRAPHS:
+                raise
+            except Exception as error:
+                return await _left(graph, claim, _failed(claim, error))
+            return await _left(graph, claim, RunFinished(status="success"), parts)
+
+    async def _stream(self, claim: Claim, parts: Parts, stream: AsyncIterator[Part]) -> None:
+        """What was given out before the end, whatever that is, is in the log."""
+        lines = PartLog(FencedLog(self._pool, claim.run_id, claim.fence, self._notices))
+        try:
+            async with aclosing(stream) as given:  # type: ignore[type-var]
+                async for event, data in given:
+                    await lines.put(event, data)
+        finally:
+            await lines.flushed()
+
+    async def _start(
+        self, saver: Any, config: RunnableConfig, claim: Claim, launch: Launch
+    ) -> tuple[Any, RunnableConfig]:
+        """What the graph is given, and where: an attempt after the first goes on from the run's own checkpoint."""
+        configurable = config["configurable"]
+        if claim.fence > 1:
+            latest = await saver.aget_tuple({"configurable": {"thread_id": claim.thread_id, "checkpoint_ns": ""}})
+            if latest and latest.metadata.get("run_id") == claim.run_id:
+                return None, config
+        if launch.checkpoint:
+            given = launch.checkpoint.model_dump(exclude_none=True)
+            config = {**config, "configurable": {**configurable, **given}}
+        return (_command(launch.command) if launch.command else launch.input), config
+
+    async def _cancelled(self, claim: Claim) -> Ending:
+        """With the state as it stands, when that can be had at once."""
+        finished, config = CANCELLED, _config(claim, Launch())
+        with suppress(Exception):
+            async with asyncio.timeout(_TO_LOOK_S), self._graphs.opened(claim.graph or "", "threads.read") as found:
+                saver = hosted_saver(self._pool, self._key, claim.tenant)
+                state = await found.copy({"checkpointer": saver}).aget_state(config)
+                return Ending(finished, state.values, state.values, _interrupts(state), bool(state.next))
+        return Ending(finished)
+
+
+async def _streamed(
+    graph: Graph, parts: Parts, start: Any, config: RunnableConfig, launch: Launch, control: RunControl | None
+) -> AsyncIterator[Part]:
+    how: Any = {
+        "context": context_of(graph, launch.context, launch.configurable),
+        "stream_mode": parts.modes,
+        "subgraphs": launch.subgraphs,
+        "interrupt_before": launch.interrupt_before,
+        "interrupt_after": launch.interrupt_after,
+        "durability": launch.durability,
+        "control": control,
+    }
+    if parts.with_events:
+        async for event in graph.astream_events(start, config, version="v2", **how):
+            for part in parts.of_event(event):  # type: ignore[arg-type]
+                yield part
+    else:
+        async for chunk in graph.astream(start, config, **how):
+            for part in parts.of(chunk):
+                yield part
+
+
+async def _left(graph: Graph, claim: Claim, finished: RunFinished, parts: Parts | None = None) -> Ending:
+    """How the graph left the thread: read anew, for the last checkpoint is what a next run begins with."""
+    config: RunnableConfig = {"configurable": {"thread_id": claim.thread_id, "checkpoint_ns": ""}}
+    state = await graph.aget_state(config)
+    result = None
+    if parts:
+        result = state.values if parts.values is None else parts.values
+        if state.interrupts and isinstance(result, dict):
+            result = {**result, "__interrupt__": [shown_interrupt(each) for each in state.interrupts]}
+    return Ending(finished, state.values, result, _interrupts(state), bool(state.next))
+
+
+def _interrupts(state: Any) -> dict[str, Any]:
+    return {task.id: task.interrupts for task in state.tasks}
+
+
+def _config(claim: Claim, launch: Launch) -> RunnableConfig:
+    own = {"run_id": claim.run_id, "thread_id": claim.thread_id}
+    named = {"graph_id": claim.graph, "assistant_id": claim.assistant_id}
+    given = {name: value for name, value in launch.configurable.items() if not name.startswith("__pregel")}
+    if launch.strict_resume:
+        given["__pregel_strict_resume"] = True
+    metadata = {**(launch.config.get("metadata") or {}), **claim.metadata, **named, "run_id": claim.run_id}
+    config: dict[str, Any] = {
+        "run_name": claim.graph,
+        **launch.config,
+        "configurable": {**given, **own, **named, "checkpoint_ns": ""},
+        "metadata": {**metadata, "run_attempt": claim.attempts},
+        "run_id": UUID(claim.run_id),
+    }
+    return config  # type: ignore[return-value]
+
+
+def _command(asked: RunCommand) -> Command[Any]:
+    goto = asked.goto if isinstance(asked.goto, list) else [] if asked.goto is None else [asked.goto]
+    update = [tuple(pair) for pair in asked.update] if isinstance(asked.update, list) else asked.update
+    return Command(resume=asked.resume, update=update, goto=[_next(each) for each in goto])
+
+
+def _next(asked: Any) -> Any:
+    return Send(asked["node"], asked.get("input")) if isinstance(asked, dict) else asked
+
+
+def _failed(claim: Claim, error: Exception) -> RunFinished:
+    """Its own graph's words belong to the caller; the server's log has the frames alone."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("action=hosted run=%s graph=%s error=%s\n%s", claim.run_id, claim.graph, type(error).__name__, frames)
+    if isinstance(error, ServingError):
+        return RunFinished(status="error", code=error.code, message=str(error))
+    return RunFinished(status="error", code=type(error).__name__, message=str(error))

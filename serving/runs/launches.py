@@ -1,0 +1,273 @@
+"""Runs of graphs as LangGraph's clients ask for them: rows of the one queue, made, listed, stopped and forgotten."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, LiteralString
+
+import orjson
+
+from graph.events import CancelRequested, RunCreated, RunFinished
+from serving.database import Connection, Pool, Row, new_id
+from serving.errors import Conflict, NotFound
+from serving.jsonb import jsonb
+from serving.runs.launch import Launch
+from serving.runs.limits import uuid_of
+from serving.runs.log import append_unfenced, encoded
+from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
+from serving.runs.view import TERMINAL
+
+CancelAction = Literal["interrupt", "rollback"]
+_TEMPORARY_MINUTES: Final = 0.5  # from a stateless run's last change: its readers have had its end by then
+# A status as the SDK has it, and those that it stands for here.
+STATUSES: Final[Mapping[str, tuple[str, ...]]] = {
+    **{name: (name,) for name in ("pending", "running", "success", "error", "timeout")},
+    "interrupted": ("interrupted", "cancelled"),
+}
+_CREATE: LiteralString = """
+with made as (
+    insert into threads (thread_id, tenant, metadata, ttl_minutes)
+    select %(thread_id)s::uuid, %(tenant)s, %(named)s::jsonb, %(ttl)s::float8 where %(make)s
+    on conflict (thread_id) do nothing
+    returning thread_id
+), named as (
+    update threads set metadata = metadata || %(named)s::jsonb
+    where thread_id = %(thread_id)s and tenant = %(tenant)s and not metadata @> %(named)s::jsonb
+    returning thread_id
+), mine as (
+    select thread_id from threads where thread_id = %(thread_id)s and tenant = %(tenant)s
+    union select thread_id from made
+), run as (
+    insert into runs (run_id, thread_id, tenant, request, request_digest, graph, assistant_id, metadata, launch, run_at)
+    select %(run_id)s, thread_id, %(tenant)s, %(request)s, %(digest)s, %(graph)s, %(assistant_id)s, %(metadata)s,
+        %(launch)s, case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
+    from mine, (select count(*) from named) done  -- the thread comes first
+    where not exists (
+        select from runs parked where parked.thread_id = mine.thread_id and parked.status = 'interrupted')
+    returning *
+)
+select run.*, line.seq from run, append_events(run.run_id, null, %(bodies)s) line
+"""
+_LIVE: LiteralString = """
+select * from runs where thread_id = %s and tenant = %s and status in ('pending', 'running', 'interrupted')
+order by run_id for update
+"""
+_ONE: LiteralString = "select * from runs where run_id = %s and thread_id = %s and tenant = %s"
+_ANY: LiteralString = "select * from runs where run_id = %s and tenant = %s"
+_LIST: LiteralString = """
+select * from runs where thread_id = %(thread)s and tenant = %(tenant)s
+    and (%(statuses)s::text[] is null or status = any(%(statuses)s))
+order by created_at desc, run_id desc limit %(limit)s offset %(offset)s
+"""
+_TO_CANCEL: LiteralString = """
+select run_id, thread_id from runs
+where tenant = %(tenant)s and status = any(%(statuses)s)
+    and (%(thread)s::uuid is null or thread_id = %(thread)s) and (%(runs)s::uuid[] is null or run_id = any(%(runs)s))
+order by run_id
+"""
+_STOP: LiteralString = "update runs set cancel_requested = true, rollback = %s where run_id = %s"
+_ENDED: LiteralString = "update runs set status = 'cancelled', finished_at = now() where run_id = %s"
+_FORGET: LiteralString = "select forget_runs(%s, array[%s]::uuid[])"
+_RESULT: LiteralString = """
+select kind, body::text from run_events where run_id = %s order by seq desc limit 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run to create. With `make_thread`, the thread is made where it isn't there."""
+
+    graph: str
+    assistant_id: str
+    thread_id: str
+    make_thread: bool
+    metadata: Mapping[str, Any]
+    launch: Launch
+    request: str
+    goal: str = ""
+    after_seconds: float = 0.0
+
+
+class Launches:
+    """One tenant's."""
+
+    def __init__(self, pool: Pool, notices: Notices, tenant: str = "default") -> None:
+        self._pool, self._notices, self._tenant = pool, notices, tenant
+        self._soon: set[asyncio.Task[None]] = set()
+
+    def of(self, tenant: str) -> "Launches":
+        return Launches(self._pool, self._notices, tenant)
+
+    async def create(self, asked: Asked) -> Row:
+        """One statement: thread, run row (the queue entry) and event 1. Raises NotFound, Conflict (thread_busy)."""
+        values = self._values(asked)
+        async with self._pool.connection() as connection:
+            row = None
+            if asked.launch.multitask_strategy == "enqueue":
+                row = await (await connection.execute(_CREATE, values)).fetchone()
+            stopped: list[tuple[str, str]] = []
+            if row is None:
+                async with connection.transaction():
+                    stopped = await self._make_way(connection, asked)
+                    row = await (await connection.execute(_CREATE, values)).fetchone()
+        if row is None:
+            hint = "POST /threads makes one; if_not_exists=create does with the run"
+            raise NotFound(f"no thread {asked.thread_id}", hint, "thread_not_found")
+        self._tell([*stopped, (str(row["run_id"]), QUEUE_CHANNEL)])
+        return row
+
+    async def get(self, thread: str | None, run: str) -> Row:
+        """Raises Unprocessable for what is no id, NotFound."""
+        run_id = uuid_of(run, "run")
+        if thread is None:
+            rows = await self._fetch(_ANY, (run_id, self._tenant))
+        else:
+            rows = await self._fetch(_ONE, (run_id, uuid_of(thread, "thread"), self._tenant))
+        if not rows:
+            raise NotFound(f"no run {run_id}", "GET /threads/{thread_id}/runs lists a thread's", "run_not_found")
+        return rows[0]
+
+    async def of_thread(self, thread: str, status: str | None, limit: int, offset: int) -> list[Row]:
+        """Newest first."""
+        values = {"thread": uuid_of(thread, "thread"), "tenant": self._tenant, "limit": limit, "offset": offset}
+        statuses = list(STATUSES[status]) if status else None
+        return await self._fetch(_LIST, {**values, "statuses": statuses})
+
+    async def cancel(self, thread: str | None, run: str, action: CancelAction = "interrupt", by: str = "sdk") -> str:
+        """Asks a run to stop, or ends one that waits; returns its id. Raises NotFound for one that has ended."""
+        run_id = str((await self.get(thread, run))["run_id"])
+        if not await self._cancel([run_id], action, by):
+            hint = "only a run that waits or is under way can be cancelled"
+            raise NotFound(f"run {run_id} has ended already", hint, "run_ended")
+        return run_id
+
+    def cancel_soon(self, run_id: str) -> None:
+        """Of a reader that went away, and asked for this to follow from it."""
+        task = asyncio.create_task(self._cancel_if_live(run_id))
+        self._soon.add(task)
+        task.add_done_callback(self._soon.discard)
+
+    async def cancel_many(
+        self, thread: str | None, runs: Sequence[str] | None, status: str | None, action: CancelAction, by: str = "sdk"
+    ) -> int:
+        """By thread, ids or status (pending, running, all). Returns how many. Raises NotFound for none."""
+        statuses = ["pending", "running", "interrupted"] if status in (None, "all") else [status]
+        values = {
+            "tenant": self._tenant,
+            "statuses": statuses,
+            "thread": uuid_of(thread, "thread") if thread else None,
+            "runs": [uuid_of(run, "run") for run in runs] if runs is not None else None,
+        }
+        found = [str(row["run_id"]) for row in await self._fetch(_TO_CANCEL, values)]
+        if not found:
+            raise NotFound(
+                "no such run waits or is under way", "look at thread_id, run_ids and status", "run_not_found"
+            )
+        return await self._cancel(found, action, by)
+
+    async def delete(self, thread: str, run: str) -> None:
+        """With its log and checkpoints; one under way is lost to its worker."""
+        run_id = str((await self.get(thread, run))["run_id"])
+        await self._fetch(_FORGET, (self._tenant, run_id))
+        self._tell([(run_id, CANCEL_CHANNEL), (run_id, QUEUE_CHANNEL)])
+
+    async def last_lines(self, run_id: str) -> list[Row]:
+        """The newest first: how it ended, and what it came to."""
+        return await self._fetch(_RESULT, (run_id,))
+
+    async def _make_way(self, connection: Connection, asked: Asked) -> list[tuple[str, str]]:
+        """What the strategy says of the thread's other runs. One that waits for a person never stays: its question is
+        answered with `command.resume`, or given up for the new run."""
+        await connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (asked.thread_id,))
+        live = await (await connection.execute(_LIVE, (asked.thread_id, self._tenant))).fetchall()
+        busy = [row for row in live if row["status"] != "interrupted"]
+        strategy = asked.launch.multitask_strategy
+        if busy and strategy == "reject":
+            raise Conflict(
+                f"run {busy[0]['run_id']} of this thread waits or is under way",
+                "wait for it, or choose another multitask_strategy",
+                "thread_busy",
+            )
+        action: CancelAction = "rollback" if strategy == "rollback" else "interrupt"
+        stops = [row for row in live if row["status"] == "interrupted" or strategy in ("interrupt", "rollback")]
+        return [await self._stop(connection, row, action, "a newer run") for row in stops]
+
+    async def _cancel_if_live(self, run_id: str) -> None:
+        with suppress(NotFound):
+            await self.cancel(None, run_id, by="a reader that left")
+
+    async def _cancel(self, run_ids: Sequence[str], action: CancelAction, by: str) -> int:
+        async with self._pool.connection() as connection, connection.transaction():
+            query: LiteralString = "select * from runs where run_id = any(%s::uuid[]) order by run_id for update"
+            rows = await (await connection.execute(query, (list(run_ids),))).fetchall()
+            told = [await self._stop(connection, row, action, by) for row in rows if row["status"] not in TERMINAL]
+        self._tell(told)
+        return len(told)
+
+    async def _stop(self, connection: Connection, row: Row, action: CancelAction, by: str) -> tuple[str, str]:
+        """Inside the caller's transaction, which holds the run's row. Returns what is to be told."""
+        run_id, back = str(row["run_id"]), action == "rollback"
+        if row["status"] != "running" and back:
+            await connection.execute(_FORGET, (self._tenant, run_id))
+            return run_id, QUEUE_CHANNEL
+        await connection.execute(_STOP, (back, run_id))
+        await append_unfenced(connection, run_id, CancelRequested(by=by))
+        if row["status"] == "running":
+            return run_id, CANCEL_CHANNEL
+        end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}")
+        await append_unfenced(connection, run_id, end)
+        await connection.execute(_ENDED, (run_id,))
+        return run_id, QUEUE_CHANNEL
+
+    def _tell(self, told: Sequence[tuple[str, str]]) -> None:
+        for run_id, channel in told:
+            self._notices.touched(run_id, channel)
+            self._notices.touched(run_id, LOG_CHANNEL)
+
+    def _values(self, asked: Asked) -> dict[str, Any]:
+        launch = jsonb(asked.launch.model_dump(mode="json"), "the run")
+        return {
+            "run_id": new_id(),
+            "thread_id": asked.thread_id,
+            "tenant": self._tenant,
+            "make": asked.make_thread,
+            "ttl": _TEMPORARY_MINUTES if asked.launch.temporary else None,
+            "named": jsonb({"graph_id": asked.graph, "assistant_id": asked.assistant_id}, "graph"),
+            "request": asked.request,
+            "digest": hashlib.sha256(f"{asked.graph} {launch}".encode()).hexdigest(),
+            "graph": asked.graph,
+            "assistant_id": asked.assistant_id,
+            "metadata": jsonb(dict(asked.metadata), "metadata"),
+            "launch": launch,
+            "after": asked.after_seconds,
+            "bodies": encoded([RunCreated(goal=asked.goal, thread_id=asked.thread_id)]),
+        }
+
+    async def _fetch(self, query: LiteralString, values: Any) -> list[Row]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query, values)).fetchall()
+
+
+def shown_run(row: Row) -> dict[str, Any]:
+    """As the SDK has it."""
+    status = next(name for name, ours in STATUSES.items() if row["status"] in ours)
+    launch = row["launch"] or {}
+    changed: datetime = row["finished_at"] or row["started_at"] or row["created_at"]
+    return {
+        "run_id": str(row["run_id"]),
+        "thread_id": str(row["thread_id"]),
+        "assistant_id": row["assistant_id"] and str(row["assistant_id"]),
+        "created_at": row["created_at"].isoformat(),
+        "updated_at": changed.isoformat(),
+        "status": status,
+        "metadata": row["metadata"],
+        "kwargs": launch,
+        "multitask_strategy": launch.get("multitask_strategy", "enqueue"),
+    }
+
+
+def request_json(goal: str = "") -> str:
+    return orjson.dumps({"goal": goal}).decode()
