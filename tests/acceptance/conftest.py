@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ class Home:
 
     path: Path
     settings: dict[str, str] = field(default_factory=dict)
+    started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -57,7 +58,7 @@ class Home:
         )
 
     def start(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -66,6 +67,13 @@ class Home:
             env=self.environment | settings,
             cwd=self.path,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Ends what was started, if a test that failed has not: nothing of it is left for the next one."""
+        for process in self.started:
+            end(process)
 
 
 def wait_for_line(process: "subprocess.Popen[str]", word: str) -> str:
@@ -88,8 +96,9 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
+def home(tmp_path: Path) -> Iterator[Home]:
+    with closing(Home(tmp_path)) as home:
+        yield home
 
 
 @dataclass(frozen=True, slots=True)

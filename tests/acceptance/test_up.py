@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -31,7 +32,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(place: Path) -> Iterator[Home]:
     """It must be as empty of processes after a test as before."""
     assert processes_of(place) == {}
-    yield Home(place, {"TRIREME_PORT": "0"})
+    with closing(Home(place, {"TRIREME_PORT": "0"})) as home:
+        yield home
     assert left_behind(place) == []
 
 
