@@ -11,7 +11,7 @@ from tempfile import gettempdir
 from tests.chaos.arena import HEARTBEAT_S, LEASE_S, Arena, arena
 from tests.chaos.bout import Bout, Trouble, watch
 from tests.chaos.oracle import Findings, evidence
-from tests.chaos.outages import outages, small_disk
+from tests.chaos.outages import outages, small_disks
 from tests.chaos.points import every_point, unreached
 from tests.chaos.streams import every_byte
 from tests.chaos.trouble import database_faults, random_kills, zombies
@@ -59,7 +59,7 @@ def _mode(text: str) -> tuple[str, int]:
 
 async def _bouts(mode: str, seed: int, bouts: int, times: int) -> Findings:
     total = Findings()
-    async with arena() as ground, small_disk(ground) if mode == "outages" else nullcontext():
+    async with arena() as ground, small_disks(ground) if mode == "outages" else nullcontext():
         await ready(ground)
         for each in range(seed, seed + bouts):
             begun = time.monotonic()

@@ -4,19 +4,25 @@ Each trouble lasts about a second. Afterwards everything must go on by itself.
 """
 
 import asyncio
+import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
 import psycopg
+import pytest
 
+from serving.errors import StartFailed
 from tests.chaos.arena import Arena, rows
 from tests.chaos.bout import Bout
 
 _LASTS_S = 0.8
-_DISK = "disk"
+_DISK, _WAL_DISK = "disk", "wal-disk"
 _DISK_MIB = 96
+_MOST_SEGMENTS = 20  # more than the disk has room for
+_ENDS_WITHIN_S = 30.0
 
 
 def _admin(arena: Arena, *statements: str) -> None:
@@ -59,13 +65,35 @@ def _everyone_out(arena: Arena) -> None:
     _admin(arena, "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'chaos-%'")
 
 
-def _full(arena: Arena) -> None:
-    filler = arena.home / _DISK / "filler"
+@contextmanager
+def _filled(disk: Path) -> Iterator[None]:
+    filler = disk / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while file.write(bytes(1 << 16)):
             pass
-    time.sleep(_LASTS_S)
-    filler.unlink()
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+def _full(arena: Arena) -> None:
+    with _filled(arena.home / _DISK):
+        time.sleep(_LASTS_S)
+
+
+def _wal_full(arena: Arena) -> None:
+    """Postgres ends itself when it can't write its log ahead, and says why as often as it is started meanwhile."""
+    with _filled(arena.home / _WAL_DISK):
+        with suppress(psycopg.OperationalError):
+            for _ in range(_MOST_SEGMENTS):
+                _admin(arena, "select pg_logical_emit_message(true, 'chaos', 'filled')", "select pg_switch_wal()")
+        until = time.monotonic() + _ENDS_WITHIN_S
+        while arena.postgres.alive() and time.monotonic() < until:
+            time.sleep(0.05)
+        with pytest.raises(StartFailed, match="No space left on device"):
+            arena.postgres.start()
+    arena.postgres.start()  # as whoever owns it does again and again: serving/stack.py
 
 
 OUTAGES: Mapping[str, Callable[[Arena], None]] = {
@@ -77,27 +105,46 @@ OUTAGES: Mapping[str, Callable[[Arena], None]] = {
     "crashed": _crashed,
     "everyone out": _everyone_out,
     "disk full": _full,
+    "WAL full": _wal_full,
 }
 
 
 @asynccontextmanager
-async def small_disk(arena: Arena) -> AsyncIterator[None]:
-    """Moves the tables to a disk of their own that can be filled, before anybody is connected. Without root: none."""
-    disk = arena.home / _DISK
-    disk.mkdir()
-    if not _done("mount", "-t", "tmpfs", "-o", f"size={_DISK_MIB}m", "tmpfs", str(disk)):
-        disk.rmdir()
-        yield
-        return
+async def small_disks(arena: Arena) -> AsyncIterator[None]:
+    """Moves tables and WAL to disks of their own that can be filled, before anybody connects. Without root: none."""
+    disks = [arena.home / name for name in (_DISK, _WAL_DISK)]
+    mounted = [disk for disk in disks if _mounted(disk)]
     try:
-        (disk / "tables").mkdir(mode=0o700)
-        _admin_elsewhere(arena, f"create tablespace small location '{disk / 'tables'}'")
-        _admin_elsewhere(arena, "alter database trireme set tablespace small")
+        if mounted == disks:
+            _move_tables(arena, disks[0])
+            _move_wal(arena, disks[1])
         yield
     finally:
-        await arena.end_all()
-        await asyncio.to_thread(arena.postgres.stop)  # it holds the disk
-        _done("umount", str(disk))
+        if mounted:
+            await arena.end_all()
+            await asyncio.to_thread(arena.postgres.stop)  # it holds the disks
+        for disk in mounted:
+            _done("umount", str(disk))
+
+
+def _mounted(disk: Path) -> bool:
+    disk.mkdir()
+    return _done("mount", "-t", "tmpfs", "-o", f"size={_DISK_MIB}m", "tmpfs", str(disk))
+
+
+def _move_tables(arena: Arena, disk: Path) -> None:
+    (disk / "tables").mkdir(mode=0o700)
+    _admin_elsewhere(arena, f"create tablespace small location '{disk / 'tables'}'")
+    _admin_elsewhere(arena, "alter database trireme set tablespace small")
+
+
+def _move_wal(arena: Arena, disk: Path) -> None:
+    _admin(arena, "alter system set max_wal_size = '64MB'", "alter system set min_wal_size = '32MB'")
+    arena.postgres.stop()
+    wal = arena.home / "postgres" / "pg_wal"
+    shutil.move(wal, disk / "pg_wal")
+    wal.symlink_to(disk / "pg_wal")
+    arena.postgres.start()
 
 
 def _done(*command: str) -> bool:
@@ -118,8 +165,9 @@ def _until_a_line(arena: Arena, back: float) -> None:
 
 
 async def outages(bout: Bout) -> None:
-    """Each once in the seed's order, then again, `times` in all; the disk only where there is one to fill."""
-    possible = [name for name in OUTAGES if name != "disk full" or (bout.arena.home / _DISK).exists()]
+    """Each once in the seed's order, then again, `times` in all; the disks only where there are some to fill."""
+    disks = (bout.arena.home / _WAL_DISK / "pg_wal").exists()
+    possible = [name for name in OUTAGES if disks or not name.endswith("full")]
     names: list[str] = []
     for _ in range(bout.times):
         names = names or bout.chance.sample(possible, len(possible))

@@ -3,11 +3,11 @@
 from tests.chaos.__main__ import ready
 from tests.chaos.arena import arena
 from tests.chaos.bout import Bout
-from tests.chaos.outages import OUTAGES, outages, small_disk
+from tests.chaos.outages import OUTAGES, outages, small_disks
 
 
 async def test_a_run_mix_survives_a_database_that_does_not_do_its_work() -> None:
-    async with arena(workers=2, apis=1) as ground, small_disk(ground):
+    async with arena(workers=2, apis=1) as ground, small_disks(ground):
         await ready(ground)
         found = await Bout(ground, "outages", 1, len(OUTAGES)).fight(outages)
         said = (ground.home / "zygote.log").read_text()
