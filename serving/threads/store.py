@@ -5,7 +5,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg.errors import ForeignKeyViolation
 
-from serving.database import Connection, Pool, Row, new_id
+from serving.database import Pool, Row, new_id
 from serving.errors import Conflict, NotFound
 from serving.jsonb import jsonb
 from serving.runs.limits import uuid_of
@@ -62,7 +62,7 @@ class ThreadStore:
         id_ = uuid_of(new.thread_id, "thread") if new.thread_id else new_id()
         values = {"metadata": jsonb(new.metadata or {}, "metadata"), **_lived(new.ttl or self._ttl)}
         made = await self._changed(_CREATE, id_, values)
-        if not made and (new.if_exists == "raise" or not await self._is_mine(id_)):
+        if not made and (new.if_exists == "raise" or not await self.has(id_)):
             raise Conflict(
                 f"thread {id_} exists already", "leave thread_id out, or send if_exists=do_nothing", "thread_exists"
             )
@@ -102,17 +102,17 @@ class ThreadStore:
         gone: int = row["gone"]
         return gone
 
-    async def copy(self, connection: Connection, thread: str, copy: str) -> None:
-        """The row alone, inside the caller's transaction, as thread `copy`."""
-        values = {"tenant": self._tenant, "id": thread, "copy": copy}
-        if not (await connection.execute(_COPY, values)).rowcount:
+    async def copy_row(self, thread: str, copy: str) -> None:
+        """The row alone, as thread `copy`."""
+        if not await self._changed(_COPY, thread, {"copy": copy}):
             raise thread_not_found(thread)
 
-    async def fetch(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
+    async def fetch(self, query: LiteralString, values: dict[str, Any], *, prepare: bool | None = None) -> list[Row]:
         async with self._pool.connection() as connection:
-            return await (await connection.execute(query, {**values, "tenant": self._tenant})).fetchall()
+            cursor = await connection.execute(query, {**values, "tenant": self._tenant}, prepare=prepare)
+            return await cursor.fetchall()
 
-    async def _is_mine(self, id_: str) -> bool:
+    async def has(self, id_: str) -> bool:
         query: LiteralString = "select " + _MINE
         return bool(await self.fetch(query, {"id": id_}))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import ormsgpack
@@ -23,6 +23,14 @@ class Loaded:
     tuple: CheckpointTuple
     place: Place
     stored: dict[str, Stored]
+
+
+class Parts(Protocol):
+    """Values and items that checkpoints refer to, by the row of the one that does."""
+
+    def value(self, row: Row, channel: str, version: str) -> Any: ...
+
+    def items(self, row: Row, channel: str, epoch: int, length: int) -> list[Any]: ...
 
 
 class Reader:
@@ -50,6 +58,33 @@ class Reader:
             CheckpointTuple(place.config(row["checkpoint_id"]), checkpoint, metadata, parent, writes), place, stored
         )
 
+    def beside(self, row: Row, parts: Parts) -> CheckpointTuple:
+        """Of a row without values and items: those come from `parts`, which other checkpoints have too."""
+        place = Place(row["thread_id"], row["namespace"])
+        checkpoint, inline, metadata = self._body(row)
+        refs = orjson.loads(row["refs"])
+        values = {channel: self._codec.decode(data) for channel, data in inline.items()}
+        for channel, version in refs.get("values", {}).items():
+            values[channel] = parts.value(row, channel, version)
+        for channel, (epoch, length) in refs.get("items", {}).items():
+            values[channel] = parts.items(row, channel, epoch, length)
+        checkpoint["channel_values"] = values
+        parent = place.config(row["parent_id"]) if row["parent_id"] else None
+        return CheckpointTuple(
+            place.config(row["checkpoint_id"]), checkpoint, metadata, parent, list(self._writes(row))
+        )
+
+    def value(self, row: Row) -> Any:
+        """Of state_values."""
+        return self._codec.decode(
+            self._seal.open("value", (*_thread(row), row["channel"], row["version"]), row["sealed"])
+        )
+
+    def items(self, row: Row) -> list[Any]:
+        """Of state_items."""
+        place = (*_thread(row), row["channel"], row["epoch"], row["position"], row["items"])
+        return [self._codec.decode(item) for item in ormsgpack.unpackb(self._seal.open("items", place, row["sealed"]))]
+
     def metadata(self, row: Row) -> dict[str, Any]:
         """Of a row that needs no more than the columns of state_checkpoints."""
         return dict(self._body(row)[2])
@@ -66,7 +101,7 @@ class Reader:
         found = dict(zip(row["value_channel"] or (), row["value_sealed"] or (), strict=True))
         for channel, version in refs.items():
             if channel not in found:
-                raise _missing(row, channel)
+                raise missing(row, channel)
             yield channel, self._seal.open("value", (*_thread(row), channel, version), found[channel])
 
     def _items(self, row: Row, channel: str, epoch: int, length: int) -> list[bytes]:
@@ -79,7 +114,7 @@ class Reader:
                 place = (*_thread(row), channel, of_epoch, position, count)
                 items += ormsgpack.unpackb(self._seal.open("items", place, sealed))
         if len(items) != length:
-            raise _missing(row, channel)
+            raise missing(row, channel)
         return items
 
     def _writes(self, row: Row) -> Iterator[PendingWrite]:
@@ -93,7 +128,7 @@ def _thread(row: Row) -> tuple[str, str]:
     return row["thread_id"], row["namespace"]
 
 
-def _missing(row: Row, channel: str) -> CheckpointRefused:
+def missing(row: Row, channel: str) -> CheckpointRefused:
     return CheckpointRefused(
         f"checkpoint {row['checkpoint_id']} of thread {row['thread_id']} lacks stored rows of channel {channel}",
         "restore them from a backup, or go on from an earlier checkpoint",

@@ -115,10 +115,12 @@ class Retention:
                         await self._insert(connection, table, [self._moved(row, target, kind, columns) for row in page])
 
     def _moved(self, row: Row, target: str, kind: RowKind, columns: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
-        rest = tuple(row[column] for column in ("namespace", *columns))
-        content = self._seal.open(kind, (row["thread_id"], *rest), row["sealed"])
+        """A copied checkpoint is no run's: when its run is forgotten, it stays."""
+        names = ("namespace", *columns)
+        content = self._seal.open(kind, (row["thread_id"], *(row[name] for name in names)), row["sealed"])
         moved = {column: value for column, value in row.items() if column not in ("sealed", "at")}
-        return {**moved, "thread_id": target}, self._seal.close(kind, (target, *rest), content)
+        moved |= {"thread_id": target} | ({"run_id": None, "log_seq": None} if kind == "checkpoint" else {})
+        return moved, self._seal.close(kind, (target, *(moved[name] for name in names)), content)
 
     async def _insert(self, connection: Connection, table: str, rows: list[tuple[dict[str, Any], bytes]]) -> None:
         entry = Entry(None)

@@ -87,8 +87,8 @@ class PostgresSaver(BaseCheckpointSaver[int]):
     ) -> AsyncIterator[CheckpointTuple]:
         """Newest first. `filter`: metadata that must be equal, key by key."""
         before_id = get_checkpoint_id(before) if before else None
-        async for loaded in self._search.many(config, filter or {}, before_id, limit):
-            yield loaded.tuple
+        async for found in self._search.many(config, filter or {}, before_id, limit):
+            yield found
 
     async def aput(
         self,

@@ -4,14 +4,15 @@ from collections.abc import AsyncIterator
 from typing import Any, LiteralString
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import get_checkpoint_id
+from langgraph.checkpoint.base import CheckpointTuple, get_checkpoint_id
 
 from serving.database import Pool, Row
 from serving.runs.checkpoints.place import Place, place_of
 from serving.runs.checkpoints.reading import Loaded, Reader
-from serving.runs.checkpoints.statements import READ
+from serving.runs.checkpoints.shared import SharedParts
+from serving.runs.checkpoints.statements import READ, READ_BESIDE
 
-_PAGE = 20
+_FIRST_PAGE, _LARGEST_PAGE = 20, 320
 _THREAD: LiteralString = " and checkpoint.thread_id = %(thread_id)s"
 _NAMESPACE: LiteralString = " and checkpoint.namespace = %(namespace)s"
 _ID: LiteralString = " and checkpoint.checkpoint_id = %(checkpoint_id)s"
@@ -30,25 +31,26 @@ class Search:
     async def one(self, place: Place, checkpoint_id: str | None) -> Loaded | None:
         """The checkpoint of this id, or the latest."""
         which = _ID if checkpoint_id else _LATEST
-        rows = await self._rows(_THREAD + _NAMESPACE + which, {**place.columns, "checkpoint_id": checkpoint_id})
+        rows = await self._rows(READ + _THREAD + _NAMESPACE + which, {**place.columns, "checkpoint_id": checkpoint_id})
         return self._reader.loaded(rows[0]) if rows else None
 
     async def many(
         self, config: RunnableConfig | None, wanted: dict[str, Any], before: str | None, limit: int | None
-    ) -> AsyncIterator[Loaded]:
-        """Newest first, read page by page, so that a long thread needn't fit into memory."""
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Newest first, in pages, the first one short. What checkpoints have in common is read once, and they share it:
+        who changes a value changes that of others.
+        """
         condition, values = _conditions(config, before)
-        left = _PAGE if limit is None else limit
+        left, size = limit, _FIRST_PAGE
+        parts = SharedParts(self._pool, self._tenant, self._reader)
         page: list[Row] = []
-        while left > 0 and (page := await self._page(condition, values, page)):
-            for row in page:
-                if not _matches(self._reader.metadata(row), wanted):
-                    continue
-                yield self._reader.loaded(row)
-                if limit is not None:
-                    left -= 1
-                if left == 0:
-                    return
+        while left != 0 and (page := await self._page(condition, {**values, "page": size}, page)):
+            found = [row for row in page if not wanted or _matches(self._reader.metadata(row), wanted)][:left]
+            await parts.load(found)
+            for row in found:
+                yield self._reader.beside(row, parts)
+            left = None if left is None else left - len(found)
+            size = min(2 * size, _LARGEST_PAGE)
 
     async def _page(self, condition: LiteralString, values: dict[str, Any], last: list[Row]) -> list[Row]:
         if last:
@@ -60,11 +62,11 @@ class Search:
                 "last_namespace": row["namespace"],
             }
             condition += _AFTER_ROW
-        return await self._rows(condition + _NEWEST_FIRST, {**values, "page": _PAGE})
+        return await self._rows(READ_BESIDE + condition + _NEWEST_FIRST, values)
 
-    async def _rows(self, condition: LiteralString, values: dict[str, Any]) -> list[Row]:
+    async def _rows(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(READ + condition, {**values, "tenant": self._tenant}, binary=True)
+            cursor = await connection.execute(query, {**values, "tenant": self._tenant}, binary=True)
             return await cursor.fetchall()
 
 

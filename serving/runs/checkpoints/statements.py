@@ -52,9 +52,10 @@ select number from allowed
 WRITE_GROUP: LiteralString = _ENTRIES + "skip locked" + _WRITES
 WRITE_ALONE: LiteralString = _ENTRIES + _WRITES
 
-READ: LiteralString = """
+_CHECKPOINT: LiteralString = """
 select checkpoint.thread_id, checkpoint.namespace, checkpoint.checkpoint_id, checkpoint.parent_id, checkpoint.run_id,
-    checkpoint.refs, checkpoint.sealed, value.*, item.*, task_write.*
+    checkpoint.refs, checkpoint.sealed, """
+_PARTS: LiteralString = """value.*, item.*, task_write.*
 from state_checkpoints checkpoint, lateral (
     select array_agg(v.channel) as value_channel, array_agg(v.version) as value_version,
         array_agg(v.sealed) as value_sealed
@@ -71,7 +72,8 @@ from state_checkpoints checkpoint, lateral (
         (i.tenant, i.thread_id, i.namespace, i.channel, i.epoch)
         = (checkpoint.tenant, checkpoint.thread_id, checkpoint.namespace, ref.channel, (ref.place ->> 0)::bigint)
         and i.position < (ref.place ->> 1)::int
-) item, lateral (
+) item, """
+_TASKS: LiteralString = """lateral (
     select array_agg(w.task_id order by w.task_path, w.task_id, w.index) as write_task_id,
         array_agg(w.index order by w.task_path, w.task_id, w.index) as write_index,
         array_agg(w.channel order by w.task_path, w.task_id, w.index) as write_channel,
@@ -82,4 +84,20 @@ from state_checkpoints checkpoint, lateral (
         = (checkpoint.tenant, checkpoint.thread_id, checkpoint.namespace, checkpoint.checkpoint_id)
 ) task_write
 where checkpoint.tenant = %(tenant)s
+"""
+# Alone: a checkpoint with all that it refers to. Beside others: what they share is read once, by the two below.
+READ: LiteralString = _CHECKPOINT + _PARTS + _TASKS
+READ_BESIDE: LiteralString = _CHECKPOINT + "task_write.* from state_checkpoints checkpoint, " + _TASKS
+READ_VALUES: LiteralString = """
+select v.thread_id, v.namespace, v.channel, v.version, v.sealed
+from unnest(%(thread)s::text[], %(namespace)s::text[], %(channel)s::text[], %(version)s::text[])
+    wanted(thread_id, namespace, channel, version) join state_values v using (thread_id, namespace, channel, version)
+where v.tenant = %(tenant)s
+"""
+READ_ITEMS: LiteralString = """
+select i.thread_id, i.namespace, i.channel, i.epoch, i.position, i.items, i.sealed
+from unnest(%(thread)s::text[], %(namespace)s::text[], %(channel)s::text[], %(epoch)s::bigint[], %(length)s::int[])
+    wanted(thread_id, namespace, channel, epoch, length) join state_items i using (thread_id, namespace, channel, epoch)
+where i.tenant = %(tenant)s and i.position < wanted.length
+order by i.thread_id, i.namespace, i.channel, i.epoch, i.position
 """

@@ -12,6 +12,7 @@ alter table threads
     add column ttl_strategy text not null default 'delete' check (ttl_strategy in ('delete', 'keep_latest')),
     add column swept_at timestamptz;
 
+create index threads_by_creation on threads (tenant, created_at desc, thread_id desc);
 create index threads_newest on threads (tenant, updated_at desc, thread_id desc);
 create index threads_by_metadata on threads using gin (metadata jsonb_path_ops) where metadata <> '{}';
 create index threads_to_sweep on threads (thread_id) where ttl_minutes is not null;
