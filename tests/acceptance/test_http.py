@@ -162,7 +162,7 @@ def test_a_run_that_does_not_exist_is_404_on_every_route(api: httpx.Client, run_
         ({"json": {"goal": SECRET, "unknown": SECRET}}, 422, "invalid_request"),
         ({"json": {"goal": SECRET, "bounds": {"cost_usd": -1}}}, 422, "invalid_request"),
         ({"json": {"goal": SECRET, "bounds": {"seconds": 0}}}, 422, "invalid_request"),
-        ({"json": {"goal": SECRET, "channel": "fax"}}, 422, "invalid_request"),
+        ({"json": {"goal": SECRET, "channel": "fax"}}, 400, "unknown_channel"),
         ({"json": {"goal": SECRET, "collection": "../etc"}}, 422, "invalid_request"),
         ({"json": {"goal": SECRET, "collection": "not-there"}}, 404, "collection_not_found"),
         ({"json": {"goal": SECRET, "thread_id": "nope"}}, 404, "thread_not_found"),
