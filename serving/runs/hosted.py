@@ -30,6 +30,7 @@ from serving.runs.queue import CANCELLED, Claim
 
 _MOST_ATTEMPTS: Final = 10
 _NOT_THE_GRAPHS: Final = (StorageLost, FenceLost, GraphDrained)
+_TO_STOP_S: Final = 0.4  # of the second in which a cancelled run ends
 _TO_LOOK_S: Final = 0.3
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,23 @@ class HostedRuns:
 
     async def attempt(self, claim: Claim, control: RunControl | None) -> None:
         """Raises FenceLost, StorageLost, GraphDrained; what goes wrong in the graph becomes the run's end."""
-        ending = await self._cancelled(claim) if claim.cancel_requested else await self._ended(claim, control)
+        ending = await self._cancelled(claim) if claim.cancel_requested else await self._worked(claim, control)
         await end(self._pool, claim, ending)
 
     async def cancelled(self, claim: Claim) -> None:
         """Writes the end of a run whose attempt was cancelled on request."""
         await end(self._pool, claim, await self._cancelled(claim))
+
+    async def _worked(self, claim: Claim, control: RunControl | None) -> Ending:
+        """A graph that doesn't stop when it is told to is left to itself: the fence refuses what it still writes."""
+        work = asyncio.create_task(self._ended(claim, control))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.cancel()
+            if (await asyncio.wait([work], timeout=_TO_STOP_S))[1]:
+                log.warning("action=stop run=%s graph=%s outcome=left_to_itself", claim.run_id, claim.graph)
+            raise
 
     async def _ended(self, claim: Claim, control: RunControl | None) -> Ending:
         try:

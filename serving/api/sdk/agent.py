@@ -1,28 +1,47 @@
-"""Planner, worker and critic as a graph that chats: messages in, a goal in the queue. What comes in is redacted."""
+"""Planner, worker and critic as a graph that chats: messages in, a goal in the queue; answers to what it asks. What
+comes in is redacted before it is kept."""
 
+import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
+import orjson
 from pydantic import ValidationError
 
-from serving.errors import Unprocessable
+from graph.ports import ApprovalDecision
+from serving.api.sdk.agent_framing import AgentFraming
+from serving.api.sdk.framing import SdkFraming, events_of
+from serving.database import Row
+from serving.errors import Conflict, Unprocessable
+from serving.runs.answers import decisions_of
 from serving.runs.launch import Launch
 from serving.runs.launches import Asked
+from serving.runs.limits import uuid_of
+from serving.runs.plan_edit import edited_plan
 from serving.runs.request import RunRequest
 from serving.services import ApiServices
 
 _OPTIONS = ("collection", "channel", "review_plan", "model", "bounds", "priority")
+_PARKED: LiteralString = """
+select * from runs where thread_id = %s and tenant = %s and status = 'interrupted' and finished_at is null limit 1
+"""
+_BEFORE: LiteralString = """
+select run_id, request ->> 'goal' as goal, (
+    select body -> 'answer' ->> 'text' from run_events line
+    where line.run_id = runs.run_id and kind = 'answer_written' order by seq desc limit 1) as answer
+from runs where thread_id = %s and created_at < %s and coalesce(graph, 'trireme') = 'trireme'
+order by created_at desc limit 50
+"""
 
 
 async def for_the_agent(services: ApiServices, asked: Asked) -> Asked:
     """With the run's request; of its input nothing else is kept. Raises Unprocessable, BadRequest, TooLarge."""
-    request = request_of(asked.launch)
-    redacted = request.model_copy(update={"goal": str(await services.redact(request.goal))})
+    request = await services.redacted(request_of(asked.launch))
     return replace(
         asked,
         launch=asked.launch.model_copy(update={"input": None, "command": None}),
-        request=redacted.model_dump_json(),
-        goal=redacted.goal,
+        request=request.model_dump_json(),
+        goal=request.goal,
     )
 
 
@@ -37,6 +56,68 @@ def request_of(launch: Launch) -> RunRequest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise Unprocessable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", "see GET /docs") from None
+
+
+async def resumed(services: ApiServices, thread: str, resume: Any) -> Row:
+    """The thread's run that waits, as it stood before it was answered: it goes on as itself.
+
+    Raises Conflict where none waits or the answer is late, Unprocessable for what answers nothing.
+    """
+    thread_id = uuid_of(thread, "thread")
+    async with services.pool.connection() as connection:
+        row = await (await connection.execute(_PARKED, (thread_id, services.runs.tenant))).fetchone()
+    if row is None:
+        hint = "send input instead; GET /threads/{thread_id}/state says what a thread waits for"
+        raise Conflict(f"no run of thread {thread_id} waits for an answer", hint, "no_decision_pending")
+    run_id = str(row["run_id"])
+    decisions = decisions_of(resume, (await services.runs.get(run_id)).approvals)
+    fit = {id_: await _fit(services, id_, decision) for id_, decision in decisions.items()}
+    for id_, decision in fit.items():
+        await services.runs.decide(run_id, id_, decision)
+    return row
+
+
+async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...]) -> SdkFraming:
+    """It tells of the whole talk on the thread, so it begins with what was said before."""
+    said = await services.restore(await _said(services, row))
+    return AgentFraming(str(row["run_id"]), events_of(modes), str(row["thread_id"]), orjson.dumps(said).decode())
+
+
+async def agent_values(services: ApiServices, row: Row) -> dict[str, Any]:
+    """What a run of the agent came to, or how far it is."""
+    run, said = await services.runs.get(str(row["run_id"])), await _said(services, row)
+    framing = AgentFraming(run.run_id, frozenset(), run.thread_id, orjson.dumps(said).decode())
+    answer = run.model_dump(mode="json", include={"sources", "partial", "note"}) | {"text": run.answer}
+    waiting = [question.model_dump(mode="json") for question in run.approvals]
+    values: dict[str, Any] = await services.restore(
+        framing.values(answer=answer if run.answer is not None else None, waiting=waiting)
+    )
+    return values
+
+
+async def _said(services: ApiServices, row: Row) -> list[dict[str, Any]]:
+    """As the log has it: goals and answers of the thread's runs, this one's goal last."""
+    async with services.pool.connection() as connection:
+        rows = await (await connection.execute(_BEFORE, (row["thread_id"], row["created_at"]))).fetchall()
+    messages: list[dict[str, Any]] = []
+    for each in reversed(rows):
+        messages.append(AgentFraming.human(str(each["run_id"]), each["goal"]))
+        if each["answer"] is not None:
+            messages.append(AgentFraming.ai(str(each["run_id"]), each["answer"]))
+    return [*messages, AgentFraming.human(str(row["run_id"]), row["request"]["goal"])]
+
+
+async def _fit(services: ApiServices, approval_id: str, decision: ApprovalDecision) -> ApprovalDecision:
+    arguments = decision.arguments
+    if arguments is not None:
+        if approval_id.startswith("plan-"):
+            arguments = edited_plan(arguments).model_dump(mode="json")
+        arguments = await asyncio.to_thread(services.redactor.redact_json, arguments)
+    said = {
+        "reason": str(await services.redact(decision.reason)),
+        "by": str(await services.redact(decision.by or "sdk")),
+    }
+    return decision.model_copy(update={**said, "arguments": arguments, "approval_id": approval_id})
 
 
 def _last_message(messages: Any) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from serving.api.sdk.agent import for_the_agent, resumed
 from serving.database import Row, new_id
 from serving.hosting.config import AGENT
 from serving.runs.launch import NewRun
@@ -13,11 +14,14 @@ LOCATION: Final = "Content-Location"
 
 
 async def created(services: ApiServices, thread: str | None, new: NewRun) -> Row:
-    """Without a thread, the run gets one of its own, which goes with it unless `on_completion` is keep.
+    """Without a thread, the run gets one of its own, which goes with it unless `on_completion` is keep. What resumes
+    the agent is an answer to its run that waits, which goes on: it is that run.
 
-    Raises Unprocessable, NotFound (assistant, thread), Conflict (thread_busy).
+    Raises Unprocessable, NotFound (assistant, thread), Conflict (thread_busy, no_decision_pending).
     """
     assistant = await services.assistants.get(new.assistant_id)
+    if assistant.graph_id == AGENT and thread and new.command and new.command.resume is not None:
+        return await resumed(services, thread, new.command.resume)
     named = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     asked = Asked(
         graph=assistant.graph_id,
@@ -30,8 +34,6 @@ async def created(services: ApiServices, thread: str | None, new: NewRun) -> Row
         after_seconds=new.after_seconds,
     )
     if assistant.graph_id == AGENT:
-        from serving.api.sdk.agent import for_the_agent
-
         asked = await for_the_agent(services, asked)
     return await services.launches.create(asked)
 

@@ -11,7 +11,10 @@ from serving.runs.view import TERMINAL
 
 _PART: Final = re.compile(r'\{"kind":"stream_part","event":("(?:[^"\\]|\\.)*"),"data":(.*)\}', re.DOTALL)
 # What a mode is called on the wire, when it isn't by its own name.
-_EVENTS: Final = {"messages-tuple": ("messages",), "messages": ("messages/partial", "messages/complete")}
+_EVENTS: Final = {
+    "messages-tuple": ("messages",),
+    "messages": ("messages/metadata", "messages/partial", "messages/complete"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class SdkFraming:
                 return self._part(row["seq"], body)
             case "run_created":
                 return self._metadata(row["seq"], 1)
+            case "run_resumed":
+                return self._metadata(row["seq"], 1)
             case "run_claimed":
                 attempt = orjson.loads(body)["attempt"]
                 return self._metadata(row["seq"], attempt) if attempt > 1 else ""
@@ -40,15 +45,14 @@ class SdkFraming:
 
     def _part(self, seq: int, body: str) -> str:
         event, data = part_of(body)
-        return _message(seq, event, data) if event.partition("|")[0] in self.events else ""
+        return message(seq, event, data) if event.partition("|")[0] in self.events else ""
 
     def _metadata(self, seq: int, attempt: int) -> str:
-        return _message(seq, "metadata", f'{{"run_id":"{self.run_id}","attempt":{attempt}}}')
+        return message(seq, "metadata", f'{{"run_id":"{self.run_id}","attempt":{attempt}}}')
 
 
-def framing_of(run_id: str, modes: tuple[str, ...]) -> SdkFraming:
-    events = {event for mode in modes for event in _EVENTS.get(mode, (mode,))}
-    return SdkFraming(run_id, frozenset(events | ({"messages/metadata"} if "messages" in modes else set())))
+def events_of(modes: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(event for mode in modes for event in _EVENTS.get(mode, (mode,)))
 
 
 def part_of(body: str) -> tuple[str, str]:
@@ -63,9 +67,9 @@ def _error(seq: int, body: str) -> str:
     if end["status"] in ("success", "cancelled"):
         return ""
     error = {"error": end["code"], "message": end["message"]}
-    return _message(seq, "error", orjson.dumps(error).decode())
+    return message(seq, "error", orjson.dumps(error).decode())
 
 
-def _message(seq: int, event: str, data: str) -> str:
+def message(seq: int, event: str, data: str) -> str:
     name = event.replace("\n", " ").replace("\r", " ")
     return f"id: {seq}\nevent: {name}\ndata: {data}\n\n"

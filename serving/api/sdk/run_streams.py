@@ -9,11 +9,13 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from serving.api.runs import Services
+from serving.api.sdk.agent import agent_framing, agent_values
 from serving.api.sdk.creation import LOCATION, created, place
-from serving.api.sdk.framing import SdkFraming, framing_of, part_of
+from serving.api.sdk.framing import SdkFraming, events_of, part_of
 from serving.api.sockets import EventStream
 from serving.database import Row
 from serving.errors import BadRequest
+from serving.hosting.config import AGENT
 from serving.hosting.part_log import RESULT
 from serving.runs.launch import NewRun, StreamMode
 from serving.runs.store import refuse_pruned
@@ -29,12 +31,12 @@ LastEventId = Annotated[str, Header()]
 async def stream_run(thread_id: str, body: NewRun, services: Services) -> Response:
     """Queues a run and answers with what its graph streams, live. `Last-Event-ID` on the `Location` goes on behind a
     cut."""
-    return _streamed(services, await created(services, thread_id, body), body)
+    return await _streamed(services, await created(services, thread_id, body), body)
 
 
 @router.post("/runs/stream", response_class=StreamingResponse)
 async def stream_stateless_run(body: NewRun, services: Services) -> Response:
-    return _streamed(services, await created(services, None, body), body, stateless=True)
+    return await _streamed(services, await created(services, None, body), body, stateless=True)
 
 
 @router.post("/threads/{thread_id}/runs/wait")
@@ -60,7 +62,7 @@ async def join_stream(
 ) -> Response:
     """What a run has streamed and what is to come; without `Last-Event-ID` from its start."""
     row = await services.launches.get(thread_id, run_id)
-    return _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect)
+    return await _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect)
 
 
 @router.get("/runs/{run_id}/stream", response_class=StreamingResponse)
@@ -72,7 +74,7 @@ async def join_stateless_stream(
     last_event_id: LastEventId = "",
 ) -> Response:
     row = await services.launches.get(None, run_id)
-    return _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect, stateless=True)
+    return await _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect, stateless=True)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join")
@@ -81,25 +83,31 @@ async def join_run(thread_id: str, run_id: str, services: Services, cancel_on_di
     return _result(services, await services.launches.get(thread_id, run_id), cancel=cancel_on_disconnect)
 
 
-def _streamed(services: ApiServices, row: Row, new: NewRun, *, stateless: bool = False) -> Response:
-    return _stream(services, row, new.stream_mode, 0, new.on_disconnect == "cancel", stateless)
+async def _streamed(services: ApiServices, row: Row, new: NewRun, *, stateless: bool = False) -> Response:
+    behind = (
+        row["last_seq"] if row["status"] == "interrupted" else 0
+    )  # of a run that is resumed, what comes from now on
+    return await _stream(services, row, new.stream_mode, behind, new.on_disconnect == "cancel", stateless)
 
 
-def _joined(
+async def _joined(
     services: ApiServices, row: Row, modes: tuple[str, ...], last: str, cancel: bool, *, stateless: bool = False
 ) -> Response:
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
     modes = tuple(filter(None, modes)) or tuple((row["launch"] or {}).get("stream_mode", ("values",)))
-    return _stream(services, row, modes, _behind(last), cancel, stateless)
+    return await _stream(services, row, modes, _behind(last), cancel, stateless)
 
 
-def _stream(
+async def _stream(
     services: ApiServices, row: Row, modes: tuple[str, ...], after: int, cancel: bool, stateless: bool
 ) -> Response:
     run_id, where = str(row["run_id"]), place(row, stateless)
     headers = {"Location": f"{where}/stream", LOCATION: where}
     left = (lambda: services.launches.cancel_soon(run_id)) if cancel else None
-    return EventStream(services.tails, run_id, after, framing_of(run_id, modes), headers, left)
+    framing = SdkFraming(run_id, events_of(modes))
+    if _is_the_agents(row):
+        framing = await agent_framing(services, row, modes)
+    return EventStream(services.tails, run_id, after, framing, headers, left)
 
 
 def _awaited(services: ApiServices, row: Row, new: NewRun, *, stateless: bool = False) -> Response:
@@ -140,7 +148,13 @@ async def _outcome(services: ApiServices, row: Row) -> bytes:
             event, data = part_of(line["body"])
             if event == RESULT:
                 return data.encode()
+    if _is_the_agents(row):
+        return orjson.dumps(await agent_values(services, row))
     return orjson.dumps(await _values(services, str(row["thread_id"])))
+
+
+def _is_the_agents(row: Row) -> bool:
+    return row["graph"] in (None, AGENT)
 
 
 async def _values(services: ApiServices, thread_id: str) -> Any:

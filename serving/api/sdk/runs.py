@@ -30,6 +30,8 @@ class CancelMany(BaseModel):
 async def create_thread_run(thread_id: str, body: NewRun, services: Services) -> Response:
     """Queues a run on a thread. What else runs there says `multitask_strategy`."""
     row = await created(services, thread_id, body)
+    if row["status"] == "interrupted":  # as it stood before it was resumed
+        row = await services.launches.get(thread_id, str(row["run_id"]))
     return answer(shown_run(row), {LOCATION: place(row, stateless=False)})
 
 

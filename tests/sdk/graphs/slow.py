@@ -1,8 +1,9 @@
-"""A graph that takes its time: step after step, cancellable; it can fail, block the loop, or go on for ever."""
+"""A graph that takes its time: step after step, cancellable or not; it can fail, or block the loop."""
 
 import asyncio
 import operator
 import time
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from langgraph.config import get_stream_writer
@@ -15,18 +16,27 @@ class State(TypedDict, total=False):
     delay: float
     fail_at: int
     block: float
+    stubborn: bool
     done: Annotated[int, operator.add]
 
 
 async def step(state: State) -> State:
     done = state.get("done", 0) + 1
     get_stream_writer()({"step": done})
-    await asyncio.sleep(state.get("delay", 0.0))
+    await (stubborn if state.get("stubborn") else asyncio.sleep)(state.get("delay", 0.0))
     if blocked := state.get("block"):
         time.sleep(blocked)  # noqa: ASYNC251 - the point of it
     if done == state.get("fail_at"):
         raise ValueError("the mast broke")
     return {"done": 1}
+
+
+async def stubborn(seconds: float) -> None:
+    """Doesn't hear that it is to stop."""
+    until = time.monotonic() + seconds
+    while (rest := until - time.monotonic()) > 0:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(rest)
 
 
 def onwards(state: State) -> Literal["step", "__end__"]:

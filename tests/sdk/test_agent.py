@@ -1,0 +1,99 @@
+"""Planner, worker and critic through the SDK: messages in, an answer out, approvals in between."""
+
+import asyncio
+from typing import Any
+
+import psycopg
+import pytest
+from langgraph_sdk.errors import ConflictError, UnprocessableEntityError
+
+from tests.acceptance.conftest import Up
+
+GOAL: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 12 * 12?"}]}
+APPROVE: dict[str, Any] = {"resume": {"decisions": [{"type": "approve"}]}}
+
+
+async def test_a_message_gets_an_answer_in_every_mode(client: Any, thread: str) -> None:
+    modes = ["values", "updates", "messages-tuple", "messages", "custom"]
+    parts = [part async for part in client.runs.stream(thread, "trireme", input=GOAL, stream_mode=modes)]
+    assert parts[0].event == "metadata"
+    first, *_, last = (part.data["messages"] for part in parts if part.event == "values")
+    assert [message["content"] for message in first] == ["What is 12 * 12?"]
+    human, ai = last
+    assert (human["type"], ai["type"]) == ("human", "ai")
+    assert "144" in ai["content"]
+    chunks = [part.data[0] for part in parts if part.event == "messages"]
+    assert ("".join(chunk["content"] for chunk in chunks), chunks[0]["id"]) == (ai["content"], ai["id"])
+    nodes = [next(iter(part.data)) for part in parts if part.event == "updates"]
+    assert nodes == ["plan", "work", "critic", "answer"]
+    told = {part.data["type"] for part in parts if part.event == "custom"}
+    assert {"plan_proposed", "step_started", "verdict_given", "model_called"} <= told
+
+
+async def test_a_thread_is_a_conversation(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL)
+    found = await client.runs.wait(thread, "trireme", input={"messages": [*GOAL["messages"], "What is 3 + 4?"]})
+    assert [message["type"] for message in found["messages"]] == ["human", "ai", "human", "ai"]
+    assert [message["content"] for message in found["messages"]][2] == "What is 3 + 4?"
+    assert found["answer"]["text"] == found["messages"][-1]["content"]
+
+
+async def test_a_plan_waits_for_approval_and_the_answer_goes_to_the_same_run(client: Any, thread: str) -> None:
+    reviewed: Any = {"input": GOAL, "context": {"review_plan": True}}
+    parts = [
+        part async for part in client.runs.stream(thread, "trireme", stream_mode=["values", "updates"], **reviewed)
+    ]
+    (interrupt,) = parts[-1].data["__interrupt__"]
+    assert interrupt["value"]["action_requests"][0]["name"]
+    assert interrupt["value"]["id"] == interrupt["id"]
+    (run,) = await client.runs.list(thread)
+    assert (run["status"], (await client.threads.get(thread))["status"]) == ("interrupted", "interrupted")
+    rest = [part async for part in client.runs.stream(thread, "trireme", command=APPROVE, stream_mode="values")]
+    assert rest[0].data["run_id"] == run["run_id"]
+    assert "144" in rest[-1].data["messages"][-1]["content"]
+    assert [each["status"] for each in await client.runs.list(thread)] == ["success"]
+
+
+async def test_wait_shows_the_question_and_an_answer_by_its_id_ends_it(client: Any, thread: str) -> None:
+    asked = await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    (interrupt,) = asked["__interrupt__"]
+    found = await client.runs.wait(thread, "trireme", command={"resume": {interrupt["id"]: {"type": "accept"}}})
+    assert "144" in found["answer"]["text"]
+
+
+async def test_a_question_is_answered_once(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    with pytest.raises(UnprocessableEntityError):
+        await client.runs.create(thread, "trireme", command={"resume": {"type": "perhaps"}})
+    answers = [client.runs.create(thread, "trireme", command=APPROVE) for _ in range(5)]
+    outcomes = await asyncio.gather(*answers, return_exceptions=True)
+    assert sum(not isinstance(outcome, Exception) for outcome in outcomes) == 1
+    assert {type(outcome) for outcome in outcomes} == {dict, ConflictError}
+    with pytest.raises(ConflictError):
+        await client.runs.create(thread, "trireme", command=APPROVE)
+
+
+async def test_new_input_gives_up_the_question(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    found = await client.runs.wait(thread, "trireme", input={"messages": "What is 3 + 4?"})
+    assert found["answer"]["text"]
+    assert [run["status"] for run in await client.runs.list(thread)] == ["success", "interrupted"]
+
+
+async def test_a_goal_that_cannot_be_used_is_refused(client: Any, thread: str) -> None:
+    unusable: list[dict[str, Any]] = [{"messages": []}, {}, {"goal": "  "}]
+    for given in unusable:
+        with pytest.raises(Exception, match="goal"):
+            await client.runs.create(thread, "trireme", input=given)
+    with pytest.raises(UnprocessableEntityError):
+        await client.runs.create(thread, "trireme", input=GOAL, context={"review_plan": "perhaps"})
+
+
+async def test_what_a_person_types_is_kept_redacted_and_given_back(client: Any, thread: str, server: Up) -> None:
+    said = {"messages": [{"role": "user", "content": "Mail to despina@example.com: what is 2 + 2?"}]}
+    found = await client.runs.wait(thread, "trireme", input=said)
+    assert "despina@example.com" in found["messages"][0]["content"]
+    with psycopg.connect(server.home.dsn) as connection:
+        query = "select request::text || launch::text || metadata::text from runs where thread_id = %s"
+        kept = str(connection.execute(query, (thread,)).fetchone())
+    assert "despina" not in kept

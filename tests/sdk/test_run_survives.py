@@ -1,0 +1,67 @@
+"""A hosted run outlives its worker; a graph that misbehaves harms no other run."""
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Up
+from tests.acceptance.processes import processes_of
+
+STEPS = 40
+
+
+def worker_of(server: Up) -> int:
+    return next(pid for pid, command in processes_of(server.home.path).items() if command.split()[-1:] == ["worker"])
+
+
+@pytest.mark.parametrize(("number", "attempt"), [(signal.SIGKILL, 2), (signal.SIGTERM, 1)])
+async def test_a_run_goes_on_elsewhere_and_its_stream_with_it(
+    client: Any, thread: str, server: Up, number: signal.Signals, attempt: int
+) -> None:
+    given = {"steps": STEPS, "delay": 0.05}
+    parts, stopped = [], False
+    async for part in client.runs.stream(thread, "slow", input=given, stream_mode=["values", "custom"]):
+        parts.append(part)
+        if part.event == "values" and part.data["done"] == 10 and not stopped:
+            os.kill(worker_of(server), number)
+            stopped = True
+    assert parts[-1].data["done"] == STEPS
+    ids = [int(part.id) for part in parts]
+    assert ids == sorted(set(ids))
+    (run,) = await client.runs.list(thread)
+    assert run["status"] == "success"
+    told = [part.data["attempt"] for part in parts if part.event == "metadata"]
+    assert told == [1, 2][:attempt]
+    whole = [part async for part in client.runs.join_stream(thread, run["run_id"])]
+    assert whole == parts
+    rest = [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id=parts[30].id)]
+    assert rest == parts[31:]
+    done = [part.data["done"] for part in parts if part.event == "values"]
+    assert list(dict.fromkeys(done)) == list(range(STEPS + 1))
+    assert sorted(done) == done  # nothing that a checkpoint holds is done again
+
+
+async def test_a_graph_that_does_not_hear_is_cancelled_all_the_same(client: Any, thread: str) -> None:
+    run = await client.runs.create(thread, "slow", input={"steps": 9, "delay": 5, "stubborn": True})
+    async for part in client.runs.join_stream(thread, run["run_id"]):
+        if part.event == "values":
+            break
+    asked = time.monotonic()
+    await client.runs.cancel(thread, run["run_id"], wait=True)
+    assert time.monotonic() - asked < 2  # with a machine that does other things
+    assert await client.runs.wait(thread, "slow", input={"steps": 1, "delay": 0, "stubborn": False})
+
+
+async def test_a_graph_that_blocks_the_loop_takes_no_lease_from_others(client: Any) -> None:
+    async def attempts(given: dict[str, Any]) -> list[int]:
+        stream = client.runs.stream(None, "slow", input=given, stream_mode=["custom"])
+        return [part.data["attempt"] async for part in stream if part.event == "metadata"]
+
+    beside = asyncio.gather(*(attempts({"steps": 10, "delay": 0.05}) for _ in range(4)))
+    blocking = attempts({"steps": 1, "block": 4.0})
+    others, its = await asyncio.gather(beside, blocking)
+    assert (others, its) == ([[1]] * 4, [1])

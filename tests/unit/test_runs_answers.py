@@ -1,0 +1,80 @@
+"""Answers to what the agent asks, in every shape that clients send."""
+
+from typing import Any
+
+import pytest
+
+from graph.events import ApprovalRequested
+from serving.errors import Conflict, Unprocessable
+from serving.runs.answers import decisions_of
+
+
+def asked(id_: str, name: str = "send_email") -> ApprovalRequested:
+    return ApprovalRequested(
+        approval_id=id_, approval_kind="tool", name=name, arguments={"to": "x"}, description="", expires_at=""
+    )
+
+
+ONE, TWO = [asked("a1")], [asked("a1"), asked("a2", "write_file")]
+EDIT = {"type": "edit", "edited_action": {"name": "send_email", "args": {"to": "y"}}}
+
+
+@pytest.mark.parametrize(
+    ("resume", "type_"),
+    [
+        ({"decisions": [{"type": "approve"}]}, "approve"),
+        ({"decisions": [{"type": "reject", "message": "no"}]}, "reject"),
+        ({"decisions": [EDIT]}, "edit"),
+        ([{"type": "accept", "args": None}], "approve"),
+        ({"type": "ignore"}, "reject"),
+        ([{"type": "edit", "args": {"action": "send_email", "args": {"to": "y"}}}], "edit"),
+        ([{"interruptId": "a1", "status": "resolved", "payload": {"type": "approve"}}], "approve"),
+        ({"interruptId": "a1", "status": "cancelled"}, "reject"),
+        ({"type": "approve", "approval_id": "a1"}, "approve"),
+        ({"a1": {"decisions": [{"type": "approve"}]}}, "approve"),
+        ({"2f74b4cf04136545c37bd4b30009bedf": "approve"}, "approve"),
+        (True, "approve"),
+        ("no", "reject"),
+    ],
+)
+def test_one_question_is_answered_in_any_shape(resume: Any, type_: str) -> None:
+    (decision,) = decisions_of(resume, ONE).values()
+    assert decision.type == type_
+    assert decision.arguments == ({"to": "y"} if type_ == "edit" else None)
+
+
+@pytest.mark.parametrize(
+    ("resume", "types"),
+    [
+        ({"decisions": [{"type": "approve"}, {"type": "reject"}]}, {"a1": "approve", "a2": "reject"}),
+        ([{"type": "accept"}, {"type": "ignore"}], {"a1": "approve", "a2": "reject"}),
+        ({"a2": True}, {"a2": "approve"}),
+        ({"a2": {"type": "approve"}, "a1": False}, {"a1": "reject", "a2": "approve"}),
+        ([{"interruptId": "a2", "status": "resolved"}], {"a2": "approve"}),
+        ({"type": "approve", "approval_id": "a2"}, {"a2": "approve"}),
+    ],
+)
+def test_several_questions_are_answered_by_id_or_in_order(resume: Any, types: dict[str, str]) -> None:
+    assert {id_: decision.type for id_, decision in decisions_of(resume, TWO).items()} == types
+
+
+@pytest.mark.parametrize(
+    ("resume", "waiting"),
+    [
+        ({"type": "perhaps"}, ONE),
+        (None, ONE),
+        ({"decisions": []}, ONE),
+        ({"type": "approve", "approval_id": "other"}, ONE),
+        ({"decisions": [{"type": "edit", "edited_action": {"name": "delete_file", "args": {}}}]}, ONE),
+        ({"type": "approve"}, TWO),
+        ({"a1": True, "a3": True}, TWO),
+    ],
+)
+def test_what_answers_no_question_is_refused_with_their_ids(resume: Any, waiting: list[ApprovalRequested]) -> None:
+    with pytest.raises(Unprocessable, match="a1"):
+        decisions_of(resume, waiting)
+
+
+def test_an_answer_that_nobody_waits_for_is_a_conflict() -> None:
+    with pytest.raises(Conflict):
+        decisions_of(True, [])
