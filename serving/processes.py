@@ -33,7 +33,6 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     exposed = is_exposed(listener)
     if exposed and fd is None and not settings.api_key:
         await asyncio.to_thread(_require_keys, settings.database_url, host)
-    origins = Origins(settings.cors_origins)
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -42,8 +41,14 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
 
     # Opened here, not by the server: what is wrong then is one line of ours instead of a traceback of its own.
     async with open_api_services(settings) as services:
+        app = create_app(
+            lambda: nullcontext(services),
+            exposed=exposed,
+            origins=Origins(settings.cors_origins),
+            concurrency=settings.api_concurrency,
+        )
         options = uvicorn.Config(
-            create_app(lambda: nullcontext(services), exposed=exposed, origins=origins),
+            app,
             loop="uvloop",
             http=LendingProtocol,
             log_level="warning",

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=3.0, gt=0)
     stall_s: float = Field(default=60.0, ge=5, description="a worker whose event loop is stuck for longer ends")
     worker_concurrency: int = Field(default=8, ge=1, le=2_000)
+    api_concurrency: int = Field(default=100, ge=1, description="requests in work at a time; beyond, 503 at once")
     slow_reader_s: float = Field(default=30.0, gt=0, description="a stream's reader that takes nothing is cut after it")
     approval_ttl_s: float = Field(default=7 * 86_400, gt=0)
     studio_docs: Path | None = Field(default=None, description="documents for Studio's runs that name no collection")

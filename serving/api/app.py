@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from serving.api import control, documents, effects, health, memory, profiles, runs
+from serving.api.admission import Admission
 from serving.api.body import refuse_unkeepable
 from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
@@ -19,10 +20,13 @@ from serving.services import ApiServices
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
 
 
-def create_app(open_services: OpenServices, *, exposed: bool = False, origins: Origins | None = None) -> FastAPI:
+def create_app(
+    open_services: OpenServices, *, exposed: bool = False, origins: Origins | None = None, concurrency: int = 100
+) -> FastAPI:
     """The application; its services are opened when the server starts and closed when it stops.
 
     `exposed`: it listens beyond loopback, so nothing is open without an API key. `origins`: pages that may use it.
+    `concurrency`: so many requests are in work at a time.
     """
     origins = origins or Origins()
 
@@ -45,6 +49,7 @@ def create_app(open_services: OpenServices, *, exposed: bool = False, origins: O
     )
     install_failures(app)
     app.add_middleware(Guard, exposed=exposed, admits=origins.admits)
+    app.add_middleware(Admission, most=concurrency)
     app.add_middleware(Cors, origins=origins)
     sdk = (assistants, threads, run_streams, graph_runs)
     for part in (runs, control, effects, documents, memory, profiles, health, *sdk, models, chat):

@@ -8,6 +8,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from graph.ports import ApprovalDecision
+from serving.api.admission import step_aside
 from serving.api.failures import GRAPHS, NATIVE
 from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import LOCATION, created, place
@@ -185,6 +186,7 @@ def _place(last_event_id: str) -> int:
 
 async def _settled(services: ApiServices, request: Request, run: RunView) -> RunView:
     """Waits until the run has ended or waits for a person, or nobody is there any more to tell."""
+    step_aside(request)
     settled, gone = asyncio.create_task(_settles(services, run.run_id)), asyncio.create_task(hung_up(request))
     try:
         await asyncio.wait({settled, gone}, timeout=_LONGEST_WAIT_S, return_when=asyncio.FIRST_COMPLETED)

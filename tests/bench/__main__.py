@@ -6,7 +6,19 @@ from importlib import import_module
 
 from tests.bench.figure import Figure, machine, table
 
-_ALL = ("help", "startup", "demo", "latency", "ingest", "throughput", "streams", "storage", "durable_steps", "memory")
+_ALL = (
+    "help",
+    "startup",
+    "demo",
+    "latency",
+    "ingest",
+    "throughput",
+    "streams",
+    "storage",
+    "durable_steps",
+    "memory",
+    "flood",
+)
 
 
 def main() -> None:

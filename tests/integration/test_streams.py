@@ -87,6 +87,7 @@ def _start(dsn: str, port: int, home: Path) -> Api:
         "TRIREME_HOME": str(home),
         "TRIREME_VAULT_KEY": base64.b64encode(b"k" * 32).decode(),
         "TRIREME_SLOW_READER_S": "1",
+        "TRIREME_API_CONCURRENCY": "1000",
     }
     command = [sys.executable, "-m", "serving", "serve", "--port", str(port)]
     return Api(subprocess.Popen(command, env=os.environ | settings, cwd=home), port)
