@@ -84,4 +84,5 @@ def step_aside(request: HTTPConnection) -> None:
 
 
 def _is_stream(message: Message) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in message["headers"])
+    """An answer that doesn't say how long it is comes piece by piece, as it becomes known."""
+    return all(name != b"content-length" for name, _ in message["headers"])

@@ -203,6 +203,7 @@ async def _settles(services: ApiServices, run_id: str) -> None:
 
 
 async def hung_up(request: Request) -> None:
-    """Returns when the caller has gone."""
+    """Returns when the caller has gone. Who waits for that doesn't hold a place that others could work in."""
+    step_aside(request)
     while (await request.receive())["type"] != "http.disconnect":
         pass
