@@ -11,7 +11,8 @@ wrong when; the machine's own timing is all that is left to chance.
   `steering` is what it does to them under way, and `control` what must hold of them then.
 - `points` strikes at each place that graph/faults.py names; `trouble` at any time; `streams` cuts what readers get.
 - `retention` prunes runs of its own, and sees that a log is whole or gone.
-- `planted` are bugs, and `plants` sees that each is caught and nothing is found where none is planted.
+- `planted` are bugs, each with the one of `scenarios` that brings it to light, and `plants` sees that each is caught
+  and nothing is found where none is planted.
 - `bout` keeps callers coming while trouble goes on and lets every run end; `oracle` then compares what callers were
   told, the log, the ledger and the counter; `watch.sql` are its own eyes in the database.
 """

@@ -1,9 +1,10 @@
 """Compares what callers were told, the log, the ledger and the counter, after every run of a bout has ended."""
 
+import asyncio
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.chaos.models import plan_of
 from tests.chaos.tools import STAMPS
 
 _BRANCHES = 3
+_AT_ONCE, _PATIENCE_S = 8, 10.0
 _RUN = re.compile(r"run ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
@@ -42,30 +44,36 @@ async def judge(arena: Arena, callers: Sequence[Told]) -> Findings:
     acknowledged = {told.run_id: told for told in callers if told.run_id}
     known = histories(arena.dsn, list(acknowledged))
     arrived = _by_run(arrivals(arena.arrivals))
+    replayed = await _replays(arena, acknowledged.values(), known)
     for run_id, told in acknowledged.items():
         history = known.get(run_id)
         if history is None:
             found.wrong.append(f"run {run_id} was acknowledged and is gone")
             continue
-        about = f"run {run_id} ({told.goal})"
-        wrong = [*told.faults, *_ending(told, history), *_log(history), *_shown(told, history)]
-        wrong += [*_effects(told, history, arrived[run_id]), *_decisions(told, history)]
-        wrong += [*stands_still(history, arrived[run_id]), *stepped_as_planned(told, history)]
-        wrong += begun_where_asked(told, history, arrived[run_id])
-        wrong += _repeats(history, arrived[run_id], found.counts)
-        wrong += await _replay(arena, told, history) if told.ended else []
-        found.wrong += [f"{about}: {line}" for line in wrong]
-        found.counts += Counter(
-            looked=told.looked, runs=1, events=len(history.events), interruptions=history.interruptions
-        )
-        found.counts += Counter(
-            pauses=history.kinds.count("run_paused"),
-            edits=len(told.edits),
-            forks=told.origin is not None,
-            failures=sum(body["kind"] == "run_finished" and body["status"] == "error" for _, body in history.events),
-        )
+        wrong = [*_wrong(told, history, arrived[run_id]), *_repeats(history, arrived[run_id], found.counts)]
+        found.wrong += [f"run {run_id} ({told.goal}): {line}" for line in [*wrong, *replayed.get(run_id, [])]]
+        found.counts += _seen(told, history)
     found.wrong += strangers(arena.dsn)
     return found
+
+
+def _wrong(told: Told, history: History, arrived: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield from told.faults
+    yield from _ending(told, history)
+    yield from _log(history)
+    yield from _shown(told, history)
+    yield from _effects(told, history, arrived)
+    yield from _decisions(told, history)
+    yield from stands_still(history, arrived)
+    yield from stepped_as_planned(told, history)
+    yield from begun_where_asked(told, history, arrived)
+
+
+def _seen(told: Told, history: History) -> Counter[str]:
+    failures = sum(body["kind"] == "run_finished" and body["status"] == "error" for _, body in history.events)
+    told_of = {"runs": 1, "looked": told.looked, "edits": len(told.edits), "forks": told.origin is not None}
+    logged = {"events": len(history.events), "pauses": history.kinds.count("run_paused"), "failures": failures}
+    return Counter({**told_of, **logged, "interruptions": history.interruptions})
 
 
 def _by_run(lines: Iterable[dict[str, Any]]) -> defaultdict[str, list[dict[str, Any]]]:
@@ -106,12 +114,24 @@ def _shown(told: Told, history: History) -> Iterator[str]:
         yield f"events {sorted(missing)} were shown and are not in the log"
 
 
+async def _replays(arena: Arena, callers: Iterable[Told], known: Mapping[str, History]) -> dict[str, list[str]]:
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(told: Told) -> list[str]:
+        async with slots:
+            return await _replay(arena, told, known[told.run_id])
+
+    ended = [told for told in callers if told.ended and told.run_id in known]
+    found = await asyncio.gather(*(one(told) for told in ended))
+    return {told.run_id: wrong for told, wrong in zip(ended, found, strict=True)}
+
+
 async def _replay(arena: Arena, told: Told, history: History) -> list[str]:
     """The whole log, streamed again by any API process, in the same bytes; and its chain of hashes, proven."""
     try:
         port = arena.ports[history.row["last_seq"] % len(arena.ports)]
-        again = [frame async for frame in follow(port, told.run_id, 0, 5.0)]
-        proven = (await request(port, "GET", f"/runs/{told.run_id}/audit")).json()
+        again = [frame async for frame in follow(port, told.run_id, 0, _PATIENCE_S)]
+        proven = (await request(port, "GET", f"/runs/{told.run_id}/audit", patience_s=_PATIENCE_S)).json()
     except Broken as error:
         return [f"its log can't be replayed: {error}"]
     if not proven["intact"] or proven["events"] != len(history.events):

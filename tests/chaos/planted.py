@@ -6,11 +6,10 @@ Every one is a mistake that a system like this one makes easily. `SCENARIOS` say
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -18,9 +17,20 @@ from typing import Any
 
 import psycopg
 
-from tests.chaos.arena import LEASE_S, rows
-from tests.chaos.bout import Bout
-from tests.chaos.points import strike, strike_prunes
+from tests.chaos.scenarios import (
+    ALONE,
+    API_KILLED,
+    CALM,
+    FORKED,
+    HELD,
+    KILLED_BEHIND_AN_EFFECT,
+    OVERSLEPT,
+    OVERTAKEN,
+    PRUNED,
+    ROBBED,
+    SLOW_TO_TELL,
+    Scenario,
+)
 
 _UNLOCKED = """
 create or replace function planted_append(run uuid, attempt bigint, bodies json)
@@ -256,103 +266,27 @@ def forked_without_its_past() -> None:
     branches.at, _module("runs.log").read_inherited = at, nothing
 
 
-async def calm(bout: Bout) -> None:
-    """Nothing goes wrong."""
-    await asyncio.sleep(2.0)
-
-
-async def robbed(bout: Bout) -> None:
-    """Leases end under living attempts, as after a jump of the clock: until each finds out, two have its run."""
-    for _ in range(8):
-        await asyncio.sleep(0.35)
-        query = "update runs set lease_until = now() where status = 'running' and attempts < 5"
-        await asyncio.to_thread(rows, bout.arena.dsn, query)
-
-
-async def struck(bout: Bout, kind: str, name: str, action: str, nth: int = 1) -> None:
-    slot = bout.arena.by_kind(kind)[-1]
-    if not await strike(bout, slot, name, action, nth):
-        bout.missed.append(f"{name} was not reached")
-    await asyncio.sleep(0.3)
-
-
-async def slow_to_tell(bout: Bout) -> None:
-    """Workers hear of a cancel long after it was committed: until then they carry on, to the pause."""
-    slot = bout.arena.by_kind("api")[-1]
-    await bout.arena.drop(slot)
-    await bout.arena.fill(slot, faults=",".join(f"cancel.committed:{nth}=sleep 0.5" for nth in range(1, 9)))
-    await asyncio.sleep(2.0)
-
-
-async def overslept(bout: Bout) -> None:
-    """The only worker stands still for longer than its leases, on its way to renew them: nobody has taken its runs."""
-    worker, other = bout.arena.by_kind("worker")
-    await bout.arena.drop(other)
-    await bout.arena.drop(worker)
-    process = await bout.arena.fill(worker, faults="heartbeat.ready:2=stop")
-    await asyncio.wait_for(process.stopped.wait(), 10)
-    await asyncio.sleep(LEASE_S + 0.3)
-    process.send(signal.SIGCONT)
-    await asyncio.sleep(0.5)
-
-
-async def overtaken(bout: Bout) -> None:
-    """A worker stands still between its commit and the call behind it until another one has checked and called."""
-    worker = bout.arena.by_kind("worker")[-1]
-    await bout.arena.drop(worker)
-    process = await bout.arena.fill(worker, faults="effect.prepared:1=stop")
-    await asyncio.wait_for(process.stopped.wait(), 10)
-    await asyncio.sleep(LEASE_S + 1.2)
-    process.send(signal.SIGCONT)
-    await asyncio.sleep(0.5)
-
-
-async def alone(bout: Bout) -> None:
-    """One run, one worker killed in the middle of it, and no other run that would wake the next worker."""
-    worker, other = bout.arena.by_kind("worker")
-    await bout.arena.drop(other)
-    await bout.arena.drop(worker)
-    while not bout.callers:
-        await asyncio.sleep(0.02)
-    bout.over = True
-    process = await bout.arena.fill(worker, faults="step.started:1=kill")
-    await asyncio.sleep(0.2)
-    await bout.arena.fill(other)
-    await bout.arena.until_up(other)
-    await asyncio.wait_for(process.gone.wait(), 5)
-
-
-Scenario = tuple[Callable[[Bout], Awaitable[None]], Sequence[str], int]
-_FAN = ("fan",)
-_ROBBED: Scenario = (robbed, ("fan", "asks", "revises"), 6)
-_KILLED_BEHIND_AN_EFFECT = (partial(struck, kind="worker", name="effect.done", action="kill"), ("asks",), 3)
-_API_KILLED = (partial(struck, kind="api", name="accept.received", action="kill"), _FAN, 3)
-_CALM: Scenario = (calm, ("fan", "approves", "reviewed"), 4)
-_ALONE: Scenario = (alone, _FAN, 1)
-_HELD: Scenario = (calm, ("held",), 4)
-_FORKED: Scenario = (calm, ("forked",), 4)
-
 SCENARIOS: dict[Callable[[], None], Scenario] = {
-    events_without_fence: _ROBBED,
-    checkpoints_without_fence: _ROBBED,
-    effects_without_fence: _ROBBED,
-    taken_over_without_a_new_fence: _ROBBED,
-    let_out_without_a_look_at_the_lease: (overtaken, ("checks",), 2),
-    renewed_after_its_end: (overslept, _FAN, 4),
-    acknowledged_before_the_commit: _API_KILLED,
-    key_from_position: _KILLED_BEHIND_AN_EFFECT,
-    prepared_is_not_committed: _KILLED_BEHIND_AN_EFFECT,
-    status_without_its_event: _CALM,
-    seq_without_a_lock: _CALM,
-    decided_twice: _CALM,
-    replayed_from_before: _CALM,
-    subscribed_after_the_replay: _CALM,
-    woken_by_notices_alone: _ALONE,
-    pause_forgets_the_cancel: (slow_to_tell, ("stopped",), 4),
-    paused_and_due: _HELD,
-    edit_is_not_carried_out: _HELD,
-    forked_from_its_beginning: _FORKED,
-    forked_without_its_past: _FORKED,
-    pruned_in_pieces: (partial(strike_prunes, points=["prune.marked"]), _FAN, 1),
+    events_without_fence: ROBBED,
+    checkpoints_without_fence: ROBBED,
+    effects_without_fence: ROBBED,
+    taken_over_without_a_new_fence: ROBBED,
+    let_out_without_a_look_at_the_lease: OVERTAKEN,
+    renewed_after_its_end: OVERSLEPT,
+    acknowledged_before_the_commit: API_KILLED,
+    key_from_position: KILLED_BEHIND_AN_EFFECT,
+    prepared_is_not_committed: KILLED_BEHIND_AN_EFFECT,
+    status_without_its_event: CALM,
+    seq_without_a_lock: CALM,
+    decided_twice: CALM,
+    replayed_from_before: CALM,
+    subscribed_after_the_replay: CALM,
+    woken_by_notices_alone: ALONE,
+    pause_forgets_the_cancel: SLOW_TO_TELL,
+    paused_and_due: HELD,
+    edit_is_not_carried_out: HELD,
+    forked_from_its_beginning: FORKED,
+    forked_without_its_past: FORKED,
+    pruned_in_pieces: PRUNED,
 }
 PLANTS = {plant.__name__: plant for plant in SCENARIOS}

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from tests.chaos.__main__ import ready
 from tests.chaos.arena import Arena, arena
 from tests.chaos.bout import Bout
-from tests.chaos.planted import PLANTS, SCENARIOS, Scenario
+from tests.chaos.planted import PLANTS, SCENARIOS
+from tests.chaos.scenarios import Scenario
 
 _PATIENCE_S, _TRIES = 6.0, 3
 
