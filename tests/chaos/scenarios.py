@@ -31,10 +31,10 @@ async def struck(bout: Bout, kind: str, name: str, action: str, nth: int = 1) ->
 
 
 async def slow_to_tell(bout: Bout) -> None:
-    """Workers hear of a cancel long after it was committed: until then they carry on, to the pause."""
-    slot = bout.arena.by_kind("api")[-1]
-    await bout.arena.drop(slot)
-    await bout.arena.fill(slot, faults=",".join(f"cancel.committed:{nth}=sleep 0.5" for nth in range(1, 9)))
+    """A cancel is told long after it was committed, and workers take their time between a superstep and its pause."""
+    for slot in bout.arena.slots:
+        name, seconds = ("cancel.committed", 0.5) if slot.kind == "api" else ("paused.ready", 0.3)
+        await bout.arena.fill(slot, faults=",".join(f"{name}:{nth}=sleep {seconds}" for nth in range(1, 9)))
     await asyncio.sleep(2.0)
 
 
