@@ -69,11 +69,9 @@ def ask(question: str, overview: Overview, database: duckdb.DuckDBPyConnection) 
         ("average amount by status", "- open: 250.5"),
         ("Maximum amount per product", "- X100: 250.5\n- X200: 100"),
         ("Which customer has the highest total amount?", "2: 250.5"),
-        ("How many orders were placed since March 2026?", ": 2."),
         ("Which product was ordered most?", "X100: 2"),
         ("How many different customers ordered in 2026?", ": 2."),
         ("What is the status of order A-2?", "A-2: open"),
-        ("How many orders were above 90 EUR?", ": 2."),
         ("List the top 2 orders by amount.", "- A-2: 250.5\n- A-1: 100"),
         ("total amount per quarter", "- 2025 Q4: 10"),
         ("Compare the total amount of 2025 and 2026", "- 2025: 10\n- 2026: 430.75"),
@@ -101,6 +99,8 @@ def test_a_question_is_answered_exactly(
         "average amount by country",
         "How many products does the shop have?",
         "How many orders had 7 returns?",
+        "How many orders were placed since March 2026?",
+        "How many orders were above 90 EUR?",
     ],
 )
 def test_a_word_that_no_table_explains_is_never_left_out(

@@ -8,30 +8,30 @@ from typing import Final, NamedTuple
 from serving.documents.words import STOP_WORDS, words
 
 _SAY_NOTHING: Final = """again altogether between check compare describe done down each either ever every exactly
-    explain find give given got had here know let like list long look lot made make many might much must need now off
-    often once our own per provide say see shall show soon still tell told under until up very want whether yet far
+    explain find gave give given got had here know let like list long look lot made make many might much must need now
+    off often once our own per provide say see shall show soon still tell told under until up very want whether yet far
     quickly instead together into onto"""
 # Words that a passage or a table may leave out and still hold the answer.
 _LIGHT: Final = """add agency allow allowed amount apply brought business charity clinic company content cooperative
     club cost count current date day deal dealt detail document employ employee entitled exist expense file firm follow
     full get go group handle happen have hold hospital hour include information involve item kind left library may
     member minute money month museum number offer office organisation overall pay people person place policy possible
-    procedure guideline process put receive record require required rule saw school shop start step sum summary
-    summarise summarize take team time total type use value week work worth year order bought sell sold issue arrive
-    visit earn goes went bring spend spent combined different register"""
+    procedure guideline process put receive record require required rule saw school send sent shop start step sum
+    summary summarise summarize take team time total type use value week work worth year order bought sell sold issue
+    arrive visit earn goes went bring spend spent combined different register"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
     colleague / vacation holiday leave / cancel terminate / delivery shipping / duration length term period / deadline
     due / responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least /
-    phone telephone / salary wage / customer client / invoice bill / late later delay overdue / hotel accommodation /
-    warranty guarantee / travel transport flight / keep kept retain store / answer respond response reply reaction /
-    supplier vendor / remote telework / weight weigh heavy / purchase buy buyer bought order / refund reimburse /
-    mandatory required / free gratis / begin start first / end finish last / contact ask reach report tell told / year
-    annual yearly / month monthly / week weekly / day daily / quantity unit piece / mean average / value total revenue
-    turnover / replace change / allow permit / pay paid payable / sell sold sale / spend spent / lend lent borrow loan
-    / expense cost / teach taught / die dead death / absent absence / lose lost loss / hold held / break broke
-    broken"""
-_ENDINGS: Final = tuple(map(re.compile, ("ation$", "ition$", "ment$", "ion$", "[ae]nce$", "al$", "er$", "or$")))
+    phone telephone call / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
+    hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor /
+    answer respond response reply reaction / remote telework / weight weigh heavy / purchase buy buyer bought order /
+    refund reimburse / mandatory required / free gratis / begin start first / end finish last expire / year annual
+    yearly / month monthly / week weekly / day daily / contact ask reach report tell told / quantity unit piece /
+    mean average / value total revenue turnover / replace change / allow permit / pay paid payable / sell sold sale /
+    spend spent / lend lent borrow loan / expense cost / teach taught / die dead death / absent absence /
+    lose lost loss / hold held / break broke broken"""
+_ENDING: Final = re.compile(r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or)$")
 _UP, _DOWN, NUMBERS, MONTHS = map(
     str.split,
     (
@@ -41,12 +41,12 @@ _UP, _DOWN, NUMBERS, MONTHS = map(
         "january february march april may june july august september october november december",
     ),
 )
-FIGURE: Final = rf"\d|\b(?:{'|'.join(NUMBERS)})\b"
+FIGURE: Final = rf"(?<![\w-])\d|\b(?:{'|'.join(NUMBERS)})\b"
 _SIZES: Final = {
     "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
     "money": "€=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 sek=1 nok=1 dkk=1 pln=1",
-    "data": "mb=1 gb=1000 tb=1000000",
     "mass": "g=1 kg=1000 tonne=1000000",
+    "data": "mb=1 gb=1000 tb=1000000",
 }
 # unit -> (dimension, size)
 UNITS: Final = {
@@ -70,34 +70,31 @@ _QUANTITY: Final = re.compile(
 
 @lru_cache(maxsize=50_000)
 def stems(text: str) -> frozenset[str]:
-    return frozenset(words(text))
+    """Its words' stems, and these without what makes a noun of a verb: install for installation."""
+    return frozenset(form for word in words(text) for form in (word, _ENDING.sub("", word)))
 
 
-STOP: Final = STOP_WORDS | stems(_SAY_NOTHING)
-LIGHT: Final = stems(_LIGHT)
-_GROUPS: Final = tuple(group.split() for group in _SYNONYMS.split("/"))
+STOP: Final = STOP_WORDS | frozenset(words(_SAY_NOTHING))
+LIGHT: Final = frozenset(words(_LIGHT))
+_GROUPS: Final = tuple((stems(group), group.split()) for group in _SYNONYMS.split("/"))
 
 
 @lru_cache(maxsize=50_000)
 def synonyms(word: str) -> tuple[str, ...]:
     """The words that may stand for one, given by its stem."""
-    return tuple(other for group in _GROUPS if word in stems(" ".join(group)) for other in group)
+    return tuple(other for known, group in _GROUPS if word in known for other in group)
 
 
 @lru_cache(maxsize=50_000)
-def _forms(word: str) -> frozenset[str]:
-    """Its stem without what makes a noun of a verb: install for installation, own for owner."""
-    return frozenset({word, *(ending.sub("", word, count=1) for ending in _ENDINGS if len(word) > 4)})
+def meanings(word: str) -> frozenset[str]:
+    """The stems that a word is found by."""
+    return stems(" ".join(synonyms(word))) | {word, _ENDING.sub("", word)}
 
 
-@lru_cache(maxsize=200_000)
-def likeness(word: str, found: frozenset[str]) -> float:
-    """1 for the word itself among `found`, less for another form of it or one that may stand for it, else 0."""
-    if word in found:
-        return 1.0
-    if any(not _forms(word).isdisjoint(_forms(other)) for other in found):
-        return 0.95
-    return 0.85 * (not stems(" ".join(synonyms(word))).isdisjoint(found))
+def covers(key: str, text: str) -> float:
+    """1 for the word itself, less for one that may stand for it, else 0."""
+    said = stems(text)
+    return 1.0 if key in said else 0.0 if meanings(key).isdisjoint(said) else 0.9
 
 
 def degree(word: str) -> int:

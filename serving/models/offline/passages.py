@@ -1,7 +1,9 @@
-"""Search hits as passages that can answer: sentences, list items, table rows and cells, each with what is around it."""
+"""Search hits as passages that can answer: sentences, list items, table rows and cells, each with what stands above."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from serving.documents.words import sentences
@@ -10,15 +12,16 @@ _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])\s+")
 _NAMED: Final = re.compile(r"((?:\S+ ){0,4}\S+): \S")
 _RULE: Final = re.compile(r"[\s|:=-]*|\[page \d+\]|\d{1,2}[.)]")
 _MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^#+ ")
+_TITLE: Final = re.compile(r"(?!.*(?:[.!;,)]$|\d|: )).{1,60}")
 _POINTS_BACK: Final = re.compile(r"(?i)(?:it|its|they|their|this|these|he|she|both)\b")
 # A row of a table, a line that ends a sentence or comes before `Name: value`, or what wraps around.
 _LINE: Final = re.compile(r"\n?(?=.*\|)[^\n]+|(?s:.+?)(?:(?=\n[A-Z][\w ()/-]{1,40}: )|(?<=[.!?:])(?=\n)|\Z)")
 
 
 class Passage(NamedTuple):
-    """`value` is where the answer must stand, `place` what stands above, `around` its whole section.
+    """`value` is where the answer must stand; `place`: path, heading and title; `around`: its whole section.
 
-    `before` and `after` are the sentences next to it.
+    `name` is what an item or a row is about, `column` a cell's title.
     """
 
     ref: str
@@ -28,8 +31,6 @@ class Passage(NamedTuple):
     kind: str = "sentence"
     name: str = ""
     column: str = ""
-    before: str = ""
-    after: str = ""
     around: str = ""
 
     @property
@@ -39,32 +40,27 @@ class Passage(NamedTuple):
 
 
 def passages(hits: Sequence[Mapping[str, Any]]) -> list[Passage]:
-    """Of the hits of `search_documents`; a line that two hits share counts once."""
+    """Of the hits of `search_documents`; those that follow each other in one section are read as one."""
+    chunks: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for hit in hits:
+        section = chunks.setdefault((hit["path"], hit.get("heading") or ""), [])
+        section.append((int(hit["ref"].rpartition("#")[2]), hit["text"]))
     found: dict[tuple[object, ...], Passage] = {}
-    for run in _runs(hits):
-        read = list(_read(run))
-        for passage, behind in zip(read, [*read[1:], Passage("", "")], strict=False):
-            after = behind.value if behind.kind == "sentence" and behind.before == passage.value else ""
-            found.setdefault((passage.group, passage.text), passage._replace(after=after))
-    sections: dict[tuple[str, str, str], str] = {}
-    for passage in found.values():
-        sections[passage.group] = f"{sections.get(passage.group, '')} {passage.value}"
-    return [passage._replace(around=sections[passage.group]) for passage in found.values()]
+    for (path, heading), section in chunks.items():
+        for _, run in groupby(enumerate(sorted(section)), key=lambda pair: pair[1][0] - pair[0]):
+            for passage in _read(path, heading, tuple(chunk for _, chunk in run)):
+                found.setdefault((passage.group, passage.text), passage)
+    return list(found.values())
 
 
-def _runs(hits: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Hits that follow each other in one section of a document are read as one."""
-    paths = list(dict.fromkeys(hit["path"] for hit in hits))
-    placed = sorted((paths.index(hit["path"]), int(hit["ref"].rpartition("#")[2]), n) for n, hit in enumerate(hits))
-    runs: list[list[Mapping[str, Any]]] = []
-    last = -1, -1
-    for path, ordinal, n in placed:
-        if last == (path, ordinal - 1) and runs[-1][-1].get("heading") == hits[n].get("heading"):
-            runs[-1].append(hits[n])
-        else:
-            runs.append([hits[n]])
-        last = path, ordinal
-    return runs
+@lru_cache(maxsize=1_000)
+def _read(path: str, heading: str, chunks: tuple[tuple[int, str], ...]) -> tuple[Passage, ...]:
+    lines = [(f"{path}#{ordinal}", line) for ordinal, text in chunks for line in _lines(text)]
+    read = tuple(_passages(f"{path} > {heading}", lines))
+    around = {passage.place: "" for passage in read}
+    for passage in read:
+        around[passage.place] += f" {passage.value}" * (passage.kind != "row")
+    return tuple(passage._replace(around=around[passage.place]) for passage in read)
 
 
 def _lines(text: str) -> list[str]:
@@ -81,28 +77,27 @@ def _lines(text: str) -> list[str]:
     return [_MARKS.sub("", line) for line in lines if not _RULE.fullmatch(line)]
 
 
-def _read(run: Sequence[Mapping[str, Any]]) -> Iterator[Passage]:
-    """Walks the lines of hits and keeps the title, the lead-in and the table's header that stand above each."""
-    above, top, title, lead, before = f"{run[0]['path']} > {run[0].get('heading') or ''}", "", "", "", ""
+def _passages(above: str, lines: Sequence[tuple[str, str]]) -> Iterator[Passage]:
+    """Walks the lines and keeps the title, the table's header and the sentence that stand above each."""
+    title, before = "", ""
     header: list[str] = []
-    for number, (ref, line) in enumerate((hit["ref"], line) for hit in run for line in _lines(hit["text"])):
-        here = Passage(ref, " > ".join(filter(None, (above, top, title, lead))), before=before)
+    for ref, line in lines:
+        here = Passage(ref, " > ".join(filter(None, (above, title))))
         said = " ".join(_BULLET.sub("", line).split())
         if "|" in line:
-            closed = line.startswith("|") and line.endswith("|")
+            closed = line[0] == line[-1] == "|"
             cells = [cell.strip() for cell in (line[1:-1] if closed else line).split("|")]
             yield from _row(here, header, cells) if header else ()
             header = header or cells
             continue
         header = []
-        if above.endswith("> ") and not number and len(said) < 80 and said[-1] not in ".!?":
-            top = said
-        elif said == line and title != before and len(said) <= 60 and not re.search(r"[.!?;:,)]$|\d|: ", said):
-            title, before, lead = said, said, ""
-        elif said[-1] in ":?":
-            lead, before = said, ""
+        if above.endswith("> ") and len(said) < 80 and said[-1] not in ".!?":
+            above = f"{above}{said}"
+        elif said == line and title != (before or None) and _TITLE.fullmatch(said):
+            title, before = said, said
         else:
-            named, item = _NAMED.match(said), said != line
+            item = bool(_BULLET.match(line))
+            named = _NAMED.match(said) or (item and re.match(r"(.*?): \S", said))
             both = f"{before} {said}" if before and not item and _POINTS_BACK.match(said) else said
             kind, name = ("item" if named or item else "sentence"), named[1] if named else ""
             yield here._replace(text=both, value=said, kind=kind, name=name)
@@ -111,7 +106,7 @@ def _read(run: Sequence[Mapping[str, Any]]) -> Iterator[Passage]:
 
 def _row(here: Passage, header: Sequence[str], cells: Sequence[str]) -> Iterator[Passage]:
     """The row as a whole, and each cell with the row's first one and the column's title."""
-    here = here._replace(place=f"{here.place} > {header[0]}", name=cells[0], before="")
+    here = here._replace(place=f"{here.place} > {header[0]}", name=cells[0])
     pairs = [(name, cell) for name, cell in zip(header, cells, strict=False) if cell]
     whole = "; ".join(f"{name}: {cell}".removeprefix(": ") for name, cell in pairs)
     yield here._replace(text=whole, value=whole, kind="row")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from serving.documents.words import words
-from serving.models.offline.english import DATED, FIGURE, LIGHT, STOP, likeness, quantities, stems
+from serving.models.offline.english import DATED, FIGURE, LIGHT, STOP, covers, quantities, stems
 from serving.models.offline.passages import Passage
 
 # The share of a question that a passage covers when it answers, and when it is worth showing.
@@ -15,41 +15,38 @@ _ANSWERS, _NEAR = 0.68, 0.5
 _NAME: Final = re.compile(r"(?<=[^.?!:] )[A-Z][^\W_]*|\b(?=\w*\d)(?=[\d-]*[^\W\d])[\w-]+|\b(?:19|20)\d\d\b|\[\w+\]")
 _TIME: Final = r"(?<![a-z])(?:second|minute|hour|day|night|week|month|quarter|year)s?\b"
 _PRICE: Final = (
-    r"[€$£%]|(?-i:\b[A-Z]{3}\b)|(?<!at )(?<!from )(?<!to )(?<!by )\b\d+\.\d\d|\b(?:euro|pound|dollar)s?\b"
-    r"|\b(?:free|no|none|included|request)\b"
+    r"[€$£%]|(?-i:\b[A-Z]{3}\b)|(?<!at )(?<!from )(?<!to )(?<!by )\b\d+\.\d\d|\b(?:euro|pound|dollar|franc)s?\b"
+    r"|^[\d.,]+$|^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b|\b(?:free|included|request)\b"
 )
-_PERSON: Final = r"(?-i:\[PERSON|\[NAME|[A-Z]\w+ [A-Z]\w+)|\w(?:er|or)\b|\b(?:head|team|office|board|staff)\b"
+_PERSON: Final = r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ [A-Z])|\w(?:er|or)\b|\b(?:team|office|staff)\b"
 # What a question says, what the value must then look like, and whether nothing else will do.
 _KINDS: Final = (
     (r"\bhow (?:often|frequently)", r"\b(?:every|each|per|once|twice|an?) |\b\w+ly\b", True),
     (r"\bhow (?:long|soon|quickly|fast|early|late|far ahead)\b", rf"{_TIME}|\b(?:lifetime|unlimited)", True),
-    (r"\b(?:cost|price|fee|rent)s?\b", _PRICE, True),
+    (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b", _PRICE, True),
     (r"\bhow (?!to\b)\w+", rf"{FIGURE}|\b(?:no|none|free|unlimited)\b", True),
     (r"\bwhen\b|\bwhat (?:time|date|day)", rf"{_TIME}|{DATED.pattern}|\b\w+day\b|\b(?:after|before|until)\b", False),
     (r"\bwho(?:m|se)?\b", _PERSON, False),
     ("", "", False),
 )
-_ASKS_FOR: Final = re.compile(r"(?i).*?\b(?:what|which|how (?:much|many))\b")
 
 
 class Question(NamedTuple):
-    """`weights` of its words' stems, `names` that no answer may lack, `looks`: the pattern of a value that fits."""
+    """`weights` of its words' stems; `names` and the `head`, what is asked for, no answer may lack.
+
+    `looks` is the pattern of a value that fits; where it is `strict`, no other will do.
+    """
 
     text: str
     weights: Mapping[str, float]
     names: frozenset[str]
     looks: str
     strict: bool
+    head: str
 
     @property
     def strong(self) -> list[str]:
         return [key for key, weight in self.weights.items() if weight == 1]
-
-    @property
-    def head(self) -> str:
-        """What is asked for: the first strong word behind `what`, `which` or `how much`."""
-        asks = _ASKS_FOR.match(self.text)
-        return next((key for key in words(self.text[asks.end() :]) if key in self.strong), "") if asks else ""
 
 
 class Rated(NamedTuple):
@@ -62,11 +59,12 @@ def ask(text: str) -> Question:
     """Reads a question. What stands behind `(about:` is its subject when it has none of its own."""
     text, _, about = text.replace("in charge of", "responsible for").partition(" (about: ")
     looks, strict = next(kind[1:] for kind in _KINDS if re.search(kind[0], text, re.IGNORECASE))
-    names = stems(" ".join(name for name in _NAME.findall(text) if not DATED.fullmatch(name) or name.isdigit())) - STOP
-    light, subject = 0.5 if "how many" in text.lower() else 0.2, 0.2 if names else 0.5
-    weights = {key: light if key in LIGHT - names else 1.0 for key in words(text) if key not in STOP}
-    given = {key: 0.1 if key in LIGHT else subject for key in words(about) if key not in STOP}
-    return Question(text, given | weights, names & weights.keys(), looks, strict)
+    names = frozenset(words(" ".join(n for n in _NAME.findall(text) if not DATED.fullmatch(n) or n.isdigit()))) - STOP
+    weights = {key: 0.2 if key in LIGHT - names else 1.0 for key in words(text) if key not in STOP}
+    subject = {key: 0.1 if key in LIGHT else 0.2 if names else 0.5 for key in words(about) if key not in STOP}
+    asks = re.search(r"(?i)\b(?:what|which|how (?:much|many))\b(.*)", text)
+    head = next((key for key in words(asks[1]) if weights.get(key) == 1), "") if asks else ""
+    return Question(text, subject | weights, names & weights.keys(), looks, strict, head)
 
 
 def rank(question: Question, seen: Sequence[Passage]) -> list[Rated]:
@@ -78,38 +76,29 @@ def rank(question: Question, seen: Sequence[Passage]) -> list[Rated]:
 
 
 def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> Rated:
-    covered = {key: _covers(key, passage, key in question.names) for key in scale}
+    """A word is said by the passage itself, by what stands above it, or (no name) by its section."""
+    covered = {
+        key: covers(key, passage.text)
+        or 0.85 * covers(key, passage.place)
+        or 0.6 * covers(key, passage.around) * (key not in question.names)
+        for key in scale
+    }
     coverage = sum(scale[key] * covered[key] for key in scale) / (sum(scale.values()) or 1)
     if coverage < _NEAR or not covered.get(question.head, 1):
         return Rated(False, 0.0, passage)
-    fits = _fits(question, passage)
+    fits = bool(question.looks and re.search(question.looks, passage.value, re.I)) and _counts(question, passage)
     sure = coverage >= _ANSWERS and (fits or not question.strict) and all(map(covered.get, question.names))
     brevity = sum(share == 1 for share in covered.values()) / (len(stems(passage.text)) or 1)
-    return Rated(sure, coverage + 0.25 * fits + 0.05 * brevity - 0.05 * (passage.kind == "row"), passage)
+    return Rated(sure, coverage + (0.25 if question.strict else 0.1) * fits + 0.05 * brevity, passage)
 
 
-def _covers(key: str, passage: Passage, name: bool) -> float:
-    """A word is said by the passage itself, by what stands above it, or (no name) by its section."""
-    around = 0.0 if name else 0.6 * likeness(key, stems(passage.around))
-    return max(likeness(key, stems(passage.text)), 0.85 * likeness(key, stems(passage.place)), around)
-
-
-def _fits(question: Question, passage: Passage) -> bool:
-    """`how many beds` wants a number of beds; `who` somebody whom the question does not name."""
-    who, value = re.search(r"(?i)\bwho\b", question.text), passage.value
-    if who:
-        value = " ".join(word for word in passage.text.split() if stems(word).isdisjoint(question.weights))
-    looks = bool(question.looks and re.search(question.looks, value, re.IGNORECASE))
+def _counts(question: Question, passage: Passage) -> bool:
+    """Whether a number in the passage is one of what `how many` asks for: `nine X100 pumps` are no X200 pumps."""
     counted = re.search(r"(?i)\bhow many (\w+)", question.text)
-    return looks and (not counted or _counts(words(counted[1]), question.names, passage))
-
-
-def _counts(counted: Sequence[str], names: frozenset[str], passage: Passage) -> bool:
-    """Whether a number in the passage is one of what is counted: `nine X100 pumps` are no X200 pumps."""
-    numbers = quantities(passage.value)
-    said = [passage.value[number.start :][:30] for number in numbers]
-    phrases = [re.split(r" (?:per|an?|of|for|in|and|or|to|from|by) ", phrase)[0] for phrase in said]
-    phrases = [phrase for phrase in phrases if stems(" ".join(_NAME.findall(phrase))) <= names]
-    if any(number.dimension not in ("time", "money") for number in numbers):
-        phrases += [passage.name, passage.column]
-    return any(likeness(key, stems(" ".join(phrases))) > 0.9 for key in counted)
+    for number in quantities(passage.value) if counted else ():
+        phrase = re.split(r" (?:per|an?|of|for|in|and|or|to|from|by) ", passage.value[number.start :][:30])[0]
+        named = "" if number.dimension in ("time", "money") else f"{passage.name} {passage.column}"
+        other = frozenset(words(" ".join(_NAME.findall(phrase)))) - question.names
+        if counted and not other and any(covers(key, f"{phrase} {named}") for key in words(counted[1])):
+            return True
+    return not counted

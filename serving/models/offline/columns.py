@@ -1,0 +1,72 @@
+"""What the words of a question mean in one table: a value in a column, a column, or the rows."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from serving.documents.words import words
+from serving.models.offline.english import STOP, UNITS, meanings, stems
+
+# Words for money; those of CASH must be said of a column that holds some.
+CASH: Final = stems("money revenue cost price fee spend spent turnover worth earn takings income")
+MONEY: Final = CASH | stems("amount total value sale net gross salary budget pay bring brought get")
+# What says how to compute or what to show names no column.
+ASKING: Final = stems("average mean sum total different distinct list show name number often sign live")
+_LABEL: Final = re.compile(r"(?:^|_)(?:id|no|nr|number|code|year|ref)$")
+
+
+class Column(NamedTuple):
+    """`kind` is text, number, money, date or flag; `values` are samples of a text, or the yes of a flag."""
+
+    name: str
+    kind: str
+    forms: frozenset[str]
+    values: tuple[str, ...]
+
+
+class Meaning(NamedTuple):
+    """A column, a value in it or, without a column, the rows."""
+
+    column: Column | None = None
+    value: str = ""
+
+
+@lru_cache(maxsize=5_000)
+def column_of(name: str, type_: str, values: tuple[str, ...], rows: frozenset[str], first: bool) -> Column:
+    keys, units = stems(name), [UNITS[part][0] for part in name.split("_") if part in UNITS]
+    forms = keys - ASKING or keys
+    if type_ == "BOOLEAN" or (values and {value.lower() for value in values} <= {"yes", "no"}):
+        return Column(name, "flag", forms, tuple(value for value in values if value.lower() == "yes") or ("true",))
+    if type_.startswith(("DATE", "TIMESTAMP")):
+        return Column(name, "date", forms - rows, ())
+    # A first column that is called like the rows numbers them.
+    if not re.match("DECIMAL|DOUBLE|BIGINT|INTEGER", type_) or _LABEL.search(name) or (first and keys <= rows):
+        return Column(name, "text", forms - rows, values)
+    money = "money" in units or not (units or "pric" in keys or MONEY.isdisjoint(keys))
+    return Column(name, "money" if money else "number", forms, ())
+
+
+def meanings_in(said: Sequence[str], columns: Sequence[Column], rows: frozenset[str]) -> dict[int, Meaning]:
+    """By their place the words that mean something: values, the longest first; then columns, the most named first."""
+    means: dict[int, Meaning] = {}
+    texts = [(words(value), c, value) for c in columns if c.kind == "text" for value in c.values]
+    for span, column, value in sorted(texts, key=lambda each: (-len(each[0]), -len(each[1].forms & {*said}))):
+        for at in range(len(said) - len(span) + 1):
+            # `a` is the grade A only where it is said to be one.
+            clear = not STOP.issuperset(span) or not column.forms.isdisjoint(said[at - 1 : at] if at else ())
+            if span == said[at : at + len(span)] and clear and means.keys().isdisjoint(range(at, at + len(span))):
+                means |= dict.fromkeys(range(at, at + len(span)), Meaning(column, value))
+    for near in (stems, meanings):
+        free = {at: near(key) for at, key in enumerate(said) if at not in means and key not in STOP}
+        hits = {column: [at for at, forms in free.items() if not forms.isdisjoint(column.forms)] for column in columns}
+        for column in sorted(columns, key=lambda column: -len(hits[column])):
+            yes = column.values[0] if column.kind == "flag" else ""
+            means = dict.fromkeys(hits[column], Meaning(column, yes)) | means
+        means = {at: Meaning() for at, forms in free.items() if not forms.isdisjoint(rows)} | means
+    for at, (known, value) in list(means.items()):
+        # `year group 6` is a value.
+        number = "".join(said[at + 1 : at + 2])
+        if known and not value and number.isdigit() and (len(number) < 4 or known.kind == "text"):
+            means[at] = means[at + 1] = Meaning(known, number)
+    return dict(sorted(means.items()))
