@@ -12,6 +12,7 @@ from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
 from serving.database import Pool
+from serving.hosting.graphs import Graphs
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
@@ -20,6 +21,7 @@ from serving.runs.launches import Launches
 from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
+from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
 
@@ -42,6 +44,8 @@ class ApiServices:
     memory: MemoryStore
     assistants: AssistantStore
     threads: ThreadStore
+    states: States
+    graphs: Graphs
     launches: Launches
     profiles: ProfileStore
     keys: Keys
@@ -51,17 +55,19 @@ class ApiServices:
         if tenant == self.runs.tenant:
             return self
         runs, vault = self.runs.of(tenant), self.vault.of(tenant)
+        redactor = self.redactor.against(vault)
         return replace(
             self,
             runs=runs,
             controls=self.controls.of(runs),
             forks=self.forks.of(runs),
-            redactor=self.redactor.against(vault),
+            redactor=redactor,
             vault=vault,
             documents=self.documents.of(tenant),
             memory=self.memory.of(Owner(tenant)),
             assistants=self.assistants.of(tenant),
             threads=self.threads.of(tenant),
+            states=self.states.of(tenant, redactor),
             launches=self.launches.of(tenant),
             profiles=self.profiles.of(tenant),
         )

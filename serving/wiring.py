@@ -35,7 +35,10 @@ from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.store import RunStore
 from serving.services import ApiServices, restored_line
 from serving.settings import Settings, add_environment, secret_of
+from serving.threads.saved import Saved
+from serving.threads.states import States
 from serving.threads.store import ThreadStore
+from serving.threads.sweep import Sweeper, thread_ttl
 from serving.vault import PostgresVault, vault_key
 
 if TYPE_CHECKING:
@@ -85,10 +88,11 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
     async with _open_parts(settings, _API_CONNECTIONS) as parts:
         tails = Tails(parts.pool, partial(restored_line, parts.redactor, parts.vault), settings.slow_reader_s)
         heard = {LOG_CHANNEL: tails.heard}
-        background = [
-            asyncio.create_task(work) for work in (parts.notices.serve(), listen(parts.dsn, heard), tails.serve())
-        ]
         runs, graphs = RunStore(parts.pool, parts.notices), hosted_graphs(settings)
+        threads, saved = ThreadStore(parts.pool, ttl=thread_ttl(graphs)), Saved(parts.pool, _key(settings))
+        sweeper = Sweeper(parts.pool, threads, saved)
+        works = (parts.notices.serve(), listen(parts.dsn, heard), tails.serve(), sweeper.serve())
+        background = [asyncio.create_task(work) for work in works]
         branches = lru_cache(64)(partial(_open_branches, parts.pool, _key(settings)))
         try:
             yield ApiServices(
@@ -102,7 +106,9 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 documents=parts.documents,
                 memory=parts.memory,
                 assistants=AssistantStore(parts.pool, graphs),
-                threads=ThreadStore(parts.pool),
+                threads=threads,
+                states=States(parts.pool, graphs, saved, parts.redactor),
+                graphs=graphs,
                 launches=Launches(parts.pool, parts.notices),
                 profiles=ProfileStore(parts.pool),
                 keys=Keys(parts.pool, secret_of(settings.api_key)),

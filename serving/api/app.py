@@ -13,7 +13,7 @@ from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.api.openai import chat, models
-from serving.api.sdk import assistants, run_streams, threads
+from serving.api.sdk import assistants, run_streams, states, threads
 from serving.api.sdk import runs as graph_runs
 from serving.services import ApiServices
 
@@ -51,7 +51,7 @@ def create_app(
     app.add_middleware(Guard, exposed=exposed, admits=origins.admits)
     app.add_middleware(Admission, most=concurrency)
     app.add_middleware(Cors, origins=origins)
-    sdk = (assistants, threads, run_streams, graph_runs)
+    sdk = (assistants, threads, states, run_streams, graph_runs)
     for part in (runs, control, effects, documents, memory, profiles, health, *sdk, models, chat):
         app.include_router(part.router)
     return app

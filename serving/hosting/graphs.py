@@ -20,7 +20,7 @@ class Graphs:
     """One for each process. The agent is one of them, for those who look at it; its runs go their own way."""
 
     def __init__(self, hosting: Hosting | None = None) -> None:
-        self._hosting = hosting
+        self.hosting = hosting
         self.entries: Mapping[str, GraphEntry] = {AGENT: _AGENT, **(hosting.graphs if hosting else {})}
         self.failed: dict[str, str] = {}
         self._sources: dict[str, asyncio.Task[Any]] = {}
@@ -73,9 +73,9 @@ class Graphs:
     def _load(self, entry: GraphEntry) -> Any:
         from serving.hosting.factory import compiled
 
-        if entry is _AGENT or self._hosting is None:
+        if entry is _AGENT or self.hosting is None:
             from graph.build import build
 
             return build().compile()
-        found = load_object(entry.path, self._hosting.folder, self._hosting.roots)
+        found = load_object(entry.path, self.hosting.folder, self.hosting.roots)
         return compiled(found, entry.path)

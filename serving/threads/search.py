@@ -72,9 +72,9 @@ class ThreadSearch(ThreadFilter):
 
 
 async def search(threads: ThreadStore, wanted: ThreadSearch) -> Page:
-    """Its rows are threads as JSON."""
+    """Its rows are threads as JSON, for `told`."""
     where, given = wanted.condition()
-    names = tuple(dict.fromkeys(wanted.select)) if wanted.select else EVERY
+    names = (*dict.fromkeys(wanted.select), "graph") if wanted.select else EVERY
     columns = [FIELDS[name] for name in names]
     for number, path in enumerate((wanted.extract or {}).values()):
         column, given[f"path{number}"] = extraction(path)

@@ -25,6 +25,7 @@ FIELDS: Final[dict[str, LiteralString]] = {
     "values": "thread.values",
     "interrupts": "thread.interrupts",
     "error": "thread.error",
+    "graph": "thread.metadata ->> 'graph_id' as graph",  # for `told` alone
 }
 EVERY: Final = tuple(name for name in FIELDS if name != "context")
 _ALL: LiteralString = ", ".join(FIELDS[name] for name in EVERY)

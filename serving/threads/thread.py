@@ -1,11 +1,13 @@
 """A thread as LangGraph's clients know it: a conversation, its status and its latest state."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from serving.database import Row
+from serving.hosting.config import AGENT
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 Strategy = Literal["delete", "keep_latest"]
@@ -63,6 +65,14 @@ def shown(row: Row) -> dict[str, Any]:
     """The columns that were read, as JSON; dates with their offset from UTC."""
     thread = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
     return {**thread, "thread_id": str(row["thread_id"])} if "thread_id" in row else thread
+
+
+async def told(thread: dict[str, Any], restore: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
+    """For a caller: what is kept of planner, worker and critic's threads is redacted, that of others is as it came."""
+    if thread.pop("graph", None) != AGENT:
+        return thread
+    private = {name: thread[name] for name in ("values", "interrupts", "extracted") if thread.get(name)}
+    return {**thread, **await restore(private)}
 
 
 def ttl_of(row: Row) -> dict[str, Any] | None:

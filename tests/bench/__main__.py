@@ -16,6 +16,7 @@ _ALL = (
     "streams",
     "storage",
     "durable_steps",
+    "threads",
     "memory",
     "flood",
 )

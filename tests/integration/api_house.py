@@ -19,6 +19,8 @@ from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.launches import Launches
 from serving.services import ApiServices
+from serving.threads.saved import Saved
+from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
 from tests.integration.run_house import KEY, House
@@ -27,7 +29,8 @@ from tests.integration.run_house import KEY, House
 @asynccontextmanager
 async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
     """On the house's database."""
-    vault = PostgresVault(house.dsn, KEY)
+    vault, graphs = PostgresVault(house.dsn, KEY), Graphs()
+    redactor = Redactor(Detector(), vault)
     async with open_row_pool(house.dsn) as rows:
         services = ApiServices(
             pool=house.pool,
@@ -35,12 +38,14 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             controls=house.controls,
             forks=house.forks,
             tails=Tails(house.pool),
-            redactor=Redactor(Detector(), vault),
+            redactor=redactor,
             vault=vault,
             documents=DocumentStore(rows, HashingEmbedder()),
             memory=memory,
-            assistants=AssistantStore(house.pool, Graphs()),
+            assistants=AssistantStore(house.pool, graphs),
             threads=ThreadStore(house.pool),
+            states=States(house.pool, graphs, Saved(house.pool, KEY), redactor),
+            graphs=graphs,
             launches=Launches(house.pool, house.notices),
             profiles=ProfileStore(house.pool),
             keys=Keys(house.pool),

@@ -1,6 +1,9 @@
 """Assistants as the LangGraph SDK calls them."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
@@ -9,6 +12,12 @@ from serving.api.runs import Services
 from serving.api.sdk.answer import answer, page
 from serving.assistants.assistant import Assistant, AssistantChange, AssistantVersion, NewAssistant
 from serving.assistants.search import AssistantFilter, AssistantSearch, count, search
+from serving.errors import Unprocessable
+from serving.hosting import describe
+from serving.services import ApiServices
+
+if TYPE_CHECKING:
+    from serving.hosting.factory import Graph
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 
@@ -70,3 +79,50 @@ async def assistant_versions(assistant_id: str, body: Versions, services: Servic
 @router.post("/{assistant_id}/latest", response_model=Assistant)
 async def set_latest_version(assistant_id: str, body: Latest, services: Services) -> Response:
     return answer(await services.assistants.set_latest(assistant_id, body.version))
+
+
+@router.get("/{assistant_id}/schemas")
+async def assistant_schemas(assistant_id: str, services: Services) -> Response:
+    """What its graph takes, gives and keeps, as JSON schemas."""
+    async with _graph(services, assistant_id) as (graph_id, graph):
+        return answer(await asyncio.to_thread(describe.schemas, graph_id, graph))
+
+
+@router.get("/{assistant_id}/graph")
+async def assistant_graph(
+    assistant_id: str,
+    services: Services,
+    xray: Annotated[str, Query(description="true: with all subgraphs; a number: down to that depth")] = "false",
+) -> Response:
+    """Nodes and edges."""
+    depth = _xray(xray)
+    async with _graph(services, assistant_id) as (_, graph):
+        return answer(await asyncio.to_thread(describe.drawing, graph, depth))
+
+
+@router.get("/{assistant_id}/subgraphs")
+@router.get("/{assistant_id}/subgraphs/{namespace}")
+async def assistant_subgraphs(
+    assistant_id: str,
+    services: Services,
+    namespace: str | None = None,
+    recurse: Annotated[bool, Query(description="with the subgraphs of subgraphs")] = False,
+) -> Response:
+    """Schemas of the graph's subgraphs, by namespace."""
+    async with _graph(services, assistant_id) as (_, graph):
+        return answer(await asyncio.to_thread(describe.subgraphs, graph, namespace, recurse))
+
+
+@asynccontextmanager
+async def _graph(services: ApiServices, assistant_id: str) -> "AsyncIterator[tuple[str, Graph]]":
+    assistant = await services.assistants.get(assistant_id)
+    async with services.graphs.opened(assistant.graph_id, "assistants.read", assistant.config) as graph:
+        yield assistant.graph_id, graph
+
+
+def _xray(text: str) -> bool | int:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text.isascii() and text.isdecimal() and 0 < len(text) < 5 and int(text) > 0:
+        return int(text)
+    raise Unprocessable(f"xray: {text[:20]!r} is no depth", "send true, false, or a number from 1", "bad_xray")

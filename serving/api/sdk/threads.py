@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from serving.api.runs import Services
-from serving.api.sdk.answer import answer, page
+from serving.api.sdk.answer import answer
+from serving.threads.copies import copy, create
 from serving.threads.search import ThreadFilter, ThreadSearch, count, search
-from serving.threads.thread import NewThread, ThreadChange
+from serving.threads.sweep import prune
+from serving.threads.thread import NewThread, ThreadChange, ThreadPrune, told
 
 router = APIRouter(prefix="/threads", tags=["threads"])
 
@@ -15,19 +17,25 @@ router = APIRouter(prefix="/threads", tags=["threads"])
 @router.post("")
 async def create_thread(body: NewThread, services: Services) -> Response:
     """With `supersteps`, their updates are applied one after the other: a copy of a thread from elsewhere."""
-    thread, _ = await services.threads.create(body)
-    return answer(thread)
+    return answer(await told(await create(services.threads, services.states, body), services.restore))
 
 
 @router.post("/search")
 async def search_threads(body: ThreadSearch, services: Services) -> Response:
     """A page; `X-Pagination-Next` is the offset of the next one."""
-    return page(await search(services.threads, body))
+    found = await search(services.threads, body)
+    return answer([await told(thread, services.restore) for thread in found.rows], found.headers)
 
 
 @router.post("/count")
 async def count_threads(body: ThreadFilter, services: Services) -> Response:
     return answer(await count(services.threads, body))
+
+
+@router.post("/prune")
+async def prune_threads(body: ThreadPrune, services: Services) -> Response:
+    """Deletes threads, or all that they keep but their latest state."""
+    return answer({"pruned_count": await prune(services.threads, services.states.saved, body)})
 
 
 @router.get("/{thread_id}")
@@ -36,7 +44,8 @@ async def get_thread(
     services: Services,
     include: Annotated[str, Query(description="`ttl`: also when it is swept", max_length=200)] = "",
 ) -> Response:
-    return answer(await services.threads.get(thread_id, ttl="ttl" in include.split(",")))
+    thread = await services.threads.get(thread_id, ttl="ttl" in include.split(","))
+    return answer(await told(thread, services.restore))
 
 
 @router.patch("/{thread_id}")
@@ -47,10 +56,16 @@ async def update_thread(
     id_ = await services.threads.update(thread_id, body)
     if "return=minimal" in prefer:
         return Response(status_code=204)
-    return answer(await services.threads.get(id_))
+    return answer(await told(await services.threads.get(id_), services.restore))
 
 
 @router.delete("/{thread_id}", status_code=204)
 async def delete_thread(thread_id: str, services: Services) -> None:
     """With its runs, their logs and its checkpoints."""
     await services.threads.delete(thread_id)
+
+
+@router.post("/{thread_id}/copy")
+async def copy_thread(thread_id: str, services: Services) -> Response:
+    """A new thread with the same metadata, state and history, and without runs."""
+    return answer(await told(await copy(services.threads, services.states.saved, thread_id), services.restore))

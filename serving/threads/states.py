@@ -1,0 +1,201 @@
+"""The state of threads: read, edited and looked back at through their graph and our saver, without a run.
+
+Graphs and LangGraph itself are imported when somebody first asks. What planner, worker and critic keep is redacted on
+its way in and restored on its way out, as everywhere; the state of other graphs is passed on as it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import orjson
+
+from privacy.redact import Redactor
+from serving.database import Connection, Pool
+from serving.errors import NotFound, Unprocessable
+from serving.hosting.config import AGENT
+from serving.hosting.graphs import Graphs
+from serving.runs.limits import uuid_of
+from serving.threads.checkpoint import CheckpointRef, checkpoint_of
+from serving.threads.saved import Saved
+from serving.threads.snapshot import check_select, interrupts_of, nothing, shown
+from serving.threads.store import thread_not_found
+from serving.threads.thread import Superstep, SuperstepUpdate
+from serving.threads.update import applied, check_names
+
+if TYPE_CHECKING:
+    from serving.hosting.factory import Access, Graph
+
+_GRAPH: LiteralString = """
+select coalesce(metadata ->> 'graph_id', (select coalesce(graph, %(agent)s) from runs
+    where runs.thread_id = thread.thread_id order by created_at desc limit 1)) as graph, config
+from threads thread where tenant = %(tenant)s and thread_id = %(id)s
+"""
+_LEFT: LiteralString = """
+update threads set values = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, status = %(status)s, error = null,
+    metadata = metadata || jsonb_build_object('graph_id', %(graph)s::text), updated_at = now(), state_updated_at = now()
+where tenant = %(tenant)s and thread_id = %(id)s
+"""
+
+
+class States:
+    """One tenant's."""
+
+    def __init__(self, pool: Pool, graphs: Graphs, saved: Saved, redactor: Redactor) -> None:
+        self._pool, self._graphs, self.saved, self._redactor = pool, graphs, saved, redactor
+
+    def of(self, tenant: str, redactor: Redactor) -> "States":
+        return States(self._pool, self._graphs, self.saved.of(tenant), redactor)
+
+    async def get(self, thread: str, at: CheckpointRef, *, subgraphs: bool, select: Collection[str] = ()) -> bytes:
+        """As JSON. A thread that no graph has worked on has an empty state. Raises NotFound, Unprocessable."""
+        id_ = uuid_of(thread, "thread")
+        check_select(select)
+        config = at.config(id_)
+        graph_id, settings = await self._graph_of(id_)
+        if graph_id is None:
+            if at.checkpoint_id:
+                raise _no_checkpoint(id_, at.checkpoint_id)
+            return orjson.dumps(nothing(config))
+        async with self._opened(graph_id, "threads.read", config, settings) as graph:
+            found = await graph.aget_state(config, subgraphs=subgraphs)
+        if found.metadata is None and at.checkpoint_id:
+            raise _no_checkpoint(id_, at.checkpoint_id)
+        return await self._out(graph_id, shown(found, select))
+
+    async def history(
+        self,
+        thread: str,
+        at: CheckpointRef,
+        *,
+        limit: int,
+        before: CheckpointRef | None,
+        metadata: Mapping[str, Any] | None,
+        select: Collection[str] = (),
+    ) -> bytes:
+        """Newest first, as JSON."""
+        id_ = uuid_of(thread, "thread")
+        check_select(select)
+        config, until = at.config(id_), before and before.config(id_)
+        graph_id, settings = await self._graph_of(id_)
+        if graph_id is None:
+            return b"[]"
+        wanted: dict[str, Any] = {"limit": limit, "filter": dict(metadata or {}), "before": until}
+        async with self._opened(graph_id, "threads.read", config, settings) as graph:
+            found = [shown(state, select) async for state in graph.aget_state_history(config, **wanted)]
+        return await self._out(graph_id, found)
+
+    async def update(self, thread: str, at: CheckpointRef, values: Any, as_node: str | None) -> dict[str, Any]:
+        """Returns the new checkpoint. Raises NotFound, Conflict while a run is live, Unprocessable for bad values."""
+        id_ = uuid_of(thread, "thread")
+        config = at.config(id_)
+        graph_id, settings = await self._graph_of(id_)
+        if graph_id is None:
+            raise _no_graph(id_)
+        values = await self._in(graph_id, values)
+        async with self._opened(graph_id, "threads.update", config, settings) as graph:
+            check_names(graph, values)
+            async with self.saved.held(id_) as connection:
+                if at.checkpoint_id and (await graph.aget_state(config)).metadata is None:
+                    raise _no_checkpoint(id_, at.checkpoint_id)
+                written = await applied(graph, lambda: graph.aupdate_state(config, values, as_node=as_node))
+                await self._leave(connection, graph, graph_id, id_)
+        place = checkpoint_of(written)
+        return {"checkpoint": place, "configurable": place, "checkpoint_id": place and place["checkpoint_id"]}
+
+    async def replay(self, thread_id: str, graph_id: str | None, supersteps: Sequence[Superstep]) -> None:
+        """Writes a new thread's history, superstep after superstep. Raises Unprocessable."""
+        if graph_id is None:
+            raise _no_graph(thread_id)
+        config = CheckpointRef().config(thread_id)
+        async with self._opened(graph_id, "threads.update", config, {}) as graph:
+            steps = [[await self._update_of(graph_id, each) for each in step.updates] for step in supersteps]
+            async with self.saved.held(thread_id) as connection:
+                await applied(graph, lambda: graph.abulk_update_state(config, steps))
+                await self._leave(connection, graph, graph_id, thread_id)
+
+    async def _update_of(self, graph_id: str, update: SuperstepUpdate) -> Any:
+        from langgraph.types import Command, StateUpdate
+
+        values = await self._in(graph_id, update.values)
+        if update.command:
+            known = {name: update.command[name] for name in ("update", "resume", "goto") if name in update.command}
+            values = Command(**known)
+        return StateUpdate(values, update.as_node)
+
+    async def _leave(self, connection: Connection, graph: "Graph", graph_id: str, id_: str) -> None:
+        from serving.hosting.jsonable import to_json
+
+        state = await graph.aget_state(CheckpointRef().config(id_))
+        waiting = {task.id: interrupts_of(task.interrupts) for task in state.tasks if task.interrupts}
+        values = {
+            "id": id_,
+            "tenant": self.saved.tenant,
+            "graph": graph_id,
+            "values": to_json(state.values).decode(),
+            "interrupts": to_json(waiting).decode(),
+            "status": "interrupted" if state.next else "idle",
+        }
+        await connection.execute(_LEFT, values)
+
+    async def _graph_of(self, id_: str) -> tuple[str | None, Mapping[str, Any]]:
+        """The graph that works on the thread, and the settings of its latest run."""
+        async with self._pool.connection() as connection:
+            values = {"id": id_, "tenant": self.saved.tenant, "agent": AGENT}
+            row = await (await connection.execute(_GRAPH, values)).fetchone()
+        if row is None:
+            raise thread_not_found(id_)
+        return row["graph"], row["config"]
+
+    @asynccontextmanager
+    async def _opened(
+        self, graph_id: str, access: "Access", config: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> "AsyncIterator[Graph]":
+        given = {**(settings.get("configurable") or {}), **config["configurable"]}
+        async with self._graphs.opened(graph_id, access, {**settings, "configurable": given}) as graph:
+            yield graph.copy({"checkpointer": await self.saved.saver(graph_id)})
+
+    async def _in(self, graph_id: str, values: Any) -> Any:
+        if graph_id != AGENT or values is None:
+            return values
+        return await asyncio.to_thread(self._redactor.redact_json, values)
+
+    async def _out(self, graph_id: str, state: Any) -> bytes:
+        data = _json(state)
+        if graph_id != AGENT or not self._redactor.owns_any(data.decode()):
+            return data
+        return orjson.dumps(await asyncio.to_thread(self._redactor.restore_json, orjson.loads(data)))
+
+
+def _json(value: Any) -> bytes:
+    """As `to_json` makes it, but what occurs in many states (a message) is made into JSON once."""
+    from serving.hosting.jsonable import to_json
+
+    made: dict[int, orjson.Fragment] = {}
+
+    def once(part: Any) -> orjson.Fragment:
+        if id(part) not in made:
+            made[id(part)] = orjson.Fragment(to_json(part))
+        return made[id(part)]
+
+    try:
+        return orjson.dumps(value, once, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:
+        return to_json(value)
+
+
+def _no_checkpoint(thread_id: str, checkpoint_id: str) -> NotFound:
+    return NotFound(
+        f"thread {thread_id} has no checkpoint {checkpoint_id[:100]}",
+        f"POST /threads/{thread_id}/history lists them",
+        "checkpoint_not_found",
+    )
+
+
+def _no_graph(thread_id: str) -> Unprocessable:
+    return Unprocessable(
+        f"thread {thread_id} has no graph: no run was made on it",
+        "make a run, or set graph_id in the thread's metadata",
+        "thread_without_graph",
+    )

@@ -1,0 +1,48 @@
+"""What a caller may write into a graph's state, and what the graph says to it."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from graph.errors import TriremeError
+from serving.database import TROUBLE
+from serving.errors import ServingError, Unprocessable
+
+if TYPE_CHECKING:
+    from serving.hosting.factory import Graph
+
+_OURS = (*TROUBLE, ServingError, TriremeError)
+_WHOLE = "__root__"
+_T = TypeVar("_T")
+
+
+def check_names(graph: "Graph", values: Any) -> None:
+    """LangGraph passes over names that the state doesn't have: here they are refused, so that nothing is lost in
+    silence. Raises Unprocessable.
+    """
+    names = [name for name in graph.channels if not name.startswith(("__", "branch:"))]
+    if not isinstance(values, dict) or _WHOLE in graph.channels or not names:
+        return
+    for name in values:
+        if name not in names:
+            raise Unprocessable(f"the state has no {str(name)[:100]!r}", f"it has: {', '.join(sorted(names))}")
+
+
+async def applied(graph: "Graph", write: Callable[[], Awaitable[_T]]) -> _T:
+    """What the graph's own code refuses is the caller's to mend. Raises Unprocessable."""
+    from langgraph.errors import InvalidUpdateError
+
+    try:
+        return await write()
+    except _OURS:
+        raise
+    except InvalidUpdateError as error:
+        hint = f"as_node is one of: {', '.join(name for name in graph.nodes if name != '__start__')}"
+        raise Unprocessable(f"the update can't be applied: {_said(error)}", hint, "invalid_update") from None
+    except Exception as error:
+        hint = "send values as the graph's state takes them: GET /assistants/{id}/schemas shows them"
+        told = f"{type(error).__name__}: {_said(error)}"
+        raise Unprocessable(f"the graph refuses the update: {told}", hint, "invalid_update") from error
+
+
+def _said(error: Exception) -> str:
+    return str(error).partition("\nFor troubleshooting")[0][:500]
