@@ -6,6 +6,10 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psycopg
 
 from tests.chaos.arena import LEASE_S, Arena, Slot, rows
 from tests.chaos.bout import Bout
@@ -46,7 +50,7 @@ async def database_faults(bout: Bout) -> None:
         await asyncio.sleep(bout.chance.uniform(0.2, 1.0))
         fault = bout.chance.choices(list(_DATABASE), weights=(5, 3, 1, 1, 1))[0]
         await asyncio.to_thread(_DATABASE[fault], bout.arena)
-        await asyncio.to_thread(rows, bout.arena.dsn, "select 1")
+        await asyncio.to_thread(_there, bout.arena, "select 1")
         bout.database_back.append(time.time())
         bout.count(f"database {fault}")
 
@@ -61,8 +65,17 @@ def _terminate_all(arena: Arena) -> None:
 
 def _terminate(arena: Arena, which: str) -> None:
     backends = "select pid from pg_stat_activity where application_name like 'chaos-%' and "
-    for (pid,) in rows(arena.dsn, backends + which):
-        rows(arena.dsn, f"select pg_terminate_backend({pid})")
+    for (pid,) in _there(arena, backends + which):
+        _there(arena, f"select pg_terminate_backend({pid})")
+
+
+def _there(arena: Arena, query: str) -> list[tuple[Any, ...]]:
+    """Asks again while the server still ends whoever is connected, for what was done to it before."""
+    for _ in range(200):
+        with suppress(psycopg.OperationalError):
+            return rows(arena.dsn, query)
+        time.sleep(0.05)
+    return rows(arena.dsn, query)
 
 
 def _restart(arena: Arena) -> None:
@@ -76,7 +89,7 @@ def _crash(arena: Arena) -> None:
 def _kill_backend(arena: Arena) -> None:
     """The server ends every other backend as well, and recovers."""
     query = "select pid from pg_stat_activity where application_name like 'chaos-%' limit 1"
-    for (pid,) in rows(arena.dsn, query):
+    for (pid,) in _there(arena, query):
         os.kill(pid, signal.SIGKILL)
 
 
