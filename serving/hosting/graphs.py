@@ -2,6 +2,7 @@
 with its error, and the others serve."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from serving.hosting.load import load_object
 if TYPE_CHECKING:
     from serving.hosting.factory import Access, Graph
 
+log = logging.getLogger(__name__)
 _AGENT = GraphEntry(path="graph.build:build", description="Planner, worker and critic over a collection of documents")
 
 
@@ -56,8 +58,8 @@ class Graphs:
         for graph_id in self.ids:
             try:
                 await self._source(graph_id)
-            except GraphFailed:
-                continue
+            except GraphFailed as error:
+                log.error("action=load graph=%s error=%s", graph_id, error)
 
     async def _source(self, graph_id: str) -> Any:
         """Loading is the process's work: whoever waits for it may go away."""

@@ -86,7 +86,7 @@ class Executor:
 
     async def cancelled(self, claim: Claim) -> None:
         """Writes the end of a run whose attempt was cancelled on request."""
-        written = self._hosted.cancelled(claim) if claim.hosted else self._queue.leave(claim, "cancelled", CANCELLED)
+        written = self._hosted.cancelled(claim) if claim.graph else self._queue.leave(claim, "cancelled", CANCELLED)
         await self._stopped(claim, written)
 
     async def handed_over(self, claim: Claim) -> None:
@@ -114,7 +114,7 @@ class Executor:
         if claim.pause_requested and not claim.cancel_requested:
             await self._paused(claim)  # its last attempt hadn't come to it
             return
-        if claim.hosted:
+        if claim.hosted or (claim.graph and claim.cancel_requested):
             await self._hosted.attempt(claim, control)
             return
         events = AttemptLog(self._pool, claim.run_id, claim.fence, self._notices)

@@ -116,6 +116,8 @@ class HostedRuns:
     async def _cancelled(self, claim: Claim) -> Ending:
         """With the state as it stands, when that can be had at once."""
         finished, config = CANCELLED, _config(claim, Launch())
+        if not claim.hosted:  # the agent's state is told as its talk
+            return Ending(finished)
         with suppress(Exception):
             async with asyncio.timeout(_TO_LOOK_S), self._graphs.opened(claim.graph or "", "threads.read") as found:
                 saver = hosted_saver(self._pool, self._key, claim.tenant)

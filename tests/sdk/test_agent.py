@@ -97,3 +97,10 @@ async def test_what_a_person_types_is_kept_redacted_and_given_back(client: Any, 
         query = "select request::text || launch::text || metadata::text from runs where thread_id = %s"
         kept = str(connection.execute(query, (thread,)).fetchone())
     assert "despina" not in kept
+
+
+async def test_a_question_that_is_rolled_back_leaves_nothing(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    (run,) = await client.runs.list(thread)
+    await client.runs.cancel(thread, run["run_id"], action="rollback")
+    assert await client.runs.list(thread) == []

@@ -246,3 +246,13 @@ def test_a_goal_and_a_graph_go_to_the_same_path(server: Up) -> None:
         assert (neither.status_code, neither.json()["message"].partition(":")[0]) == (422, "goal")
         goal = http.post("/runs?wait=true", json={"goal": "What is 2 + 2?"})
         assert goal.json()["status"] == "success"
+
+
+async def test_who_stops_waiting_may_cancel_the_run(client: Any, thread: str, server: Up) -> None:
+    body = {"assistant_id": "slow", "input": LONG, "on_disconnect": "cancel"}
+    async with httpx.AsyncClient(base_url=server.url, timeout=0.5) as impatient:
+        with pytest.raises(httpx.ReadTimeout):
+            await impatient.post(f"/threads/{thread}/runs/wait", json=body)
+    (run,) = await client.runs.list(thread)
+    await asyncio.wait_for(client.runs.join(thread, run["run_id"]), 5)
+    assert await status(client, run) == "interrupted"
