@@ -12,11 +12,16 @@ from serving.api.body import refuse_unkeepable
 from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
-from serving.api.openai import chat, models
+from serving.api.openai import chat, models, responses
 from serving.api.sdk import assistants, run_streams, states, threads
 from serving.api.sdk import runs as graph_runs
 from serving.services import ApiServices
 
+_PARTS = (
+    *(runs, control, effects, documents, memory, profiles, health),
+    *(assistants, threads, states, run_streams, graph_runs),
+    *(models, chat, responses),
+)
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
 
 
@@ -51,7 +56,6 @@ def create_app(
     app.add_middleware(Guard, exposed=exposed, admits=origins.admits)
     app.add_middleware(Admission, most=concurrency)
     app.add_middleware(Cors, origins=origins)
-    sdk = (assistants, threads, states, run_streams, graph_runs)
-    for part in (runs, control, effects, documents, memory, profiles, health, *sdk, models, chat):
+    for part in _PARTS:
         app.include_router(part.router)
     return app

@@ -13,6 +13,18 @@ _CHANNEL: Final = "web"
 _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
 
 
+class Kept(BaseModel):
+    """What is given back as it came, with the run."""
+
+    model: str = MODEL
+    metadata: dict[str, str] = Field(default_factory=dict)
+    user: str | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    background: bool = False
+    store: bool = True
+
+
 class Asking(BaseModel):
     """`collection`, `channel`, `thread_id` and `review_plan` may stand in the body (`extra_body`) or in `metadata`; a
     collection also behind the model's name, as in `trireme:handbook`.
@@ -46,6 +58,9 @@ class Asking(BaseModel):
         ):
             limits = f"at most {_MOST_PAIRS} pairs, keys of {_LONGEST_KEY} and texts of {_LONGEST_VALUE} characters"
             raise BadRequest("`metadata` is not what it may be", limits, "bad_metadata")
+
+    def kept(self) -> Kept:
+        return Kept(model=self.model, metadata=self.metadata or {}, user=self.user)
 
     def named(self, option: str) -> str:
         """From the body, else from the metadata; empty where neither names it."""

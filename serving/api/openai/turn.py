@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from graph.events import ApprovalRequested
 from graph.ports import ApprovalDecision
+from serving.api.admission import step_aside
 from serving.api.openai.asking import Asking
 from serving.api.openai.messages import Conversation
 from serving.api.openai.place import Place
@@ -54,25 +55,30 @@ async def take(
     if place.parked:
         return await answered(services, place.parked, reply_of(said.goal), base)
     request = await services.redacted(asking.request(said, place.thread_id, begun=place.begun))
-    run, _ = await services.runs.create(request, key, {"conversation": place.mark} if place.mark else None)
+    kept = await asyncio.to_thread(services.redactor.redact_json, asking.kept().model_dump())
+    run, _ = await services.runs.create(request, key, {"conversation": place.mark, "kept": kept})
     return Turn(run, 0, base)
 
 
-async def answered(services: ApiServices, run_id: str, decision: ApprovalDecision | None, base: str) -> Turn:
-    """The parked run goes on where its channel takes a reply for a decision; else its question is told again."""
+async def answered(
+    services: ApiServices, run_id: str, decision: ApprovalDecision | None, base: str, *, typed: bool = False
+) -> Turn:
+    """The parked run goes on, by a decision that is `typed` as one, or by a reply where its channel takes that for one;
+    else its question is told again."""
     run = await services.runs.get(run_id)
-    if decision is None or not run.approvals or run.profile.approval != "reply":
+    if decision is None or not run.approvals or not (typed or run.profile.approval == "reply"):
         return Turn(run, run.last_seq - 1, base)
-    decision = decision.model_copy(
-        update={"approval_id": run.approvals[0].approval_id, "reason": await services.redact(decision.reason)}
+    approval_id = decision.approval_id or run.approvals[0].approval_id
+    reason = await services.redact(decision.reason)
+    await services.runs.decide(
+        run_id, approval_id, decision.model_copy(update={"approval_id": approval_id, "reason": reason})
     )
-    await services.runs.decide(run_id, run.approvals[0].approval_id, decision)
     return Turn(run, run.last_seq, base)
 
 
 async def told(services: ApiServices, turn: Turn) -> AsyncIterator[Part | End | None]:
     """Parts as they come, then one End; None when nothing came for a while. The run goes on when nobody listens."""
-    telling, status = Telling(turn.run.profile), ""
+    telling, status = Telling(turn.run.profile), turn.run.status
     async for page in services.tails.follow(turn.run.run_id, turn.after):
         if page is None:
             yield None
@@ -99,6 +105,7 @@ async def told_whole(services: ApiServices, request: Request, turn: Turn, add: C
                 add(part)
         return under_way
 
+    step_aside(request)
     listening, gone = asyncio.create_task(listen()), asyncio.create_task(hung_up(request))
     try:
         await asyncio.wait({listening, gone}, timeout=_LONGEST_WAIT_S, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,59 @@
+"""The input of a response: text, or items; of these messages and answers to approval requests are read."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from graph.ports import ApprovalDecision
+from serving.api.openai.messages import ChatMessage, Conversation, conversation_of
+from serving.errors import BadRequest
+
+APPROVAL: Final = "mcpr_"
+# What a client sends back of earlier outputs says nothing new.
+_ECHOED: Final = frozenset({"reasoning", "mcp_approval_request", "item_reference"})
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """`said` is None where only a decision was sent."""
+
+    said: Conversation | None
+    decision: ApprovalDecision | None = None
+
+
+def input_of(value: str | list[dict[str, Any]]) -> Input:
+    """Raises BadRequest for items of other types, and where nobody says anything."""
+    if isinstance(value, str):
+        return Input(Conversation(value))
+    decision, messages = None, []
+    for item in value:
+        kind = item.get("type", "message")
+        if kind == "message":
+            messages.append(_message(item))
+        elif kind == "mcp_approval_response":
+            decision = _decision(item)
+        elif kind not in _ECHOED:
+            hint = "send messages, or mcp_approval_response"
+            raise BadRequest(f"an input item of type {str(kind)[:40]!r} can't be used", hint, "unsupported_content")
+    if decision and not any(message.role == "user" for message in messages):
+        return Input(None, decision)
+    return Input(conversation_of(messages), decision)
+
+
+def _message(item: dict[str, Any]) -> ChatMessage:
+    try:
+        return ChatMessage.model_validate(item)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"][:2]))
+        raise BadRequest(f"input: {where}: {first['msg'].lower()}", "", "invalid_request") from None
+
+
+def _decision(item: dict[str, Any]) -> ApprovalDecision:
+    asked, yes = item.get("approval_request_id"), item.get("approve")
+    if not isinstance(asked, str) or not isinstance(yes, bool):
+        raise BadRequest("an mcp_approval_response needs approval_request_id and approve", "", "invalid_request")
+    reason = str(item.get("reason") or "")[:2_000]
+    id_ = asked.removeprefix(APPROVAL)
+    return ApprovalDecision(type="approve" if yes else "reject", reason=reason, by="api", approval_id=id_)

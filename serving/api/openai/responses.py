@@ -1,0 +1,210 @@
+"""`/v1/responses`: a response is a run, and its id follows from the run's; nothing else is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any, LiteralString
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import Field
+
+from serving.api.openai.asking import Asking, Kept
+from serving.api.openai.chat import STREAMED, whereabouts
+from serving.api.openai.draft import ResponseDraft, frame, id_of
+from serving.api.openai.items import Input, input_of
+from serving.api.openai.messages import Conversation
+from serving.api.openai.place import place_of
+from serving.api.openai.previous import found, kept_of, place_behind
+from serving.api.openai.turn import End, Turn, answered, take, told, told_so_far, told_whole
+from serving.api.runs import Services
+from serving.api.stream import HEARTBEAT
+from serving.errors import BadRequest, Conflict
+from serving.runs.store import refuse_pruned
+from serving.runs.view import TERMINAL
+from serving.services import ApiServices
+
+router = APIRouter(prefix="/v1/responses", tags=["openai"])
+_CANCEL_S = 2.0
+_FORGET: LiteralString = """
+update runs set asked = coalesce(asked, '{}')
+    || jsonb_build_object('kept', coalesce(asked -> 'kept', '{}') || '{"store": false}')
+where run_id = %s
+"""
+
+
+class ResponseRequest(Asking):
+    input: str | list[dict[str, Any]] = Field(max_length=1_000_000)
+    instructions: str | None = Field(default=None, max_length=100_000)
+    previous_response_id: str | None = Field(default=None, max_length=100)
+    background: bool | None = False
+    store: bool | None = True
+    conversation: Any = None
+
+    def checked(self) -> None:
+        super().checked()
+        if self.conversation is not None:
+            hint = "use previous_response_id, or thread_id"
+            raise BadRequest("`conversation` can't be used: there are no conversation objects", hint, "unsupported")
+        if self.background and self.store is False:
+            hint = "its answer could never be fetched: leave store out"
+            raise BadRequest("`background` needs `store`", hint, "unsupported")
+
+    def kept(self) -> Kept:
+        return (
+            super()
+            .kept()
+            .model_copy(
+                update={
+                    "instructions": self.instructions,
+                    "previous_response_id": self.previous_response_id,
+                    "background": bool(self.background),
+                    "store": self.store is not False,
+                }
+            )
+        )
+
+
+@router.post("")
+async def create_response(
+    body: ResponseRequest,
+    services: Services,
+    request: Request,
+    x_thread_id: Annotated[str, Header()] = "",
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Runs the agent on the input's last user message, and answers as OpenAI's API does.
+
+    `previous_response_id` goes on on that response's thread, or, behind an earlier one, on a new thread that knows what
+    was said until then. `background` answers at once. `instructions` are kept and not used: the agent has its own.
+    A question of the agent is an `mcp_approval_request` beside the message; an `mcp_approval_response` decides it.
+    """
+    body.checked()
+    turn = await _turn(services, body, str(request.base_url), x_thread_id, idempotency_key)
+    kept = await kept_of(services, await services.runs.row(turn.run.run_id)) if turn.after else body.kept()
+    draft, turn = ResponseDraft(turn.run, kept), Turn(turn.run, 0, turn.base)
+    headers = whereabouts(turn)
+    if body.stream:
+        frames = _streamed(services, turn, draft, -1)
+        return StreamingResponse(frames, media_type="text/event-stream", headers={**STREAMED, **headers})
+    _drain(draft.begin())
+    end = End("pending", turn.run.usage, [])
+    if not body.background:
+        end = await told_whole(services, request, turn, lambda part: _drain(draft.add(part)))
+    _drain(draft.end(end))
+    return JSONResponse(draft.response(), headers=headers)
+
+
+@router.get("/{response_id}")
+async def get_response(
+    response_id: str,
+    services: Services,
+    request: Request,
+    stream: bool = False,
+    starting_after: Annotated[int, Query(ge=-1)] = -1,
+) -> Response:
+    """As it stands; with `stream`, its events behind number `starting_after`, live."""
+    turn, draft = await _found(services, response_id, request)
+    if stream:
+        frames = _streamed(services, turn, draft, starting_after)
+        return StreamingResponse(frames, media_type="text/event-stream", headers={**STREAMED, **whereabouts(turn)})
+    return JSONResponse(await _as_it_stands(services, turn, draft), headers=whereabouts(turn))
+
+
+@router.get("/{response_id}/input_items")
+async def list_input_items(response_id: str, services: Services) -> Any:
+    """The goal of its run; what was said before it is in the items of earlier responses."""
+    row, _ = await found(services, response_id)
+    goal = await services.restore(row["request"]["goal"])
+    item = {
+        "id": f"msg_{str(row['run_id']).replace('-', '')}_in",
+        "type": "message",
+        "role": "user",
+        "status": "completed",
+        "content": [{"type": "input_text", "text": goal}],
+    }
+    return {"object": "list", "data": [item], "first_id": item["id"], "last_id": item["id"], "has_more": False}
+
+
+@router.post("/{response_id}/cancel")
+async def cancel_response(response_id: str, services: Services, request: Request) -> Response:
+    """Ends its run, in whatever way it was made. Cancelling again changes nothing."""
+    turn, draft = await _found(services, response_id, request)
+    if turn.run.status in TERMINAL and turn.run.status != "cancelled":
+        raise BadRequest(f"this response has ended: {turn.run.status}", "GET it to read it", "response_ended")
+    if turn.run.status not in TERMINAL:
+        await services.controls.cancel(turn.run.run_id, by="openai")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_S):
+                async for _ in services.tails.follow(turn.run.run_id, turn.run.last_seq):
+                    pass
+        turn, draft = await _found(services, response_id, request)
+    return JSONResponse(await _as_it_stands(services, turn, draft), headers=whereabouts(turn))
+
+
+@router.delete("/{response_id}")
+async def delete_response(response_id: str, services: Services) -> Any:
+    """It can't be read or gone on from any more. Its run's log stays until retention takes it away."""
+    row, _ = await found(services, response_id)
+    if row["status"] not in TERMINAL:
+        raise Conflict(f"this response is {row['status']}", "cancel it first", "response_in_progress")
+    async with services.pool.connection() as connection:
+        await connection.execute(_FORGET, (row["run_id"],))
+    return {"id": id_of(str(row["run_id"])), "object": "response", "deleted": True}
+
+
+async def _turn(services: ApiServices, body: ResponseRequest, base: str, header: str, key: str | None) -> Turn:
+    given = input_of(body.input)
+    if body.previous_response_id is None:
+        if given.said is None:
+            raise BadRequest("a decision needs `previous_response_id`", "name the response that asked", "bad_request")
+        return await take(
+            services, body, given.said, await place_of(services, body, given.said, header, key), base, key
+        )
+    place, before = await place_behind(services, body.previous_response_id, key)
+    if given.decision:
+        return await _decided(services, place.parked, given, base)
+    assert given.said is not None, "an input has words or a decision"
+    said = Conversation(given.said.goal, turns=(*before.turns, *given.said.turns))
+    return await take(services, body, said, place, base, key)
+
+
+async def _decided(services: ApiServices, parked: str | None, given: Input, base: str) -> Turn:
+    if parked is None:
+        raise Conflict(
+            "the previous response waits for no approval", "GET it to see how it stands", "no_decision_pending"
+        )
+    assert given.decision is not None
+    return await answered(services, parked, given.decision, base, typed=True)
+
+
+async def _found(services: ApiServices, id_: str, request: Request) -> tuple[Turn, ResponseDraft]:
+    row, kept = await found(services, id_)
+    refuse_pruned(str(row["run_id"]), row["pruned_at"])
+    run = await services.runs.get(str(row["run_id"]))
+    return Turn(run, 0, str(request.base_url)), ResponseDraft(run, kept)
+
+
+async def _as_it_stands(services: ApiServices, turn: Turn, draft: ResponseDraft) -> dict[str, Any]:
+    _drain(draft.begin())
+    async for part in told_so_far(services, turn):
+        _drain(draft.end(part) if isinstance(part, End) else draft.add(part))
+    return draft.response()
+
+
+async def _streamed(services: ApiServices, turn: Turn, draft: ResponseDraft, after: int) -> AsyncIterator[bytes]:
+    def frames(events: Any) -> bytes:
+        return b"".join(frame(event) for event in events if event["sequence_number"] > after)
+
+    yield frames(draft.begin())
+    async for part in told(services, turn):
+        if part is None:
+            yield HEARTBEAT
+        else:
+            yield frames(draft.end(part) if isinstance(part, End) else draft.add(part))
+
+
+def _drain(events: Any) -> None:
+    """Only what they come to is wanted."""
+    for _ in events:
+        pass

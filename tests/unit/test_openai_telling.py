@@ -1,0 +1,58 @@
+"""What a chat client is told of a log: an answer that only grows, whatever came of attempts; what a reply means."""
+
+import pytest
+
+from graph.profile import Profile
+from serving.api.openai.telling import Telling, Words
+from serving.api.openai.waiting import reply_of
+
+
+def told(*bodies: tuple[str, bool]) -> str:
+    """The text of answer deltas (text, whether it begins), the last one being the answer as it was written."""
+    telling, text = Telling(Profile(progress="none")), ""
+    lines = [("answer_delta", {"text": piece, "begins": begins}) for piece, begins in bodies[:-1]]
+    lines.append(("answer_written", {"answer": {"text": bodies[-1][0], "sources": []}}))
+    for kind, body in lines:
+        text += "".join(part.text for part in telling.line(kind, body) if isinstance(part, Words))
+    return text
+
+
+def test_pieces_join_to_the_answer() -> None:
+    assert told(("It is ", True), ("42", False), ("It is 42.", False)) == "It is 42."
+
+
+def test_an_attempt_that_tells_the_same_again_is_silent_until_it_has_come_as_far() -> None:
+    again = (("It is 4", True), ("It ", True), ("is ", False), ("42", False), ("It is 42.", False))
+    assert told(*again) == "It is 42."
+
+
+def test_an_attempt_that_tells_otherwise_is_told_whole_at_the_end() -> None:
+    assert told(("Maybe 7", True), ("It is ", True), ("42.", False), ("It is 42.", False)) == "Maybe 7\n\nIt is 42."
+
+
+def test_an_answer_without_deltas_is_told_whole() -> None:
+    assert told(("It is 42.", False)) == "It is 42."
+
+
+@pytest.mark.parametrize("text", ["approve", " Approve. ", "YES", "yes!"])
+def test_a_plain_yes_approves(text: str) -> None:
+    decision = reply_of(text)
+    assert decision is not None
+    assert decision.type == "approve"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("reject", ""), ("No.", ""), ("reject: wrong person", "wrong person"), ("Reject, a\nb", "a\nb")],
+)
+def test_a_plain_no_rejects_with_its_reason(text: str, reason: str) -> None:
+    decision = reply_of(text)
+    assert decision is not None
+    assert (decision.type, decision.reason) == ("reject", reason)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "approve it for Bob only", "no problem, go ahead", "yes, but later", "rejected?", "approves", "Why?"]
+)
+def test_anything_else_decides_nothing(text: str) -> None:
+    assert reply_of(text) is None
