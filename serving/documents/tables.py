@@ -4,6 +4,8 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from graph.ports import TableResult
 from serving.database import connected
@@ -12,8 +14,12 @@ from serving.documents.database import Database, Table
 from serving.documents.spreadsheet import read_columns
 from serving.documents.store import DocumentStore
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 _ROWS = 200
 _SECONDS = 5.0
+_AGAIN_S = (0.1, 0.3, 0.6)  # an interrupt that comes just before its query has begun is lost
 
 _VERSIONS = """
 select path, digest from documents join collections using (collection_id)
@@ -74,7 +80,8 @@ class CollectionTables:
         try:
             return await asyncio.to_thread(database.query, sql, _ROWS, self._seconds, cursor)
         except asyncio.CancelledError:
-            cursor.interrupt()  # nobody waits for it any more
+            for later_s in (0.0, *_AGAIN_S):
+                asyncio.get_running_loop().call_later(later_s, _interrupt, cursor)
             raise
 
     async def _database(self) -> Database | None:
@@ -93,3 +100,11 @@ class CollectionTables:
         async with connected(self._store.pool) as connection:
             rows = await (await connection.execute(statement.encode(), values)).fetchall()
         return tuple((str(first), str(second)) for first, second in rows)
+
+
+def _interrupt(cursor: "DuckDBPyConnection") -> None:
+    """Ends a query that nobody waits for any more."""
+    import duckdb
+
+    with suppress(duckdb.Error):  # it has ended, and its cursor is closed
+        cursor.interrupt()
