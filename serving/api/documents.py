@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.runs import Services
-from serving.documents.document import ParsedDocument, Section, StoredDocument
+from serving.documents.document import MOST_SECTIONS, ParsedDocument, Section, StoredDocument
 from serving.services import ApiServices
 
 router = APIRouter(prefix="/collections/{collection}", tags=["documents"])
@@ -34,7 +34,7 @@ class DocumentIn(BaseModel):
     media_type: str = Field(default="text/plain", max_length=100)
     digest: str = Field(min_length=1, max_length=128)
     table: bool = Field(default=False, description="CSV text that query_table may read")
-    sections: list[SectionIn] = Field(min_length=1, max_length=20_000)
+    sections: list[SectionIn] = Field(min_length=1, max_length=MOST_SECTIONS)
 
 
 class DocumentsIn(BaseModel):

@@ -199,7 +199,7 @@ def cancel(run: Run) -> None:
 def fork(
     run: Run,
     at: Annotated[
-        int | None, typer.Option("--at", metavar="LINE", help="a line of its log; else the latest point")
+        int | None, typer.Option("--at", metavar="LINE", max=2**53, help="a line of its log; else the latest point")
     ] = None,
     points: Annotated[bool, typer.Option("--list", help="only list the points to choose from")] = False,
     paused: Annotated[bool, typer.Option("--paused", help="let it wait, to edit its plan before it goes on")] = False,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from privacy.redact import Redacted
 
+MOST_SECTIONS = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Section:

@@ -6,12 +6,15 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import orjson
+
 from serving.documents.decode import NotText, decode
-from serving.documents.document import ParsedDocument, Section, Skipped
+from serving.documents.document import MOST_SECTIONS, ParsedDocument, Section, Skipped
 from serving.documents.sections import Unreadable, html_sections, markdown_sections, pdf_sections, text_sections
 from serving.errors import BadRequest
 
 LARGEST_FILE = 20_000_000  # bytes
+_LARGEST_SENT = 24_000_000  # so many bytes fit into a request, with room for placeholders
 
 _MEDIA_TYPES = {
     ".md": "text/markdown",
@@ -114,8 +117,17 @@ def _read_file(root: Path, path: Path, largest_file: int) -> ParsedDocument | Sk
         return Skipped(name, str(error))
     if not sections:
         return Skipped(name, "no text in it")
+    if reason := _too_much(sections):
+        return Skipped(name, reason)
     digest = hashlib.sha256(raw).hexdigest()
     return ParsedDocument(name, media_type or "", digest, sections, table=media_type == "text/csv")
+
+
+def _too_much(sections: tuple[Section, ...]) -> str:
+    if len(sections) > MOST_SECTIONS:
+        return f"{len(sections):,} headings or pages, over the limit of {MOST_SECTIONS:,}"
+    sent = sum(len(orjson.dumps(section.text)) for section in sections)
+    return f"{sent / 1e6:.1f} MB as JSON, over the limit of {_LARGEST_SENT / 1e6:g} MB" if sent > _LARGEST_SENT else ""
 
 
 def _unfit(status: os.stat_result, media_type: str | None, suffix: str, largest_file: int) -> str:

@@ -264,3 +264,11 @@ def test_names_that_are_no_utf8_are_spelt_out_and_stay_two(tmp_path: Path) -> No
 def test_utf16_that_holds_a_nul_is_skipped_and_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\0two " * 100, "utf-16")
     assert reason(read(tmp_path), "a.txt") == "binary, not text"
+
+
+def test_what_no_request_can_hold_is_skipped_and_named(tmp_path: Path) -> None:
+    (tmp_path / "headings.md").write_text("# h\n\nt\n\n" * 20_001)
+    (tmp_path / "quotes.txt").write_text('"\n' * 6_500_000)
+    entries = read(tmp_path)
+    assert reason(entries, "headings.md") == "20,001 headings or pages, over the limit of 20,000"
+    assert reason(entries, "quotes.txt") == "26.0 MB as JSON, over the limit of 24 MB"
