@@ -68,6 +68,7 @@ def test_the_passage_that_answers_is_quoted(question: str, text: str, found: str
         ("What is the total of the fees?", "Fees are due in May."),
         ("How much rent do we pay for the shop on Mill Lane?", "In 2016 we moved to the shop on Mill Lane."),
         ("How many X200 pumps are in use?", "He replaces nine X100 pumps by X200 pumps."),
+        ("What does a day ticket for the lift cost?", "The season ticket for the lift is sold at half price, 90 EUR."),
         ("Which is heavier, the oak door or the pine door?", "The oak door costs 90 EUR. The pine door weighs 9 kg."),
     ],
 )
@@ -92,6 +93,18 @@ def test_two_options_are_compared_in_comparable_units() -> None:
 def test_a_figure_is_the_one_that_stands_nearest_to_what_is_asked() -> None:
     text = "Heating cost €312 in 2025, after €367 in 2024. Electricity cost €124 in 2025 and €119 in 2024."
     assert said("How much did heating and electricity cost together in 2025?", text).startswith("Total: €436:")
+
+
+def test_what_a_price_was_before_it_changed_is_not_compared() -> None:
+    text = "The price at Medis has gone up from £4.60 to £5.10 a box. Carewell offers £4.85 a box."
+    assert said("Which is cheaper, a box from Medis or from Carewell?", text).startswith("Cheaper: Carewell, £4.85")
+
+
+def test_the_cells_of_a_table_need_no_unit_to_be_compared() -> None:
+    text = "Room | Seats | Evening\nStudio | 48 | 240\nHall | 186 | 650"
+    assert said("Which is more expensive for an evening, the studio or the hall?", text).startswith(
+        "More expensive: hall, 650; studio, 240."
+    )
 
 
 def test_the_furthest_of_all_is_taken() -> None:

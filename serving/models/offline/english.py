@@ -44,7 +44,7 @@ _UP, _DOWN, NUMBERS, MONTHS = map(
 FIGURE: Final = rf"(?<![\w-])\d|\b(?:{'|'.join(NUMBERS)})\b"
 _SIZES: Final = {
     "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
-    "money": "€=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 sek=1 nok=1 dkk=1 pln=1",
+    "money": "€=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 franc=1 sek=1 nok=1 dkk=1 pln=1",
     "mass": "g=1 kg=1000 tonne=1000000",
     "data": "mb=1 gb=1000 tb=1000000",
 }

@@ -47,10 +47,9 @@ def plan(task: PlanTask) -> Plan:
             covered = not _strong(inner) or any(_strong(inner) <= stems(step.goal) for step in steps)
             before = before if covered else (*before, _add(steps, inner))
             _add(steps, clause, (tool,), before)
-        elif further and further[2]:
-            _add(steps, f"{further[1]} of that", ("calculate",), (_add(steps, f"What is {further[2]}?"),))
-        elif further and before and POINTS_BACK.search(clause):
-            _add(steps, clause, ("calculate",), before[-1:])
+        elif further and (further[2] or (before and POINTS_BACK.search(clause))):
+            needs = (_add(steps, f"What is {further[2]}?"),) if further[2] else before[-1:]
+            _add(steps, f"{further[1]} of that" if further[2] else clause, ("calculate",), needs)
         else:
             refers = about and len(_strong(clause)) <= 2 and _REFERS.search(clause)
             _add(steps, f"{clause} (about: {about.rstrip('?. ')})" if refers else clause)

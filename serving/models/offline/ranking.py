@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from serving.documents.words import words
-from serving.models.offline.english import DATED, FIGURE, LIGHT, STOP, covers, quantities, stems
+from serving.models.offline.english import DATED, FIGURE, LIGHT, STOP, UNITS, covers, quantities, stems
 from serving.models.offline.passages import Passage
 
 # The share of a question that a passage covers when it answers, and when it is worth showing.
@@ -60,8 +61,11 @@ def ask(text: str) -> Question:
     text, _, about = text.replace("in charge of", "responsible for").partition(" (about: ")
     looks, strict = next(kind[1:] for kind in _KINDS if re.search(kind[0], text, re.IGNORECASE))
     names = frozenset(words(" ".join(n for n in _NAME.findall(text) if not DATED.fullmatch(n) or n.isdigit()))) - STOP
-    weights = {key: 0.2 if key in LIGHT - names else 1.0 for key in words(text) if key not in STOP}
+    said = words(text)
+    weights = {key: 0.2 if key in LIGHT - names else 1.0 for key in said if key not in STOP}
     subject = {key: 0.1 if key in LIGHT else 0.2 if names else 0.5 for key in words(about) if key not in STOP}
+    # A season ticket is no day ticket.
+    weights |= {first: 1.0 for first, second in pairwise(said) if first in UNITS and weights.get(second) == 1}
     asks = re.search(r"(?i)\b(?:what|which|how (?:much|many))\b(.*)", text)
     head = next((key for key in words(asks[1]) if weights.get(key) == 1), "") if asks else ""
     return Question(text, subject | weights, names & weights.keys(), looks, strict, head)
