@@ -23,9 +23,8 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     import uvicorn
 
     from serving.api.app import create_app
-    from serving.api.cors import Origins
     from serving.api.sockets import LendingProtocol
-    from serving.wiring import open_api_services
+    from serving.wiring import allowed_origins, open_api_services
 
     settings = _prepared()
     host, port = host or settings.host, settings.port if port is None else port
@@ -44,7 +43,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
         app = create_app(
             lambda: nullcontext(services),
             exposed=exposed,
-            origins=Origins(settings.cors_origins),
+            origins=allowed_origins(settings),
             concurrency=settings.api_concurrency,
         )
         options = uvicorn.Config(

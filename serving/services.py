@@ -13,6 +13,7 @@ from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
 from serving.database import Pool
 from serving.hosting.graphs import Graphs
+from serving.idempotency import Idempotency
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
@@ -24,6 +25,7 @@ from serving.runs.view import RunView
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
+from serving.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
     from serving.documents.store import DocumentStore
@@ -49,6 +51,8 @@ class ApiServices:
     launches: Launches
     profiles: ProfileStore
     keys: Keys
+    idempotency: Idempotency
+    deliveries: Deliveries
 
     def of(self, tenant: str) -> "ApiServices":
         """The same for another tenant: nothing that it reads or writes is anybody else's."""
@@ -70,6 +74,8 @@ class ApiServices:
             states=self.states.of(tenant, redactor),
             launches=self.launches.of(tenant),
             profiles=self.profiles.of(tenant),
+            idempotency=self.idempotency.of(tenant),
+            deliveries=self.deliveries.of(tenant),
         )
 
     async def redact(self, text: str) -> Redacted:

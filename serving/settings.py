@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     api_concurrency: int = Field(default=100, ge=1, description="requests in work at a time; beyond, 503 at once")
     slow_reader_s: float = Field(default=30.0, gt=0, description="a stream's reader that takes nothing is cut after it")
     approval_ttl_s: float = Field(default=7 * 86_400, gt=0)
+    webhook_networks: str = Field(
+        default="", description="networks beside public ones that webhooks may reach, comma-separated"
+    )
+    webhook_timeout_s: float = Field(default=15.0, ge=1, le=60, description="a receiver answers within it")
+    webhook_retry_s: float = Field(default=5.0, gt=0, le=3_600, description="the first pause; each is six times longer")
     studio_docs: Path | None = Field(default=None, description="documents for Studio's runs that name no collection")
 
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")

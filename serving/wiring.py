@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from graph.ports import Models
 from memory.store import MemoryStore
 from privacy.detect import Detector
 from privacy.redact import Redactor
+from serving.api.cors import Origins
 from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
 from serving.database import Pool, open_pool, open_row_pool, worker_name
@@ -21,6 +22,7 @@ from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.hosting.config import read_hosting
 from serving.hosting.graphs import Graphs
+from serving.idempotency import Idempotency
 from serving.keys.lookup import Keys
 from serving.known_names import read_known_names
 from serving.migrate import migrate
@@ -40,10 +42,12 @@ from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.threads.sweep import Sweeper, thread_ttl
 from serving.vault import PostgresVault, vault_key
+from serving.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
     from serving.runs.checkpoints.branches import Branches
     from serving.runs.worker import Worker
+    from serving.webhooks.courier import Courier
 
 _API_CONNECTIONS = 10
 # An attempt has a connection for a moment at a time, so many runs share few; Postgres allows 100 to 200 in all.
@@ -112,6 +116,8 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 launches=Launches(parts.pool, parts.notices),
                 profiles=ProfileStore(parts.pool),
                 keys=Keys(parts.pool, secret_of(settings.api_key)),
+                idempotency=Idempotency(parts.pool),
+                deliveries=Deliveries(parts.pool),
             )
         finally:
             tails.close()
@@ -162,8 +168,32 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         stack.callback(loading.cancel)
         hosted = HostedRuns(parts.pool, parts.notices, graphs, _key(settings))
         executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings), hosted)
+        stack.enter_context(_running(_courier(settings, parts)))
         heartbeat = Heartbeat(parts.dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
         yield Worker(parts.dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
+
+
+def _courier(settings: Settings, parts: _Parts) -> "Courier":
+    from privacy.sealer import Sealer
+    from serving.webhooks.address import Networks
+    from serving.webhooks.courier import Courier
+    from serving.webhooks.message import Messages
+
+    def messages_of(tenant: str) -> Messages:
+        runs = RunStore(parts.pool, parts.notices, tenant)
+        return Messages(parts.pool, runs, parts.redactor.against(parts.vault.of(tenant)))
+
+    networks, sealer = Networks(settings.webhook_networks), Sealer(_key(settings))
+    return Courier(parts.pool, messages_of, sealer, networks, settings.webhook_timeout_s, settings.webhook_retry_s)
+
+
+@contextmanager
+def _running(courier: "Courier") -> Iterator[None]:
+    task = asyncio.create_task(courier.serve())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 @asynccontextmanager
@@ -201,6 +231,15 @@ def credentials_of(settings: Settings) -> Credentials:
 def memory_store(dsn: str, home: Path) -> MemoryStore:
     embedder = HashingEmbedder()
     return MemoryStore(dsn, embedder.embed, embedder.dimensions, home)
+
+
+def allowed_origins(settings: Settings) -> Origins:
+    """Pages that the settings name, and those of langgraph.json. Raises SettingsError."""
+    named = settings.cors_origins.split(",")
+    cors = read_hosting(settings.config).http.cors if settings.config else None
+    if cors is None:
+        return Origins(named)
+    return Origins([*named, *cors.allow_origins], cors.allow_origin_regex, cors.expose_headers)
 
 
 def hosted_graphs(settings: Settings) -> Graphs:

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from serving.api import control, documents, effects, health, memory, profiles, runs
+from serving.api import control, documents, effects, health, memory, profiles, runs, webhooks
 from serving.api.admission import Admission
 from serving.api.body import refuse_unkeepable
 from serving.api.cors import Cors, Origins
@@ -18,7 +18,7 @@ from serving.api.sdk import runs as graph_runs
 from serving.services import ApiServices
 
 _PARTS = (
-    *(runs, control, effects, documents, memory, profiles, health),
+    *(runs, control, effects, documents, memory, profiles, webhooks, health),
     *(assistants, threads, states, run_streams, graph_runs),
     *(models, chat, responses),
 )

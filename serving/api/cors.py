@@ -6,7 +6,9 @@ from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import SettingsError
 
 _STUDIO: Final = "https://smith.langchain.com"
 _LOCAL: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
@@ -21,10 +23,14 @@ class Origins:
     No cookie or other credential of the browser's own counts here, so an origin that may ask still needs an API key.
     """
 
-    def __init__(self, named: str = "", pattern: str = "", exposed: Collection[str] = ()) -> None:
-        """`named`: comma-separated; `pattern`: a regular expression of whole origins; `exposed`: further headers."""
-        self._named = {origin.strip().rstrip("/") for origin in named.split(",")} - {""} | {_STUDIO}
-        self._pattern = re.compile(pattern) if pattern else None
+    def __init__(self, named: Collection[str] = (), pattern: str | None = None, exposed: Collection[str] = ()) -> None:
+        """`pattern`: a regular expression of whole origins; `exposed`: headers that pages may see beside ours."""
+        self._named = {origin.strip().rstrip("/") for origin in named} - {""} | {_STUDIO}
+        try:
+            self._pattern = re.compile(pattern) if pattern else None
+        except re.error as error:
+            hint = "write a regular expression of whole origins"
+            raise SettingsError(f"http.cors.allow_origin_regex can't be used: {error}", hint) from None
         self.exposed = ", ".join(dict.fromkeys([*_EXPOSED, *(name.lower() for name in exposed)]))
 
     def admits(self, origin: str) -> bool:
@@ -54,7 +60,7 @@ class Cors:
                 (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-expose-headers", self._origins.exposed.encode()),
             ]
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, _with_headers(send, scope))
 
     def _preflight(self, origin: str, asked: Headers) -> Response:
         """204 in any case: without the headers the browser doesn't send the request."""
@@ -71,3 +77,14 @@ class Cors:
         if asked.get("access-control-request-private-network") == "true":
             allowed["Access-Control-Allow-Private-Network"] = "true"
         return Response(status_code=204, headers=vary | allowed)
+
+
+def _with_headers(send: Send, scope: Scope) -> Send:
+    """Adds what every answer has; a stream that borrows its connection adds it itself."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *scope["response_headers"]]
+        await send(message)
+
+    return sent

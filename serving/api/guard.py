@@ -6,7 +6,7 @@ page in that person's browser that comes from elsewhere.
 
 import secrets
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import psycopg
@@ -55,7 +55,7 @@ class Guard:
             return
         if scope["type"] == "http":
             _read_text_as_json(scope)
-            receive, send = _counted(receive), _signed(send, scope)
+            receive = _counted(receive)
         await self._app(scope, receive, send)
 
     async def _identity(self, request: HTTPConnection) -> Identity:
@@ -92,7 +92,7 @@ class Guard:
         answer = answered(HTTPConnection(scope), error)
         if isinstance(error, Unauthorized):
             answer.headers["WWW-Authenticate"] = "Bearer"
-        await answer(scope, receive, _signed(send, scope))
+        await answer(scope, receive, send)
 
 
 def _given(request: HTTPConnection) -> str:
@@ -133,14 +133,3 @@ def _counted(receive: Receive) -> Receive:
         return message
 
     return counted
-
-
-def _signed(send: Send, scope: Scope) -> Send:
-    """Adds the headers that every answer has; a stream that borrows its connection adds them itself."""
-
-    async def signed(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *scope["response_headers"]]
-        await send(message)
-
-    return signed

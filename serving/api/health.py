@@ -1,5 +1,6 @@
 """Is it alive, what is it, how is it doing."""
 
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -21,7 +22,14 @@ async def ok(services: Services) -> dict[str, bool]:
 
 @router.get("/info")
 async def info() -> dict[str, Any]:
-    return {"name": "trireme", "version": "0.1.0"}
+    """What LangGraph's clients look for: which parts of its API are here (`flags`), and whose server it is."""
+    return {
+        "name": "trireme",
+        "version": "0.1.0",
+        "langgraph_py_version": version("langgraph"),
+        "flags": {"assistants": True, "crons": False, "langsmith": False, "langsmith_tracing_replicas": False},
+        "host": {"kind": "self-hosted"},
+    }
 
 
 @router.get("/metrics", response_class=Response)

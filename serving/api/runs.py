@@ -73,11 +73,11 @@ async def create_run(
     With an `assistant_id` it is a run of a graph on a thread of its own, as the LangGraph SDK has it.
     """
     if isinstance(body, NewRun):
-        row = await created(services, None, body)
+        row = await created(services, None, body, idempotency_key)
         return answer(shown_run(row), {LOCATION: place(row, stateless=True)})
     body.checked()
     run, new = await services.runs.create(await services.redacted(body), idempotency_key)
-    response.headers["Location"] = f"/runs/{run.run_id}"
+    response.headers["Location"] = response.headers["Content-Location"] = f"/runs/{run.run_id}"
     if "text/event-stream" in accept:
         refuse_pruned(run.run_id, run.pruned_at)
         return EventStream(services.tails, run.run_id, 0)

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from serving.cli.ending import perform
+from serving.cli.key_commands import keys_app
 from serving.cli.profile_commands import profiles_app
+from serving.cli.webhook_commands import webhooks_app
 
 app = typer.Typer(
     name="trireme",
@@ -20,8 +22,8 @@ app = typer.Typer(
 memory_app = typer.Typer(help="What is remembered about you.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(memory_app, name="memory")
 app.add_typer(profiles_app, name="profiles")
-keys_app = typer.Typer(help="API keys: who may use the server.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
+app.add_typer(webhooks_app, name="webhooks")
 audit_app = typer.Typer(help="Whether a run's log is what was written.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
 
@@ -279,45 +281,6 @@ def memory_delete(
     from serving.cli.remembered import delete_memory
 
     perform(delete_memory, memory_id, everything)
-
-
-@keys_app.command("create")
-def keys_create(
-    tenant: Annotated[str, typer.Option("--tenant", metavar="T", help="whose: it sees this tenant alone")] = "default",
-    name: Annotated[str, typer.Option("--name", help="what it is for, to tell it apart")] = "",
-    scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="read, write or metrics; repeat. Without it: read and write")
-    ] = None,
-    expires: Annotated[
-        str | None, typer.Option("--expires", metavar="DAYS", help="refuse it after so long: 90d. Without it: never")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Make a key and print it, this once. From then on the server wants a key from everyone."""
-    from serving.cli.keys import create_key
-
-    perform(create_key, tenant, name, scope or ["read", "write"], expires, json)
-
-
-@keys_app.command("list")
-def keys_list(
-    tenant: Annotated[str | None, typer.Option("--tenant", metavar="T", help="only this tenant's")] = None,
-    json: Json = False,
-) -> None:
-    """List keys, without what makes them work."""
-    from serving.cli.keys import list_keys
-
-    perform(list_keys, tenant, json)
-
-
-@keys_app.command("revoke")
-def keys_revoke(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="its id or prefix, as trireme keys list shows")],
-) -> None:
-    """Refuse a key from now on; every server does so within 5 seconds."""
-    from serving.cli.keys import revoke_key
-
-    perform(revoke_key, key)
 
 
 @app.command()

@@ -48,12 +48,17 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+def check_tenant(tenant: str) -> None:
+    """Raises BadRequest."""
+    if not _TENANT.fullmatch(tenant):
+        raise BadRequest("a tenant is 1 to 100 letters, digits, '.', '_' and '-'", "--tenant acme", "bad_tenant")
+
+
 async def create(
     connection: Connection, tenant: str, name: str, scopes: Collection[str], days: float | None
 ) -> tuple[ApiKey, str]:
     """The new key's row, and the key: 256 random bits, which nobody can show again. Raises BadRequest."""
-    if not _TENANT.fullmatch(tenant):
-        raise BadRequest("a tenant is 1 to 100 letters, digits, '.', '_' and '-'", "--tenant acme", "bad_tenant")
+    check_tenant(tenant)
     if not _NAME.fullmatch(name):
         raise BadRequest("a key's name has at most 100 printable characters", "", "bad_name")
     if unknown := sorted(set(scopes) - set(SCOPES)):

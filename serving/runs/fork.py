@@ -36,9 +36,9 @@ with thread as (
     returning thread_id, tenant
 ), run as (
     insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, forked_from, forked_seq,
-        profile, priority, status, run_at, paused_by)
+        profile, priority, webhook, status, run_at, paused_by)
     select %(run_id)s, thread.thread_id, thread.tenant, %(request)s, %(digest)s, %(key)s, %(parent)s,
-        %(seq)s, parent.profile, parent.priority,
+        %(seq)s, parent.profile, parent.priority, parent.webhook,
         case when %(paused_by)s::text is null then 'pending' else 'interrupted' end, null, %(paused_by)s
     from thread, runs parent where parent.run_id = %(parent)s
     returning run_id

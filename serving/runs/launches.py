@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
 
 import orjson
+from psycopg.errors import UniqueViolation
 
 from graph.events import CancelRequested, RunCreated, RunFinished
 from serving.database import Connection, Pool, Row, new_id
@@ -41,9 +42,10 @@ with made as (
     select thread_id from threads where thread_id = %(thread_id)s and tenant = %(tenant)s
     union select thread_id from made
 ), run as (
-    insert into runs (run_id, thread_id, tenant, request, request_digest, graph, assistant_id, metadata, launch, run_at)
+    insert into runs (run_id, thread_id, tenant, request, request_digest, graph, assistant_id, metadata, launch,
+        webhook, run_at)
     select %(run_id)s, thread_id, %(tenant)s, %(request)s, %(digest)s, %(graph)s, %(assistant_id)s, %(metadata)s,
-        %(launch)s, case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
+        %(launch)s, %(webhook)s, case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
     from mine, (select count(*) from named) done  -- the thread comes first
     where not exists (
         select from runs parked where parked.thread_id = mine.thread_id and parked.status = 'interrupted')
@@ -89,6 +91,7 @@ class Asked:
     request: str
     goal: str = ""
     after_seconds: float = 0.0
+    run_id: str | None = None
 
 
 class Launches:
@@ -118,6 +121,15 @@ class Launches:
             raise NotFound(f"no thread {asked.thread_id}", hint, "thread_not_found")
         self._tell([*stopped, (str(row["run_id"]), QUEUE_CHANNEL)])
         return row
+
+    async def create_once(self, asked: Asked, run_id: str) -> Row:
+        """The run with this id: the one that is there, or a new one."""
+        with suppress(NotFound):
+            return await self.get(None, run_id)
+        try:
+            return await self.create(replace(asked, run_id=run_id))
+        except UniqueViolation:
+            return await self.get(None, run_id)  # made at the same moment
 
     async def get(self, thread: str | None, run: str) -> Row:
         """Raises Unprocessable for what is no id, NotFound."""
@@ -230,7 +242,7 @@ class Launches:
     def _values(self, asked: Asked) -> dict[str, Any]:
         launch = jsonb(asked.launch.model_dump(mode="json"), "the run")
         return {
-            "run_id": new_id(),
+            "run_id": asked.run_id or new_id(),
             "thread_id": asked.thread_id,
             "tenant": self._tenant,
             "make": asked.make_thread,
@@ -242,6 +254,7 @@ class Launches:
             "assistant_id": asked.assistant_id,
             "metadata": jsonb(dict(asked.metadata), "metadata"),
             "launch": launch,
+            "webhook": asked.launch.webhook,
             "after": asked.after_seconds,
             "bodies": encoded([RunCreated(goal=asked.goal, thread_id=asked.thread_id)]),
         }

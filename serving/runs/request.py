@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from graph.bounds import Bounds
 from serving.errors import BadRequest
 from serving.runs.limits import check_goal
+from serving.webhooks.address import check_url
 
 _YEAR_S = 366 * 86_400.0
 _MOST_TURNS = 50
@@ -39,6 +40,8 @@ class RunRequest(BaseModel):
     priority: int = Field(default=0, ge=-100, le=100, description="a run with a higher one starts first")
     after_seconds: float = Field(default=0.0, ge=0, le=_YEAR_S, description="wait for so long before it starts")
 
+    webhook: str | None = Field(default=None, description="address that is told when the run has ended")
+
     @field_validator("collection")
     @classmethod
     def _plain_name(cls, name: str) -> str:
@@ -47,8 +50,10 @@ class RunRequest(BaseModel):
         return name
 
     def checked(self) -> "RunRequest":
-        """Raises BadRequest for an empty goal, TooLarge for one that is too long."""
+        """Raises BadRequest for an empty goal or a webhook that is no address, TooLarge for a goal that is too long."""
         check_goal(self.goal)
+        if self.webhook is not None:
+            check_url(self.webhook)
         return self
 
     def digest(self) -> str:

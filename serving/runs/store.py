@@ -1,6 +1,5 @@
 """The run service: what every surface calls. It writes rows and log lines; it never runs anything."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
@@ -19,7 +18,8 @@ from graph.faults import point
 from graph.ledger import EffectDecision, EffectState
 from graph.ports import ApprovalDecision
 from serving.database import Connection, Pool, Row, new_id
-from serving.errors import BadRequest, Conflict, Gone, NotFound
+from serving.errors import Conflict, Gone, NotFound
+from serving.idempotency import another_request, check_key
 from serving.profiles.store import ProfileStore
 from serving.runs import approvals, effects
 from serving.runs.audit import Audit, audit
@@ -31,17 +31,15 @@ from serving.runs.notices import LOG_CHANNEL, QUEUE_CHANNEL, Notices
 from serving.runs.request import RunRequest
 from serving.runs.view import TERMINAL, RunView, is_paused, view_of
 
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
 _CREATE: LiteralString = """
 with thread as (
     insert into threads (thread_id, tenant) values (%(thread_id)s, %(tenant)s) on conflict (thread_id) do nothing
     returning thread_id
 ), run as (
     insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, profile, asked, priority,
-        run_at)
+        webhook, run_at)
     select %(run_id)s, %(thread_id)s, %(tenant)s, %(request)s, %(digest)s, %(key)s, %(profile)s, %(asked)s,
-        %(priority)s,
+        %(priority)s, %(webhook)s,
         case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
     from (select count(*) from thread) kept  -- the thread comes first
     on conflict (tenant, idempotency_key) do nothing
@@ -88,6 +86,7 @@ class RunStore:
             "key": key,
             "priority": request.priority,
             "after": request.after_seconds,
+            "webhook": request.webhook,
             "profile": orjson.dumps(profile).decode(),
             "asked": orjson.dumps(asked).decode() if asked is not None else None,
             "bodies": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
@@ -202,19 +201,14 @@ class RunStore:
         """The run that this Idempotency-Key made. Raises BadRequest, and Conflict when it was for another request."""
         if key is None:
             return None
-        if not _IDEMPOTENCY_KEY.fullmatch(key):
-            raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", "use a UUID")
+        check_key(key)
         query: LiteralString = "select run_id, request_digest from runs where tenant = %s and idempotency_key = %s"
         async with self._pool.connection() as connection:
             row = await (await connection.execute(query, (self._tenant, key))).fetchone()
         if row is None:
             return None
         if row["request_digest"] != digest:
-            raise Conflict(
-                "this Idempotency-Key was used with another request",
-                "use a new key for a new run",
-                "idempotency_mismatch",
-            )
+            raise another_request("run")
         return await self.get(str(row["run_id"]))
 
     async def _check_references(self, thread_id: str, request: RunRequest) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,11 @@ from tests.acceptance.processes import wait_until
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """`urls`: one a process. Every key is of the tenant that it is named after."""
+    """`urls`: one a process; `processes`: those, then the worker, if there is one."""
 
     home: Home
     urls: tuple[str, ...]
+    processes: "tuple[subprocess.Popen[str], ...]"
 
     @property
     def dsn(self) -> str:
@@ -43,15 +45,19 @@ class Keyed:
 
 
 @contextmanager
-def serving(dsn: str, path: Path, apis: int = 1, *, worker: bool = True, **settings: str) -> Iterator[Keyed]:
-    home = Home(path, {"DATABASE_URL": dsn, "TRIREME_LEASE_S": "3", "TRIREME_HEARTBEAT_S": "0.5", **settings})
+def serving(
+    dsn: str, path: Path, apis: int = 1, *, worker: bool = True, settings: Mapping[str, str] | None = None
+) -> Iterator[Keyed]:
+    home = Home(path, {"DATABASE_URL": dsn, "TRIREME_LEASE_S": "3", "TRIREME_HEARTBEAT_S": "0.5", **(settings or {})})
     ports = [_free_port() for _ in range(apis)]
     urls = tuple(f"http://127.0.0.1:{port}" for port in ports)
     with ExitStack() as started:
-        for command in [*(("serve", "--port", str(port)) for port in ports), *([("worker",)] if worker else [])]:
-            started.callback(end, home.start(*command))
+        commands = [*(("serve", "--port", str(port)) for port in ports), *([("worker",)] if worker else [])]
+        processes = tuple(home.start(*command) for command in commands)
+        for process in processes:
+            started.callback(end, process)
         assert wait_until(lambda: all(map(_answers, urls)) and (not worker or (path / "worker.ready").exists()))
-        yield Keyed(home, urls)
+        yield Keyed(home, urls, processes)
 
 
 def _free_port() -> int:

@@ -147,7 +147,7 @@ def test_a_server_beyond_loopback_starts_once_there_is_a_key(template_database: 
         (line,) = refused.stderr.splitlines()
         assert line.startswith("trireme: refusing to listen on 0.0.0.0 without an API key")
         assert home.run("keys", "create").returncode == 0
-        with serving(dsn, tmp_path, worker=False, TRIREME_HOST="0.0.0.0") as stack:
+        with serving(dsn, tmp_path, worker=False, settings={"TRIREME_HOST": "0.0.0.0"}) as stack:
             failed(httpx.get(f"{stack.urls[0]}/runs"), 401, "unauthorized")
             with stack.client(stack.key("acme"), Host="public.example.com") as client:
                 assert client.get("/runs").status_code == 200

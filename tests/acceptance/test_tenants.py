@@ -1,6 +1,7 @@
 """Two tenants on one deployment: what one has, the other can't see, change, or learn of; names may be the same."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,11 @@ def test_the_same_collection_name_holds_each_tenants_own(tenants: tuple[Tenant, 
 
 def test_a_stream_gives_back_its_own_tenants_values(tenants: tuple[Tenant, Tenant]) -> None:
     for tenant, other in (tenants, tenants[::-1]):
-        stream = tenant.client.get(f"/runs/{tenant.run['run_id']}/events")
+        page = {"Origin": "http://localhost:3000"}
+        stream = tenant.client.get(f"/runs/{tenant.run['run_id']}/events", headers=page)
+        assert stream.headers["access-control-allow-origin"] == page["Origin"]
+        assert stream.headers["x-accel-buffering"] == "no"
+        assert stream.headers["x-request-id"]
         assert MAIL[tenant.name] in stream.text
         assert MAIL[other.name] not in stream.text
         assert events_of(stream)[-1]["status"] == "success"
@@ -112,6 +117,53 @@ def test_a_thread_of_another_tenant_can_not_be_continued(keyed: Keyed, tenants: 
     row = "insert into runs (run_id, thread_id, tenant, request, request_digest) values (%s, %s, 'globex', '{}', '')"
     with psycopg.connect(keyed.dsn) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
         connection.execute(row, (MISSING, thread_id))
+
+
+@pytest.mark.parametrize(
+    ("path", "id_", "body"),
+    [
+        ("/threads", "thread_id", {"metadata": {"user": "u-1"}}),
+        ("/assistants", "assistant_id", {"graph_id": "trireme", "name": "mine"}),
+    ],
+)
+def test_an_idempotency_key_makes_a_thing_once(
+    tenants: tuple[Tenant, Tenant], path: str, id_: str, body: dict[str, Any]
+) -> None:
+    headers = {"Idempotency-Key": f"key of {path}".replace(" ", "-")}
+    acme, globex = (tenant.client for tenant in tenants)
+    with ThreadPoolExecutor(8) as threads:
+        made = {
+            answer.json()[id_]
+            for answer in threads.map(lambda _: acme.post(path, json=body, headers=headers), range(8))
+        }
+    assert len(made) == 1
+    assert globex.post(path, json=body, headers=headers).json()[id_] not in made
+    other = acme.post(path, json={**body, "metadata": {"user": "u-2"}}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+    refused = acme.post(path, json=body, headers={"Idempotency-Key": "x" * 256})
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
+
+
+def test_an_idempotency_key_makes_a_run_of_a_graph_once(tenants: tuple[Tenant, Tenant]) -> None:
+    acme, _ = (tenant.client for tenant in tenants)
+    thread_id = acme.post("/threads", json={}).json()["thread_id"]
+    route, headers = f"/threads/{thread_id}/runs", {"Idempotency-Key": "a-run"}
+    new = {"assistant_id": "trireme", "input": {"messages": [{"role": "user", "content": "Hello"}]}}
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: acme.post(route, json=new, headers=headers), range(8)))
+    assert len({answer.json()["run_id"] for answer in answers}) == 1
+    assert len(acme.get(route).json()) == 1
+    other = acme.post(route, json={**new, "metadata": {"x": 1}}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+
+
+def test_a_creation_that_was_refused_leaves_its_idempotency_key_free(tenants: tuple[Tenant, Tenant]) -> None:
+    acme, _ = (tenant.client for tenant in tenants)
+    taken = {"thread_id": acme.post("/threads", json={}).json()["thread_id"]}
+    headers = {"Idempotency-Key": "refused"}
+    for _ in range(2):
+        assert acme.post("/threads", json=taken, headers=headers).status_code == 409
+    assert acme.post("/threads", json={}, headers=headers).status_code == 200
 
 
 def test_an_idempotency_key_is_each_tenants_own(tenants: tuple[Tenant, Tenant]) -> None:

@@ -15,6 +15,7 @@ from serving.database import open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.hosting.graphs import Graphs
+from serving.idempotency import Idempotency
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.launches import Launches
@@ -23,6 +24,7 @@ from serving.threads.saved import Saved
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
+from serving.webhooks.delivery import Deliveries
 from tests.integration.run_house import KEY, House
 
 
@@ -49,6 +51,8 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             launches=Launches(house.pool, house.notices),
             profiles=ProfileStore(house.pool),
             keys=Keys(house.pool),
+            idempotency=Idempotency(house.pool),
+            deliveries=Deliveries(house.pool),
         )
         app = create_app(lambda: nullcontext(services))
         app.state.services = services

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
@@ -33,9 +33,16 @@ class Latest(BaseModel):
 
 
 @router.post("", response_model=Assistant)
-async def create_assistant(body: NewAssistant, services: Services) -> Response:
+async def create_assistant(
+    body: NewAssistant, services: Services, idempotency_key: Annotated[str | None, Header()] = None
+) -> Response:
     """A hosted graph with settings of your own."""
-    return answer(await services.assistants.create(body))
+    async with services.idempotency.once("assistant", idempotency_key, body) as claim:
+        if claim:
+            known = "do_nothing" if claim.again or not body.assistant_id else body.if_exists
+            body = body.model_copy(update={"assistant_id": body.assistant_id or claim.id, "if_exists": known})
+        made = await services.assistants.create(body)
+    return answer(made)
 
 
 @router.post("/search", response_model=list[Assistant])

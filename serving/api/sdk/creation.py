@@ -1,27 +1,46 @@
 """From what a client of LangGraph's asks to a row in the queue."""
 
-from typing import Final
+from typing import Annotated, Final
+
+from fastapi import Header
 
 from serving.api.sdk.agent import for_the_agent, resumed
+from serving.assistants.assistant import Assistant
 from serving.database import Row, new_id
 from serving.hosting.config import AGENT
 from serving.runs.launch import NewRun
 from serving.runs.launches import Asked, request_json
 from serving.runs.limits import uuid_of
 from serving.services import ApiServices
+from serving.webhooks.address import check_url
 
 LOCATION: Final = "Content-Location"
 
 
-async def created(services: ApiServices, thread: str | None, new: NewRun) -> Row:
-    """Without a thread, the run gets one of its own, which goes with it unless `on_completion` is keep. What resumes
-    the agent is an answer to its run that waits, which goes on: it is that run.
+IdempotencyKey = Annotated[str | None, Header(alias="idempotency-key")]
 
-    Raises Unprocessable, NotFound (assistant, thread), Conflict (thread_busy, no_decision_pending).
+
+async def created(services: ApiServices, thread: str | None, new: NewRun, key: str | None = None) -> Row:
+    """Without a thread, the run gets one of its own, which goes with it unless `on_completion` is keep. What resumes
+    the agent is an answer to its run that waits, which goes on: it is that run. `key`: the Idempotency-Key, which makes
+    one run however often it is sent.
+
+    Raises Unprocessable, BadRequest, NotFound (assistant, thread), Conflict (thread_busy, no_decision_pending,
+    idempotency_mismatch).
     """
+    if new.webhook is not None:
+        check_url(new.webhook)
     assistant = await services.assistants.get(new.assistant_id)
     if assistant.graph_id == AGENT and thread and new.command and new.command.resume is not None:
         return await resumed(services, thread, new.command.resume)
+    async with services.idempotency.once("run", key, new, thread or "") as claim:
+        asked = await _asked(services, thread, new, assistant)
+        if claim:
+            return await services.launches.create_once(asked, claim.id)
+        return await services.launches.create(asked)
+
+
+async def _asked(services: ApiServices, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:
     named = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     asked = Asked(
         graph=assistant.graph_id,
@@ -35,7 +54,7 @@ async def created(services: ApiServices, thread: str | None, new: NewRun) -> Row
     )
     if assistant.graph_id == AGENT:
         asked = await for_the_agent(services, asked)
-    return await services.launches.create(asked)
+    return asked
 
 
 def place(row: Row, stateless: bool) -> str:

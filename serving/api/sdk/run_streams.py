@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from serving.api.runs import Services
 from serving.api.sdk.agent import agent_framing, agent_values
-from serving.api.sdk.creation import LOCATION, created, place
+from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
 from serving.api.sdk.framing import SdkFraming, events_of, part_of
 from serving.api.sockets import EventStream
 from serving.database import Row
@@ -28,27 +28,32 @@ LastEventId = Annotated[str, Header()]
 
 
 @router.post("/threads/{thread_id}/runs/stream", response_class=StreamingResponse)
-async def stream_run(thread_id: str, body: NewRun, services: Services) -> Response:
+async def stream_run(
+    thread_id: str, body: NewRun, services: Services, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Queues a run and answers with what its graph streams, live. `Last-Event-ID` on the `Location` goes on behind a
     cut."""
-    return await _streamed(services, await created(services, thread_id, body), body)
+    return await _streamed(services, await created(services, thread_id, body, idempotency_key), body)
 
 
 @router.post("/runs/stream", response_class=StreamingResponse)
-async def stream_stateless_run(body: NewRun, services: Services) -> Response:
-    return await _streamed(services, await created(services, None, body), body, stateless=True)
+async def stream_stateless_run(body: NewRun, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
+    row = await created(services, None, body, idempotency_key)
+    return await _streamed(services, row, body, stateless=True)
 
 
 @router.post("/threads/{thread_id}/runs/wait")
-async def wait_for_run(thread_id: str, body: NewRun, services: Services) -> Response:
+async def wait_for_run(
+    thread_id: str, body: NewRun, services: Services, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Queues a run and answers with what it came to: the graph's values, with `__interrupt__` where it waits for a
     person, or `__error__`."""
-    return _awaited(services, await created(services, thread_id, body), body)
+    return _awaited(services, await created(services, thread_id, body, idempotency_key), body)
 
 
 @router.post("/runs/wait")
-async def wait_for_stateless_run(body: NewRun, services: Services) -> Response:
-    return _awaited(services, await created(services, None, body), body, stateless=True)
+async def wait_for_stateless_run(body: NewRun, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
+    return _awaited(services, await created(services, None, body, idempotency_key), body, stateless=True)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=StreamingResponse)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
-from serving.api.sdk.creation import LOCATION, created, place
+from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
 from serving.api.sdk.framing import SdkFraming
 from serving.runs.launch import NewRun
 from serving.runs.launches import CancelAction, shown_run
@@ -27,9 +27,11 @@ class CancelMany(BaseModel):
 
 
 @router.post("/threads/{thread_id}/runs")
-async def create_thread_run(thread_id: str, body: NewRun, services: Services) -> Response:
+async def create_thread_run(
+    thread_id: str, body: NewRun, services: Services, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Queues a run on a thread. What else runs there says `multitask_strategy`."""
-    row = await created(services, thread_id, body)
+    row = await created(services, thread_id, body, idempotency_key)
     if row["status"] == "interrupted":  # as it stood before it was resumed
         row = await services.launches.get(thread_id, str(row["run_id"]))
     return answer(shown_run(row), {LOCATION: place(row, stateless=False)})

@@ -15,9 +15,16 @@ router = APIRouter(prefix="/threads", tags=["threads"])
 
 
 @router.post("")
-async def create_thread(body: NewThread, services: Services) -> Response:
+async def create_thread(
+    body: NewThread, services: Services, idempotency_key: Annotated[str | None, Header()] = None
+) -> Response:
     """With `supersteps`, their updates are applied one after the other: a copy of a thread from elsewhere."""
-    return answer(await told(await create(services.threads, services.states, body), services.restore))
+    async with services.idempotency.once("thread", idempotency_key, body) as claim:
+        if claim:
+            known = "do_nothing" if claim.again or not body.thread_id else body.if_exists
+            body = body.model_copy(update={"thread_id": body.thread_id or claim.id, "if_exists": known})
+        made = await create(services.threads, services.states, body)
+    return answer(await told(made, services.restore))
 
 
 @router.post("/search")
