@@ -74,7 +74,7 @@ class Caller:
             await self._follow()
             view = await self.view()
             if view["phase"] == "paused" and not told.cancelled and all(aside.done() for aside in self._asides):
-                await self.resume()  # its pause was given up for lost, and came late
+                await self.resume()  # it was forked to wait, or its pause was given up for lost and came late
             elif view["status"] in _OVER and view["last_seq"] in told.frames:
                 if self._wanted_after_all(view):
                     await asyncio.gather(*self._asides)
@@ -96,7 +96,8 @@ class Caller:
         told, path = self.told, "/runs"
         body: dict[str, Any] = {"goal": told.goal, "review_plan": told.kind == "reviewed"}
         if told.origin:
-            path, body = f"/runs/{told.origin.run_id}/fork", {"at": told.origin.at}
+            path = f"/runs/{told.origin.run_id}/fork"
+            body = {"at": told.origin.at, "paused": self.chance.random() < 0.3}
         headers = {"Idempotency-Key": told.key}
         answer = await self.asked("POST", path, lambda answer: answer.status in (200, 202), body, headers)
         told.run_id = answer.json()["run_id"]
