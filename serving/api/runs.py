@@ -73,7 +73,7 @@ async def create_run(
     With an `assistant_id` it is a run of a graph on a thread of its own, as the LangGraph SDK has it.
     """
     if isinstance(body, NewRun):
-        row = await created(services, None, body, idempotency_key)
+        row = (await created(services, None, body, idempotency_key)).row
         return answer(shown_run(row), {LOCATION: place(row, stateless=True)})
     body.checked()
     run, new = await services.runs.create(await services.redacted(body), idempotency_key)

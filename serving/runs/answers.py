@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graph.approval import read_decision
-from graph.events import ApprovalRequested
-from graph.ports import ApprovalDecision
+from graph.ports import ApprovalDecision, ApprovalRequest
 from serving.errors import Conflict, Unprocessable
 
 
-def decisions_of(resume: Any, waiting: Sequence[ApprovalRequested]) -> dict[str, ApprovalDecision]:
+def decisions_of(resume: Any, waiting: Sequence[ApprovalRequest]) -> dict[str, ApprovalDecision]:
     """By approval id. Each answer is in LangChain's HITL shape, Agent Inbox's, AG-UI's or our own; several come as a
     mapping by id, as a list in the order of the questions, or as `decisions` in it.
 
@@ -17,7 +16,7 @@ def decisions_of(resume: Any, waiting: Sequence[ApprovalRequested]) -> dict[str,
     """
     if not waiting:
         raise Conflict("no run of this thread waits for an answer", "send input instead", "no_decision_pending")
-    questions = {each.approval_id: each for each in waiting}
+    questions = {each.id: each for each in waiting}
     answers = _by_id(resume, questions) or _in_order(resume, waiting) or _alone(resume, questions)
     read = {id_: read_decision(answer, questions[id_].name) for id_, answer in answers.items()}
     if not read or None in read.values():
@@ -26,7 +25,7 @@ def decisions_of(resume: Any, waiting: Sequence[ApprovalRequested]) -> dict[str,
     return {id_: decision for id_, decision in read.items() if decision}
 
 
-def _by_id(resume: Any, questions: Mapping[str, ApprovalRequested]) -> dict[str, Any]:
+def _by_id(resume: Any, questions: Mapping[str, ApprovalRequest]) -> dict[str, Any]:
     if isinstance(resume, Mapping):
         return dict(resume) if resume and resume.keys() <= questions.keys() else {}
     if not isinstance(resume, list):
@@ -39,14 +38,14 @@ def _id_in(answer: Any) -> str:
     return str(answer.get("interruptId") or answer.get("approval_id") or "") if isinstance(answer, Mapping) else ""
 
 
-def _in_order(resume: Any, waiting: Sequence[ApprovalRequested]) -> dict[str, Any]:
+def _in_order(resume: Any, waiting: Sequence[ApprovalRequest]) -> dict[str, Any]:
     given = resume.get("decisions") if isinstance(resume, Mapping) else resume
     if not isinstance(given, list) or len(given) != len(waiting) or len(given) == 1:
         return {}
-    return {question.approval_id: answer for question, answer in zip(waiting, given, strict=True)}
+    return {question.id: answer for question, answer in zip(waiting, given, strict=True)}
 
 
-def _alone(resume: Any, questions: Mapping[str, ApprovalRequested]) -> dict[str, Any]:
+def _alone(resume: Any, questions: Mapping[str, ApprovalRequest]) -> dict[str, Any]:
     """The one answer: to the question that it names, or to the only one. Clients that read the thread's state know a
     question by LangGraph's id of it, which stands for the only one, too."""
     for id_, question in questions.items():

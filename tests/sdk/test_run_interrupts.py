@@ -1,5 +1,6 @@
 """Interrupts, breakpoints, commands and checkpoints: where a run stops, and how the next one goes on."""
 
+import asyncio
 from typing import Any
 
 PATH = ["x", "begin", "x", "begin", "sink", "x", "begin", "sink", "dive"]
@@ -95,3 +96,17 @@ async def test_a_resume_that_nothing_waits_for_changes_nothing_unless_it_is_stri
         thread, "slow", command={"resume": {"0" * 32: "yes"}}, strict_resume=True, raise_error=False
     )
     assert refused["__error__"]["error"] == "UnknownInterruptError"
+
+
+async def test_answers_sent_the_instant_an_interrupt_is_seen_are_all_taken(client: Any) -> None:
+    async def answered() -> str:
+        thread = (await client.threads.create())["thread_id"]
+        async for part in client.runs.stream(thread, "chat", input=MAIL, stream_mode="updates"):
+            if "__interrupt__" in part.data:
+                command = {"resume": {"decisions": [{"type": "approve"}]}}
+                run = await client.runs.create(thread, "chat", command=command)
+                break
+        return str((await client.runs.join(thread, run["run_id"]))["messages"][-1]["content"])
+
+    found = await asyncio.gather(*(answered() for _ in range(40)))
+    assert set(found) == {"Aye: the mail to ann@example.com was sent"}

@@ -115,7 +115,10 @@ async def test_many_are_cancelled_at_once(client: Any, thread: str) -> None:
 
 
 async def test_a_stateless_run_keeps_its_thread_when_asked(client: Any) -> None:
-    assert await client.runs.wait(None, "slow", input={"steps": 1}) == {"steps": 1, "done": 1}
+    gone = await client.runs.create(None, "slow", input={"steps": 1})
+    assert await client.runs.join(gone["thread_id"], gone["run_id"]) == {"steps": 1, "done": 1}
+    shown = await client.threads.get(gone["thread_id"], include=["ttl"])
+    assert (shown["ttl"]["strategy"], shown["ttl"]["ttl_minutes"]) == ("delete", 0.5)
     kept: Any = {"input": {"steps": 1}, "on_completion": "keep"}
     run = await client.runs.create(None, "slow", **kept)
     await client.runs.join(run["thread_id"], run["run_id"])

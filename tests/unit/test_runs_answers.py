@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from graph.events import ApprovalRequested
+from graph.ports import ApprovalRequest
 from serving.errors import Conflict, Unprocessable
 from serving.runs.answers import decisions_of
 
 
-def asked(id_: str, name: str = "send_email") -> ApprovalRequested:
-    return ApprovalRequested(
-        approval_id=id_, approval_kind="tool", name=name, arguments={"to": "x"}, description="", expires_at=""
+def asked(id_: str, name: str = "send_email") -> ApprovalRequest:
+    return ApprovalRequest(
+        id=id_, kind="tool", name=name, arguments={"to": "x"}, description="", digest="", expires_at=""
     )
 
 
@@ -70,7 +70,7 @@ def test_several_questions_are_answered_by_id_or_in_order(resume: Any, types: di
         ({"a1": True, "a3": True}, TWO),
     ],
 )
-def test_what_answers_no_question_is_refused_with_their_ids(resume: Any, waiting: list[ApprovalRequested]) -> None:
+def test_what_answers_no_question_is_refused_with_their_ids(resume: Any, waiting: list[ApprovalRequest]) -> None:
     with pytest.raises(Unprocessable, match="a1"):
         decisions_of(resume, waiting)
 

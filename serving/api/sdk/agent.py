@@ -13,6 +13,7 @@ from serving.api.sdk.agent_framing import AgentFraming
 from serving.api.sdk.framing import SdkFraming, events_of
 from serving.database import Row
 from serving.errors import Conflict, Unprocessable
+from serving.runs import approvals
 from serving.runs.answers import decisions_of
 from serving.runs.launch import Launch
 from serving.runs.launches import Asked
@@ -22,8 +23,12 @@ from serving.runs.request import RunRequest
 from serving.services import ApiServices
 
 _OPTIONS = ("collection", "channel", "review_plan", "model", "bounds", "priority")
-_PARKED: LiteralString = """
-select * from runs where thread_id = %s and tenant = %s and status = 'interrupted' and finished_at is null limit 1
+# One that another answer has just set going may have more questions.
+_ASKING: LiteralString = """
+select * from runs
+where thread_id = %s and tenant = %s and status in ('interrupted', 'pending', 'running') and exists (
+    select from approvals where approvals.run_id = runs.run_id and decided_at is null)
+order by created_at limit 1
 """
 _BEFORE: LiteralString = """
 select run_id, request ->> 'goal' as goal, (
@@ -59,18 +64,18 @@ def request_of(launch: Launch) -> RunRequest:
 
 
 async def resumed(services: ApiServices, thread: str, resume: Any) -> Row:
-    """The thread's run that waits, as it stood before it was answered: it goes on as itself.
+    """The thread's run that asks, as it stood before it was answered: it goes on as itself.
 
     Raises Conflict where none waits or the answer is late, Unprocessable for what answers nothing.
     """
     thread_id = uuid_of(thread, "thread")
     async with services.pool.connection() as connection:
-        row = await (await connection.execute(_PARKED, (thread_id, services.runs.tenant))).fetchone()
+        row = await (await connection.execute(_ASKING, (thread_id, services.runs.tenant))).fetchone()
     if row is None:
         hint = "send input instead; GET /threads/{thread_id}/state says what a thread waits for"
         raise Conflict(f"no run of thread {thread_id} waits for an answer", hint, "no_decision_pending")
     run_id = str(row["run_id"])
-    decisions = decisions_of(resume, (await services.runs.get(run_id)).approvals)
+    decisions = decisions_of(resume, await approvals.waiting(services.pool, run_id))
     fit = {id_: await _fit(services, id_, decision) for id_, decision in decisions.items()}
     for id_, decision in fit.items():
         await services.runs.decide(run_id, id_, decision)

@@ -1,5 +1,6 @@
 """From what a client of LangGraph's asks to a row in the queue."""
 
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Header
@@ -20,7 +21,15 @@ LOCATION: Final = "Content-Location"
 IdempotencyKey = Annotated[str | None, Header(alias="idempotency-key")]
 
 
-async def created(services: ApiServices, thread: str | None, new: NewRun, key: str | None = None) -> Row:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run, and behind which line of its log what was asked for begins: one that is resumed has told more before."""
+
+    row: Row
+    behind: int = 0
+
+
+async def created(services: ApiServices, thread: str | None, new: NewRun, key: str | None = None) -> Begun:
     """Without a thread, the run gets one of its own, which goes with it unless `on_completion` is keep. What resumes
     the agent is an answer to its run that waits, which goes on: it is that run. `key`: the Idempotency-Key, which makes
     one run however often it is sent.
@@ -32,12 +41,13 @@ async def created(services: ApiServices, thread: str | None, new: NewRun, key: s
         check_url(new.webhook)
     assistant = await services.assistants.get(new.assistant_id)
     if assistant.graph_id == AGENT and thread and new.command and new.command.resume is not None:
-        return await resumed(services, thread, new.command.resume)
+        before = await resumed(services, thread, new.command.resume)
+        return Begun(await services.launches.get(thread, str(before["run_id"])), before["last_seq"])
     async with services.idempotency.once("run", key, new, thread or "") as claim:
         asked = await _asked(services, thread, new, assistant)
         if claim:
-            return await services.launches.create_once(asked, claim.id)
-        return await services.launches.create(asked)
+            return Begun(await services.launches.create_once(asked, claim.id))
+        return Begun(await services.launches.create(asked))
 
 
 async def _asked(services: ApiServices, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from serving.api.runs import Services
 from serving.api.sdk.agent import agent_framing, agent_values
-from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
+from serving.api.sdk.creation import LOCATION, Begun, IdempotencyKey, created, place
 from serving.api.sdk.framing import SdkFraming, events_of, part_of
 from serving.api.sockets import EventStream
 from serving.database import Row
@@ -38,8 +38,8 @@ async def stream_run(
 
 @router.post("/runs/stream", response_class=StreamingResponse)
 async def stream_stateless_run(body: NewRun, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
-    row = await created(services, None, body, idempotency_key)
-    return await _streamed(services, row, body, stateless=True)
+    begun = await created(services, None, body, idempotency_key)
+    return await _streamed(services, begun, body, stateless=True)
 
 
 @router.post("/threads/{thread_id}/runs/wait")
@@ -88,11 +88,8 @@ async def join_run(thread_id: str, run_id: str, services: Services, cancel_on_di
     return _result(services, await services.launches.get(thread_id, run_id), cancel=cancel_on_disconnect)
 
 
-async def _streamed(services: ApiServices, row: Row, new: NewRun, *, stateless: bool = False) -> Response:
-    behind = (
-        row["last_seq"] if row["status"] == "interrupted" else 0
-    )  # of a run that is resumed, what comes from now on
-    return await _stream(services, row, new.stream_mode, behind, new.on_disconnect == "cancel", stateless)
+async def _streamed(services: ApiServices, begun: Begun, new: NewRun, *, stateless: bool = False) -> Response:
+    return await _stream(services, begun.row, new.stream_mode, begun.behind, new.on_disconnect == "cancel", stateless)
 
 
 async def _joined(
@@ -115,8 +112,8 @@ async def _stream(
     return EventStream(services.tails, run_id, after, framing, headers, left)
 
 
-def _awaited(services: ApiServices, row: Row, new: NewRun, *, stateless: bool = False) -> Response:
-    return _result(services, row, cancel=new.on_disconnect == "cancel", stateless=stateless)
+def _awaited(services: ApiServices, begun: Begun, new: NewRun, *, stateless: bool = False) -> Response:
+    return _result(services, begun.row, cancel=new.on_disconnect == "cancel", stateless=stateless)
 
 
 def _result(services: ApiServices, row: Row, *, cancel: bool, stateless: bool = False) -> Response:

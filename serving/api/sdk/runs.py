@@ -31,16 +31,14 @@ async def create_thread_run(
     thread_id: str, body: NewRun, services: Services, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Queues a run on a thread. What else runs there says `multitask_strategy`."""
-    row = await created(services, thread_id, body, idempotency_key)
-    if row["status"] == "interrupted":  # as it stood before it was resumed
-        row = await services.launches.get(thread_id, str(row["run_id"]))
+    row = (await created(services, thread_id, body, idempotency_key)).row
     return answer(shown_run(row), {LOCATION: place(row, stateless=False)})
 
 
 @router.post("/runs/batch")
 async def create_runs(body: Annotated[list[NewRun], Field(max_length=1_000)], services: Services) -> Response:
     """Queues several runs, each on a thread of its own."""
-    return answer([shown_run(await created(services, None, new)) for new in body])
+    return answer([shown_run((await created(services, None, new)).row) for new in body])
 
 
 @router.get("/threads/{thread_id}/runs")
