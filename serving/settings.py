@@ -1,6 +1,7 @@
 """Every setting of Trireme, read from the environment and `.env` once, here alone."""
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +75,13 @@ class Settings(BaseSettings):
             raise ValueError("must be at most half of TRIREME_LEASE_S")
         return seconds
 
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+            raise ValueError("must be visible ASCII characters")
+        return key
+
     @property
     def environ(self) -> Mapping[str, str]:
         """The environment, for `os.environ/NAME` in a routes.yaml."""
@@ -98,6 +106,10 @@ def load_settings() -> Settings:
     """Raises SettingsError with the variable's name and what it takes."""
     try:
         return Settings()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f".env can't be read: {error.strerror}", "check its permissions") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])

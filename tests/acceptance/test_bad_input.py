@@ -157,6 +157,13 @@ def test_a_setting_that_makes_no_sense_is_named(home: Home, name: str, value: st
     assert refused(Home(home.path, {name: value}), "status").startswith(f"trireme: {name}: ")
 
 
+def test_a_key_that_fits_no_header_and_settings_that_are_no_text_are_named(home: Home) -> None:
+    for key in ("ä", "a\nb"):
+        assert refused(Home(home.path, {"TRIREME_API_KEY": key}), "status").startswith("trireme: TRIREME_API_KEY: ")
+    (home.path / ".env").write_bytes(b"# caf\xe9\n")
+    assert ".env is not UTF-8 at byte 5: save it as UTF-8" in refused(home, "status")
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "http://["])
 def test_a_server_that_is_none_is_named(home: Home, url: str) -> None:
     assert f"the server at {url} does not answer" in refused(Home(home.path, {"TRIREME_URL": url}), "status", code=1)
