@@ -92,6 +92,7 @@ def _prepared() -> Settings:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for folder in ("graph", "memory", "privacy", "serving"):
         logging.getLogger(folder).setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_already_told)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who had no connection says so, once
     if settings.faults:
         _break(settings)
@@ -100,6 +101,11 @@ def _prepared() -> Settings:
         if os.getppid() != settings.parent:
             raise StartFailed("the stack that started this process has ended")
     return settings
+
+
+def _already_told(record: logging.LogRecord) -> bool:
+    """A request's error is logged where it is answered, without its message, which may hold content."""
+    return not record.getMessage().startswith("Exception in ASGI application")
 
 
 def _break(settings: Settings) -> None:

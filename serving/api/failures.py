@@ -1,6 +1,7 @@
 """One shape for every error: code, message, hint, request_id. Never a traceback, never the caller's content."""
 
 import logging
+import traceback
 
 import psycopg
 from fastapi import FastAPI, Request
@@ -21,6 +22,7 @@ from serving.errors import ServingError
 NATIVE, GRAPHS = "run of a goal", "run of a graph"  # the two bodies of POST /runs
 _NOT_FIELDS = ("body", NATIVE, GRAPHS)
 log = logging.getLogger(__name__)
+_FRAMES = 8
 _HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
@@ -79,7 +81,10 @@ def install_failures(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("action=request error=%s request=%s", type(error).__name__, request.scope.get("request_id", ""))
+        # Frames only: the message of an error may hold content.
+        frames = "".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
+        named = request.scope.get("request_id", "")
+        log.error("action=request error=%s request=%s\n%s", type(error).__name__, named, frames)
         said = "an error of ours; the server's log has it under the request_id"
         answer = failure(request, 500, "internal_error", said)
         # It is given outside of the middleware that adds them elsewhere.
