@@ -79,6 +79,7 @@ async def test_a_state_is_read_at_a_checkpoint_by_either_way(client: LangGraphCl
     assert by_checkpoint["values"] == by_id["values"] == second["values"] == {"steps": 9, "done": 2}
     assert by_checkpoint["checkpoint"] == by_id["checkpoint"] == second["checkpoint"]
     assert "has no checkpoint" in await refused(client.threads.get_state(thread, checkpoint_id=NOBODY), 404)
+    assert "checkpoint_id" in await refused(client.threads.get_state(thread, checkpoint_id="a" * 300), 422)
     other: Any = {**second["checkpoint"], "thread_id": NOBODY}
     assert "another thread" in await refused(client.threads.get_state(thread, other), 422)
 

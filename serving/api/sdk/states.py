@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field, field_validator
 
 from serving.api.runs import Services
@@ -64,7 +64,11 @@ async def get_state_at(thread_id: str, body: AtCheckpoint, services: Services) -
 
 @router.get("/{thread_id}/state/{checkpoint_id}")
 async def get_state_at_id(
-    thread_id: str, checkpoint_id: str, services: Services, subgraphs: _Subgraphs = False, select: _Select = None
+    thread_id: str,
+    checkpoint_id: Annotated[str, Path(max_length=255)],
+    services: Services,
+    subgraphs: _Subgraphs = False,
+    select: _Select = None,
 ) -> Response:
     """The state at a checkpoint of the graph itself."""
     at = CheckpointRef(checkpoint_id=checkpoint_id)
