@@ -12,6 +12,7 @@ import orjson
 from psycopg.errors import UniqueViolation
 
 from graph.events import CancelRequested, RunCreated, RunFinished
+from graph.profile import Profile
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import Conflict, NotFound
 from serving.jsonb import jsonb
@@ -42,10 +43,11 @@ with made as (
     select thread_id from threads where thread_id = %(thread_id)s and tenant = %(tenant)s
     union select thread_id from made
 ), run as (
-    insert into runs (run_id, thread_id, tenant, request, request_digest, graph, assistant_id, metadata, launch,
-        webhook, run_at)
-    select %(run_id)s, thread_id, %(tenant)s, %(request)s, %(digest)s, %(graph)s, %(assistant_id)s, %(metadata)s,
-        %(launch)s, %(webhook)s, case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
+    insert into runs (run_id, thread_id, tenant, request, request_digest, profile, graph, assistant_id, metadata,
+        launch, webhook, run_at)
+    select %(run_id)s, thread_id, %(tenant)s, %(request)s, %(digest)s, %(profile)s, %(graph)s, %(assistant_id)s,
+        %(metadata)s, %(launch)s, %(webhook)s,
+        case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
     from mine, (select count(*) from named) done  -- the thread comes first
     where not exists (
         select from runs parked where parked.thread_id = mine.thread_id and parked.status = 'interrupted')
@@ -80,7 +82,7 @@ select kind, body::text from run_events where run_id = %s order by seq desc limi
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A run to create. With `make_thread`, the thread is made where it isn't there."""
+    """A run to create. With `make_thread`, the thread is made where it isn't there. `profile`: the agent's."""
 
     graph: str
     assistant_id: str
@@ -90,6 +92,7 @@ class Asked:
     launch: Launch
     request: str
     goal: str = ""
+    profile: Profile | None = None
     after_seconds: float = 0.0
     run_id: str | None = None
 
@@ -250,6 +253,7 @@ class Launches:
             "named": jsonb({"graph_id": asked.graph, "assistant_id": asked.assistant_id}, "graph"),
             "request": asked.request,
             "digest": hashlib.sha256(f"{asked.graph} {launch}".encode()).hexdigest(),
+            "profile": asked.profile and asked.profile.model_dump_json(),
             "graph": asked.graph,
             "assistant_id": asked.assistant_id,
             "metadata": jsonb(dict(asked.metadata), "metadata"),

@@ -92,6 +92,16 @@ async def test_an_unknown_channel_is_refused_with_the_known_ones(house: House) -
     assert house.execute("select count(*) from runs") == [(0,)]
 
 
+async def test_a_run_of_the_langgraph_sdk_has_its_channels_profile_too(house: House, api: httpx.AsyncClient) -> None:
+    asked = {"assistant_id": "trireme", "input": {"messages": [{"role": "user", "content": "Find it"}]}}
+    made = await api.post("/runs", json={**asked, "context": {"channel": "voice"}})
+    assert made.is_success, made.text
+    query = "select profile ->> 'modality' from runs where run_id = %s"
+    assert house.execute(query, made.json()["run_id"]) == [("speech",)]
+    refused = await api.post("/runs", json={**asked, "context": {"channel": "telepathy"}})
+    assert refused.json()["code"] == "unknown_channel"
+
+
 async def test_profiles_over_http(api: httpx.AsyncClient, profiles: ProfileStore) -> None:
     assert [each["channel"] for each in (await api.get("/profiles")).json()] == BUILT_IN
     made = await api.put("/profiles/kiosk", json={"length": "brief"})

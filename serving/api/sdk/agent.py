@@ -47,6 +47,7 @@ async def for_the_agent(services: ApiServices, asked: Asked) -> Asked:
         launch=asked.launch.model_copy(update={"input": None, "command": None}),
         request=request.model_dump_json(),
         goal=request.goal,
+        profile=(await services.profiles.get(request.channel)).profile,
     )
 
 
