@@ -94,10 +94,10 @@ class ApiServices:
         """Puts back what this server's own vault holds; a client's placeholders stay for the client."""
         return await asyncio.to_thread(self.redactor.restore_json, value)
 
-    async def line(self, body: str) -> dict[str, Any]:
-        """A line of a log, given as JSON text. Most hold nothing to put back, and cost a scan."""
+    async def line(self, kind: str, body: str) -> dict[str, Any]:
+        """A line of a log, given as JSON text. Most hold nothing to put back; what a hosted graph said is as it was."""
         value: dict[str, Any] = orjson.loads(body)
-        if self.redactor.owns_any(body):
+        if kind != "stream_part" and self.redactor.owns_any(body):
             value = await self.restore(value)
         return value
 

@@ -44,11 +44,11 @@ class Asking(BaseModel):
     thread_id: str | None = None
     review_plan: bool | None = None
 
-    def checked(self) -> None:
-        """Raises BadRequest for what would silently mean something else here, NotFound for another model."""
+    def checked(self, *others: str) -> None:
+        """`others`: models beside the agent. Raises BadRequest for what would mean something else here, NotFound."""
         if self.tools:
             raise BadRequest("`tools` can't be used: the agent has tools of its own", "leave it out", "unsupported")
-        if self.model.partition(":")[0] != MODEL:
+        if self.model not in others and self.model.partition(":")[0] != MODEL:
             hint = f"GET /v1/models lists them; {MODEL} is the agent"
             raise NotFound(f"the model {self.model[:60]!r} does not exist", hint, "model_not_found")
         pairs = self.metadata or {}

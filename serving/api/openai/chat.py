@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from serving.api.openai.asking import Asking
 from serving.api.openai.completion import Completion
 from serving.api.openai.failures import error_body
+from serving.api.openai.hosted import hosted_models, launch
 from serving.api.openai.messages import ChatMessage, conversation_of
 from serving.api.openai.place import place_of
 from serving.api.openai.turn import End, Turn, take, told, told_whole
@@ -33,8 +34,8 @@ class ChatRequest(Asking):
     response_format: dict[str, Any] | None = None
     functions: list[Any] | None = None
 
-    def checked(self) -> None:
-        super().checked()
+    def checked(self, *others: str) -> None:
+        super().checked(*others)
         if (self.n or 1) > 1:
             raise BadRequest("`n` can only be 1", "ask again for another answer", "unsupported")
         if self.functions:
@@ -56,10 +57,17 @@ async def create_completion(
     The thread: `X-Thread-Id`, `thread_id` (in the body or `metadata`), else found by what the messages say. Progress
     comes as `reasoning_content`. A client that hangs up doesn't end the run: POST /runs/{id}/cancel does.
     """
-    body.checked()
-    said = conversation_of(body.messages)
-    place = await place_of(services, body, said, x_thread_id, idempotency_key)
-    turn = await take(services, body, said, place, str(request.base_url), idempotency_key)
+    hosted, base = hosted_models(services), str(request.base_url)
+    body.checked(*hosted)
+    if body.model in hosted:
+        if idempotency_key:
+            raise BadRequest("Idempotency-Key can't be used with hosted graphs", "leave it out", "unsupported")
+        thread = x_thread_id or body.named("thread_id") or None
+        turn = await launch(services, body.model, body.messages, thread, body.metadata, base)
+    else:
+        said = conversation_of(body.messages)
+        place = await place_of(services, body, said, x_thread_id, idempotency_key)
+        turn = await take(services, body, said, place, base, idempotency_key)
     completion = Completion(turn.run.run_id, body.model, int(turn.run.created_at.timestamp()))
     headers = whereabouts(turn)
     if body.stream:

@@ -1,10 +1,11 @@
-"""`/v1/models`: the agent, and the agent over each collection of documents."""
+"""`/v1/models`: the agent, hosted graphs, and the agent over each collection of documents."""
 
 from typing import Annotated, Any, Final, LiteralString
 
 from fastapi import APIRouter, Path
 
 from serving.api.openai.asking import MODEL
+from serving.api.openai.hosted import hosted_models
 from serving.api.runs import Services
 from serving.errors import NotFound
 from serving.services import ApiServices
@@ -19,7 +20,7 @@ order by collection_id desc limit %s
 
 @router.get("")
 async def list_models(services: Services) -> Any:
-    """`trireme`, then `trireme:COLLECTION` for the newest collections."""
+    """`trireme`, hosted graphs by their ids (for chats), then `trireme:COLLECTION` for the newest collections."""
     return {"object": "list", "data": await _models(services)}
 
 
@@ -34,7 +35,8 @@ async def get_model(model: Annotated[str, Path(max_length=200)], services: Servi
 async def _models(services: ApiServices) -> list[dict[str, Any]]:
     async with services.pool.connection() as connection:
         rows = await (await connection.execute(_COLLECTIONS, (services.documents.tenant, _MOST))).fetchall()
-    return [_model(MODEL, 0), *(_model(f"{MODEL}:{row['name']}", row["created"]) for row in rows)]
+    hosted = [_model(id_, 0) for id_ in hosted_models(services)]
+    return [_model(MODEL, 0), *hosted, *(_model(f"{MODEL}:{row['name']}", row["created"]) for row in rows)]
 
 
 def _model(id_: str, created: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from serving.services import ApiServices
 
 _PARKED: LiteralString = """
 select run_id::text from runs
-where tenant = %(tenant)s and thread_id = %(thread)s and status = 'interrupted' and graph is null
+where tenant = %(tenant)s and thread_id = %(thread)s and status = 'interrupted' and finished_at is null
 order by run_id desc limit 1
 """
 # A request that is sent again with its Idempotency-Key finds the place that it had the first time.

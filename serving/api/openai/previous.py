@@ -11,6 +11,7 @@ from serving.api.openai.messages import Conversation
 from serving.api.openai.place import LATER, Place
 from serving.database import Row
 from serving.errors import BadRequest, NotFound
+from serving.hosting.config import AGENT
 from serving.services import ApiServices
 
 _IS_PASSED: LiteralString = "select {later} as passed from runs run where run_id = %(run)s"
@@ -24,7 +25,7 @@ async def found(services: ApiServices, response_id: str) -> tuple[Row, Kept]:
     except (NotFound, ValueError):
         raise _missing(response_id) from None
     kept = await kept_of(services, row)
-    if not kept.store:
+    if not kept.store or row["graph"] not in (None, AGENT):
         raise _missing(response_id)
     return row, kept
 

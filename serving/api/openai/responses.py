@@ -41,8 +41,8 @@ class ResponseRequest(Asking):
     store: bool | None = True
     conversation: Any = None
 
-    def checked(self) -> None:
-        super().checked()
+    def checked(self, *others: str) -> None:
+        super().checked(*others)
         if self.conversation is not None:
             hint = "use previous_response_id, or thread_id"
             raise BadRequest("`conversation` can't be used: there are no conversation objects", hint, "unsupported")

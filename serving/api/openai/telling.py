@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from graph.profile import Profile
 from serving.api.openai.progress import thought_of
@@ -20,6 +20,19 @@ class Words:
 
 
 Part = Thought | Words
+
+
+class Teller(Protocol):
+    """What is known when all lines were told: `failure` is (code, message), `waiting` what a run asks that can't be
+    decided here, empty where it can."""
+
+    usage: UsageView
+    citations: list[dict[str, Any]]
+    failure: tuple[str, str]
+
+    def line(self, kind: str, body: dict[str, Any]) -> Iterator[Part]: ...
+
+    def waiting(self, address: str) -> str: ...
 
 
 class Telling:
@@ -48,6 +61,9 @@ class Telling:
                 self.usage.tool_calls += 1
             case "run_finished":
                 self.failure = (body["code"], body["message"])
+
+    def waiting(self, address: str) -> str:
+        return ""
 
     def _grown(self, text: str) -> Iterator[Words]:
         """An answer that is told from its start again is silent until it has come as far; then it goes on."""

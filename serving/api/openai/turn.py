@@ -10,11 +10,12 @@ from starlette.requests import Request
 
 from graph.events import ApprovalRequested
 from graph.ports import ApprovalDecision
+from graph.profile import Profile
 from serving.api.admission import step_aside
 from serving.api.openai.asking import Asking
 from serving.api.openai.messages import Conversation
 from serving.api.openai.place import Place
-from serving.api.openai.telling import Part, Telling, Words
+from serving.api.openai.telling import Part, Teller, Telling, Words
 from serving.api.openai.waiting import asked_by, reply_of
 from serving.api.runs import hung_up
 from serving.runs.view import TERMINAL, RunView, UsageView
@@ -30,6 +31,7 @@ class Turn:
     run: RunView
     after: int
     base: str
+    teller: Callable[[Profile], Teller] = Telling
 
     @property
     def address(self) -> str:
@@ -78,14 +80,14 @@ async def answered(
 
 async def told(services: ApiServices, turn: Turn) -> AsyncIterator[Part | End | None]:
     """Parts as they come, then one End; None when nothing came for a while. The run goes on when nobody listens."""
-    telling, status = Telling(turn.run.profile), turn.run.status
+    telling, status = turn.teller(turn.run.profile), turn.run.status
     async for page in services.tails.follow(turn.run.run_id, turn.after):
         if page is None:
             yield None
             continue
         status = page.status
         for row in page.lines:
-            for part in telling.line(row["kind"], await services.line(row["body"])):
+            for part in telling.line(row["kind"], await services.line(row["kind"], row["body"])):
                 yield part
         if status == "interrupted" and page.last == page.last_seq:
             break
@@ -117,7 +119,7 @@ async def told_whole(services: ApiServices, request: Request, turn: Turn, add: C
 
 async def told_so_far(services: ApiServices, turn: Turn) -> AsyncIterator[Part | End]:
     """The same for whoever doesn't wait."""
-    telling = Telling(turn.run.profile)
+    telling = turn.teller(turn.run.profile)
     own = (await services.runs.history(turn.run.run_id)).own
     for body in await services.restore([event.body.model_dump(mode="json") for event in own]):
         for part in telling.line(body["kind"], body):
@@ -126,10 +128,12 @@ async def told_so_far(services: ApiServices, turn: Turn) -> AsyncIterator[Part |
         yield last
 
 
-async def ending(services: ApiServices, turn: Turn, telling: Telling, status: str) -> AsyncIterator[Part | End]:
+async def ending(services: ApiServices, turn: Turn, telling: Teller, status: str) -> AsyncIterator[Part | End]:
     code, message = telling.failure if status in TERMINAL else ("", "")
     approvals: tuple[ApprovalRequested, ...] = ()
-    if status == "interrupted":
+    if asked := telling.waiting(turn.address):
+        yield Words(asked)
+    elif status == "interrupted":
         view = RunView.model_validate(await services.shown(await services.runs.get(turn.run.run_id)))
         approvals = view.approvals
         yield Words(asked_by(view, turn.address))

@@ -1,0 +1,111 @@
+"""Hosted graphs as models: the client's messages are the graph's, and what its models say is the answer.
+
+Without a thread of its own, each request runs on a new one with all the messages that were sent; on a thread that the
+client names, with its last message.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from serving.api.openai.messages import ChatMessage, conversation_of
+from serving.api.openai.telling import Part, Thought, Words
+from serving.api.openai.turn import Turn
+from serving.api.sdk.creation import created
+from serving.hosting.config import AGENT
+from serving.hosting.part_log import RESULT
+from serving.runs.launch import NewRun
+from serving.runs.view import UsageView
+from serving.services import ApiServices
+
+_MODE = "messages-tuple"
+_WIDTH = 160
+
+
+def hosted_models(services: ApiServices) -> tuple[str, ...]:
+    return tuple(id_ for id_ in services.graphs.ids if id_ != AGENT)
+
+
+async def launch(
+    services: ApiServices, graph: str, messages: Sequence[ChatMessage], thread: str | None, metadata: Any, base: str
+) -> Turn:
+    """Raises Unprocessable, NotFound, Conflict, as the SDK's routes do."""
+    conversation_of(messages)  # somebody must have said something
+    given = [{"role": each.role, "content": each.text} for each in messages]
+    new = NewRun(
+        assistant_id=graph,
+        input={"messages": given[-1:] if thread else given},
+        stream_mode=(_MODE,),
+        metadata=metadata,
+        if_not_exists="create",
+        on_completion="keep",
+    )
+    row = await created(services, thread, new)
+    return Turn(await services.runs.get(str(row["run_id"])), 0, base, HostedTelling)
+
+
+class HostedTelling:
+    """Fed with the lines of a hosted graph's run, as `Telling` is with the agent's."""
+
+    def __init__(self, _: Any = None) -> None:
+        self._told = False
+        self.usage = UsageView()
+        self.citations: list[dict[str, Any]] = []
+        self.failure: tuple[str, str] = ("", "")
+        self.asks: list[Any] = []
+
+    def line(self, kind: str, body: dict[str, Any]) -> Iterator[Part]:
+        if kind == "run_finished":
+            self.failure = (body["code"], body["message"])
+        elif kind == "stream_part" and body["event"] == "messages":
+            yield from self._message(body["data"][0])
+        elif kind == "stream_part" and body["event"] == RESULT:
+            yield from self._result(body["data"])
+
+    def waiting(self, address: str) -> str:
+        """What the graph asks, as it put it: only it knows what would be an answer."""
+        if not self.asks:
+            return ""
+        asked = orjson.dumps(self.asks, option=orjson.OPT_INDENT_2).decode()
+        how = "Answer on this thread with the LangGraph SDK: `runs.create(thread, graph, command={'resume': ...})`"
+        return f"**The graph waits for an answer**\n\n```json\n{asked}\n```\n\n{how}. The run: {address}"
+
+    def _message(self, message: dict[str, Any]) -> Iterator[Part]:
+        kind, text = message.get("type"), _text_of(message.get("content"))
+        if kind in ("ai", "AIMessageChunk"):
+            self._count(message.get("usage_metadata") or {})
+            for call in message.get("tool_calls") or []:
+                if call.get("name"):
+                    yield Thought(f"{call['name']}: {_cut(orjson.dumps(call.get('args')).decode())}\n")
+            if text:
+                self._told = True
+                yield Words(text)
+        elif kind == "tool" and text:
+            yield Thought(f"{message.get('name') or 'tool'}: {_cut(text)}\n")
+
+    def _result(self, values: Any) -> Iterator[Part]:
+        """A graph whose answer was written by no model still has it as its last message."""
+        values = values if isinstance(values, dict) else {}
+        self.asks = [each.get("value") for each in values.get("__interrupt__") or []]
+        messages = values.get("messages")
+        last = messages[-1] if isinstance(messages, list) and messages else None
+        if not self._told and isinstance(last, dict) and last.get("type") == "ai":
+            yield Words(_text_of(last.get("content")))
+
+    def _count(self, usage: dict[str, Any]) -> None:
+        self.usage.input_tokens += usage.get("input_tokens", 0)
+        self.usage.output_tokens += usage.get("output_tokens", 0)
+        self.usage.cached_tokens += (usage.get("input_token_details") or {}).get("cache_read", 0)
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(part if isinstance(part, str) else str(part.get("text") or "") for part in parts)
+
+
+def _cut(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _WIDTH else flat[: _WIDTH - 1] + "…"
