@@ -39,6 +39,12 @@ def test_a_graph_answers_a_chat_with_what_its_model_says(openai: OpenAI) -> None
     assert "it is sunny in Porto" in tools.reasoning_content
 
 
+def test_the_same_idempotency_key_gives_the_same_run(openai: OpenAI) -> None:
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    (first, thread), (again, same) = [chat(openai, "Ahoy", extra_headers=key) for _ in range(2)]
+    assert (again.content, same) == (first.content, thread)
+
+
 def test_a_graph_streams_word_by_word(openai: OpenAI) -> None:
     chunks = list(
         openai.chat.completions.create(

@@ -60,10 +60,8 @@ async def create_completion(
     hosted, base = hosted_models(services), str(request.base_url)
     body.checked(*hosted)
     if body.model in hosted:
-        if idempotency_key:
-            raise BadRequest("Idempotency-Key can't be used with hosted graphs", "leave it out", "unsupported")
         thread = x_thread_id or body.named("thread_id") or None
-        turn = await launch(services, body.model, body.messages, thread, body.metadata, base)
+        turn = await launch(services, body.model, body.messages, thread, body.metadata, base, idempotency_key)
     else:
         said = conversation_of(body.messages)
         place = await place_of(services, body, said, x_thread_id, idempotency_key)

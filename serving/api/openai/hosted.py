@@ -28,7 +28,13 @@ def hosted_models(services: ApiServices) -> tuple[str, ...]:
 
 
 async def launch(
-    services: ApiServices, graph: str, messages: Sequence[ChatMessage], thread: str | None, metadata: Any, base: str
+    services: ApiServices,
+    graph: str,
+    messages: Sequence[ChatMessage],
+    thread: str | None,
+    metadata: Any,
+    base: str,
+    key: str | None,
 ) -> Turn:
     """Raises Unprocessable, NotFound, Conflict, as the SDK's routes do."""
     conversation_of(messages)  # somebody must have said something
@@ -41,7 +47,7 @@ async def launch(
         if_not_exists="create",
         on_completion="keep",
     )
-    row = await created(services, thread, new)
+    row = (await created(services, thread, new, key)).row
     return Turn(await services.runs.get(str(row["run_id"])), 0, base, HostedTelling)
 
 
