@@ -14,6 +14,7 @@ from serving.assistants.store import AssistantStore
 from serving.database import Pool
 from serving.hosting.graphs import Graphs
 from serving.idempotency import Idempotency
+from serving.items.stores import Stores
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
@@ -47,6 +48,7 @@ class ApiServices:
     assistants: AssistantStore
     threads: ThreadStore
     states: States
+    stores: Stores
     graphs: Graphs
     launches: Launches
     profiles: ProfileStore

@@ -23,6 +23,8 @@ from serving.documents.store import DocumentStore
 from serving.hosting.config import read_hosting
 from serving.hosting.graphs import Graphs
 from serving.idempotency import Idempotency
+from serving.items.stores import Stores
+from serving.items.vectors import prepare_vectors
 from serving.keys.lookup import Keys
 from serving.known_names import read_known_names
 from serving.migrate import migrate
@@ -93,6 +95,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
         tails = Tails(parts.pool, partial(restored_line, parts.redactor, parts.vault), settings.slow_reader_s)
         heard = {LOG_CHANNEL: tails.heard}
         runs, graphs = RunStore(parts.pool, parts.notices), hosted_graphs(settings)
+        stores = await _open_stores(settings, parts.pool, graphs)
         threads, saved = ThreadStore(parts.pool, ttl=thread_ttl(graphs)), Saved(parts.pool, _key(settings))
         sweeper = Sweeper(parts.pool, threads, saved)
         works = (parts.notices.serve(), listen(parts.dsn, heard), tails.serve(), sweeper.serve())
@@ -111,7 +114,8 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 memory=parts.memory,
                 assistants=AssistantStore(parts.pool, graphs),
                 threads=threads,
-                states=States(parts.pool, graphs, saved, parts.redactor),
+                states=States(parts.pool, graphs, saved, stores, parts.redactor),
+                stores=stores,
                 graphs=graphs,
                 launches=Launches(parts.pool, parts.notices),
                 profiles=ProfileStore(parts.pool),
@@ -166,7 +170,8 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         graphs = hosted_graphs(settings)
         loading = asyncio.create_task(graphs.load_all())
         stack.callback(loading.cancel)
-        hosted = HostedRuns(parts.pool, parts.notices, graphs, _key(settings))
+        stores = await _open_stores(settings, parts.pool, graphs)
+        hosted = HostedRuns(parts.pool, parts.notices, graphs, _key(settings), stores)
         executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings), hosted)
         stack.enter_context(_running(_courier(settings, parts)))
         heartbeat = Heartbeat(parts.dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
@@ -249,6 +254,12 @@ def hosted_graphs(settings: Settings) -> Graphs:
     hosting = read_hosting(settings.config)
     add_environment(hosting.env)
     return Graphs(hosting)
+
+
+async def _open_stores(settings: Settings, pool: Pool, graphs: Graphs) -> Stores:
+    if graphs.hosting and (index := graphs.hosting.store.index):
+        await asyncio.to_thread(prepare_vectors, settings.database_url, index.dims)
+    return Stores(pool, graphs.hosting)
 
 
 def _open_branches(pool: Pool, key: bytes, tenant: str) -> "Branches":

@@ -22,6 +22,7 @@ from serving.hosting.graphs import Graphs
 from serving.hosting.part_log import PartLog
 from serving.hosting.parts import Part, Parts
 from serving.hosting.saver import hosted_saver
+from serving.items.stores import Stores
 from serving.runs.ending import Ending, end, shown_interrupt
 from serving.runs.launch import Launch, RunCommand
 from serving.runs.log import FencedLog
@@ -38,8 +39,8 @@ log = logging.getLogger(__name__)
 class HostedRuns:
     """Drives claims of hosted graphs for the executor, which knows what to do with what it raises."""
 
-    def __init__(self, pool: Pool, notices: Notices, graphs: Graphs, key: bytes, store: Any = None) -> None:
-        self._pool, self._notices, self._graphs, self._key, self._store = pool, notices, graphs, key, store
+    def __init__(self, pool: Pool, notices: Notices, graphs: Graphs, key: bytes, stores: Stores) -> None:
+        self._pool, self._notices, self._graphs, self._key, self._stores = pool, notices, graphs, key, stores
 
     async def attempt(self, claim: Claim, control: RunControl | None) -> None:
         """Raises FenceLost, StorageLost, GraphDrained; what goes wrong in the graph becomes the run's end."""
@@ -73,12 +74,11 @@ class HostedRuns:
 
     async def _drive(self, claim: Claim, launch: Launch, control: RunControl | None) -> Ending:
         config, context = _config(claim, launch), launch.context
-        opened = self._graphs.opened(
-            claim.graph or "", "threads.create_run", config, store=self._store, context=context
-        )
+        store = await self._stores.of(claim.tenant)
+        opened = self._graphs.opened(claim.graph or "", "threads.create_run", config, store=store, context=context)
         async with opened as found:
             saver = hosted_saver(self._pool, self._key, claim.tenant, claim.run_id, claim.fence)
-            graph: Graph = found.copy({"checkpointer": saver, "store": self._store or found.store})
+            graph: Graph = found.copy({"checkpointer": saver, "store": store})
             start, config = await self._start(saver, config, claim, launch)
             parts = Parts(launch.stream_mode, claim.run_id)
             try:

@@ -16,6 +16,7 @@ from serving.database import Connection, Pool
 from serving.errors import NotFound, Unprocessable
 from serving.hosting.config import AGENT
 from serving.hosting.graphs import Graphs
+from serving.items.stores import Stores
 from serving.runs.limits import uuid_of
 from serving.threads.checkpoint import CheckpointRef, checkpoint_of
 from serving.threads.saved import Saved
@@ -42,11 +43,11 @@ where tenant = %(tenant)s and thread_id = %(id)s
 class States:
     """One tenant's."""
 
-    def __init__(self, pool: Pool, graphs: Graphs, saved: Saved, redactor: Redactor) -> None:
-        self._pool, self._graphs, self.saved, self._redactor = pool, graphs, saved, redactor
+    def __init__(self, pool: Pool, graphs: Graphs, saved: Saved, stores: Stores, redactor: Redactor) -> None:
+        self._pool, self._graphs, self.saved, self._stores, self._redactor = pool, graphs, saved, stores, redactor
 
     def of(self, tenant: str, redactor: Redactor) -> "States":
-        return States(self._pool, self._graphs, self.saved.of(tenant), redactor)
+        return States(self._pool, self._graphs, self.saved.of(tenant), self._stores, redactor)
 
     async def get(self, thread: str, at: CheckpointRef, *, subgraphs: bool, select: Collection[str] = ()) -> bytes:
         """As JSON. A thread that no graph has worked on has an empty state. Raises NotFound, Unprocessable."""
@@ -153,8 +154,9 @@ class States:
         self, graph_id: str, access: "Access", config: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> "AsyncIterator[Graph]":
         given = {**(settings.get("configurable") or {}), **config["configurable"]}
-        async with self._graphs.opened(graph_id, access, {**settings, "configurable": given}) as graph:
-            yield graph.copy({"checkpointer": await self.saved.saver(graph_id)})
+        store = await self._stores.of(self.saved.tenant)
+        async with self._graphs.opened(graph_id, access, {**settings, "configurable": given}, store=store) as graph:
+            yield graph.copy({"checkpointer": await self.saved.saver(graph_id), "store": store})
 
     async def _in(self, graph_id: str, values: Any) -> Any:
         if graph_id != AGENT or values is None:

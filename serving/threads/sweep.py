@@ -24,6 +24,7 @@ where ttl_minutes is not null and updated_at + ttl_minutes * interval '1 minute'
 limit %(most)s
 """
 _SWEPT: LiteralString = "update threads set swept_at = now() where thread_id = %(id)s"
+_ITEMS: LiteralString = "delete from store where expires_at < now()"
 log = logging.getLogger(__name__)
 
 
@@ -60,8 +61,9 @@ class Sweeper:
                 log.warning("action=sweep error=%s retry_s=%s", type(error).__name__, _EVERY_S)
 
     async def sweep(self) -> int:
-        """Takes away a batch of what is due; returns how many threads that were."""
+        """Takes away what is due, of threads a batch; returns how many threads that were."""
         async with self._pool.connection() as connection:
+            await connection.execute(_ITEMS)
             due = await (await connection.execute(_DUE.format(live=LIVE), {"most": _MOST})).fetchall()
         for row in due:
             try:

@@ -23,6 +23,7 @@ from graph.prompt import present_prompts
 from graph.tools.registry import Registry
 from serving.database import Pool, new_id, open_pool, worker_name
 from serving.hosting.graphs import Graphs
+from serving.items.stores import Stores
 from serving.runs.bundle import bundle_of
 from serving.runs.execute import Executor
 from serving.runs.heartbeat import Heartbeat
@@ -103,7 +104,7 @@ async def working(dsn: str, pool: Pool, concurrency: int, graph: RunGraph) -> As
     prompts, notices = present_prompts(), Notices(pool)
     bundle = bundle_of(graph, prompts, Registry(()), "bench")
     queue = Queue(pool, worker_name(), 10.0, bundle)
-    hosted = HostedRuns(pool, notices, Graphs(), b"k" * 32)
+    hosted = HostedRuns(pool, notices, Graphs(), b"k" * 32, Stores(pool))
     executor = Executor(pool, queue, notices, graph, Bundles(pool, bundle, prompts), make_deps, b"k" * 32, hosted)
     worker = Worker(dsn, queue, notices, executor, Heartbeat(dsn, queue.worker, 10.0, 3.0, 60.0), concurrency)
     serving = asyncio.create_task(worker.serve())

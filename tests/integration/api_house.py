@@ -16,6 +16,7 @@ from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.hosting.graphs import Graphs
 from serving.idempotency import Idempotency
+from serving.items.stores import Stores
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.launches import Launches
@@ -32,7 +33,7 @@ from tests.integration.run_house import KEY, House
 async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
     """On the house's database."""
     vault, graphs = PostgresVault(house.dsn, KEY), Graphs()
-    redactor = Redactor(Detector(), vault)
+    redactor, stores = Redactor(Detector(), vault), Stores(house.pool)
     async with open_row_pool(house.dsn) as rows:
         services = ApiServices(
             pool=house.pool,
@@ -46,7 +47,8 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             memory=memory,
             assistants=AssistantStore(house.pool, graphs),
             threads=ThreadStore(house.pool),
-            states=States(house.pool, graphs, Saved(house.pool, KEY), redactor),
+            states=States(house.pool, graphs, Saved(house.pool, KEY), stores, redactor),
+            stores=stores,
             graphs=graphs,
             launches=Launches(house.pool, house.notices),
             profiles=ProfileStore(house.pool),

@@ -24,6 +24,7 @@ from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.documents.tables import Databases
 from serving.hosting.graphs import Graphs
+from serving.items.stores import Stores
 from serving.rights import runtime_dsn
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.attempts import AttemptDeps
@@ -122,7 +123,7 @@ class House:
             return replace(deps, tools=runner)
 
         bundles = Bundles(self.pool, self.bundle, self.prompts)
-        hosted = HostedRuns(self.pool, self.notices, Graphs(), KEY)
+        hosted = HostedRuns(self.pool, self.notices, Graphs(), KEY, Stores(self.pool))
         return Executor(self.pool, self.queue, self.notices, self.graph(), bundles, make_deps, KEY, hosted)
 
     async def finish(self, models: Models, lookup: Lookup | None = None, **options: Any) -> RunView:

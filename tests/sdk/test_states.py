@@ -282,3 +282,36 @@ def test_the_sync_client_gets_the_same(sync_client: SyncLangGraphClient) -> None
     sync_client.threads.update_state(thread, {"done": 1}, as_node="step")
     assert sync_client.threads.get_state(thread)["values"] == {"steps": 9, "done": 2}
     assert len(sync_client.threads.get_history(thread)) == 4
+
+
+async def test_what_runs_leave_is_seen_in_state_history_and_search(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "nested", input={})
+    found = await client.threads.get(thread)
+    assert found["status"] == "interrupted"
+    assert sorted(pause["value"]["question"] for tasks in found["interrupts"].values() for pause in tasks) == [
+        "go left?",
+        "go right?",
+    ]
+    assert await client.threads.search(ids=[thread], status="interrupted", values={"path": ["dive"]}) == [found]
+    state = await client.threads.get_state(thread)
+    assert state["values"] == found["values"]
+    assert {task["name"]: task["interrupts"][0]["value"]["question"] for task in state["tasks"]} == {
+        "left": "go left?",
+        "right": "go right?",
+    }
+    assert len(state["interrupts"]) == 2
+    history = await client.threads.get_history(thread, limit=100)
+    (at,) = [task["checkpoint"] for each in history for task in each["tasks"] if task["name"] == "middle"]
+    assert at is not None
+    inner = await client.threads.get_state(thread, at)
+    assert inner["values"]["path"][-1] == "dive"  # type: ignore[call-overload]
+    assert len(await client.threads.get_history(thread, checkpoint=at)) >= 3
+    before = next(each for each in history if each["next"] == ["middle"])
+    deep = await client.threads.get_state(thread, before["checkpoint"], subgraphs=True)
+    (task,) = deep["tasks"]
+    assert task["state"] is not None
+    assert task["state"]["values"] == inner["values"]
+    await client.threads.update_state(thread, {"answers": ["left by hand"]}, as_node="left")
+    edited = await client.threads.get(thread)
+    assert (edited["values"] or {})["answers"] == ["left by hand"]

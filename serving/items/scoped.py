@@ -1,0 +1,71 @@
+"""LangGraph's store as one tenant's graphs and callers have it: every namespace lies below the tenant's own."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+)
+
+
+class ScopedStore(BaseStore):
+    """`whole` is the process's store, of all tenants."""
+
+    supports_ttl = True
+
+    def __init__(self, whole: BaseStore, tenant: str) -> None:
+        self._whole, self._root = whole, tenant.replace(".", ":")
+        self.ttl_config = whole.ttl_config
+        self._loop = asyncio.get_running_loop()
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        results = await self._whole.abatch([self._below(op) for op in ops])
+        return [self._above(result) for result in results]
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """For nodes that aren't async: they run in threads of their own."""
+        try:
+            running: Any = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            raise RuntimeError("in async code call the store's a-methods: aget, aput, asearch")
+        return asyncio.run_coroutine_threadsafe(self.abatch(ops), self._loop).result()
+
+    def _below(self, op: Op) -> Op:
+        if isinstance(op, GetOp | PutOp):
+            return op._replace(namespace=(self._root, *op.namespace))
+        if isinstance(op, SearchOp):
+            return op._replace(namespace_prefix=(self._root, *op.namespace_prefix))
+        assert isinstance(op, ListNamespacesOp)
+        conditions = [
+            each._replace(path=(self._root, *each.path)) if each.match_type == "prefix" else each
+            for each in op.match_conditions or ()
+        ]
+        mine = MatchCondition("prefix", (self._root,))
+        depth = None if op.max_depth is None else op.max_depth + 1
+        return op._replace(match_conditions=(mine, *conditions), max_depth=depth)
+
+    def _above(self, result: Any) -> Any:
+        if isinstance(result, Item):
+            return _moved(result)
+        if isinstance(result, list):
+            return [_moved(each) if isinstance(each, Item) else each[1:] for each in result]
+        return result
+
+
+def _moved(item: Item) -> Any:
+    place, dates = item.namespace[1:], (item.created_at, item.updated_at)
+    if isinstance(item, SearchItem):
+        return SearchItem(place, item.key, item.value, *dates, score=item.score)
+    return Item(namespace=place, key=item.key, value=item.value, created_at=dates[0], updated_at=dates[1])
