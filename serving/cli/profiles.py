@@ -7,6 +7,7 @@ import orjson
 
 from serving.cli.session import connected
 from serving.errors import BadRequest
+from serving.runs.limits import check_channel
 from serving.settings import load_settings
 
 
@@ -25,22 +26,18 @@ async def set_profile(channel: str, changes: Mapping[str, str | None]) -> int:
     named = {name: value for name, value in changes.items() if value is not None}
     if not named:
         raise BadRequest("say what to change", f"trireme profiles set {channel} --length brief")
+    check_channel(channel)
     async with connected(load_settings(), worker=False) as client:
-        _print(await client.put(f"/profiles/{_segment(channel)}", named))
+        _print(await client.put(f"/profiles/{channel}", named))
     return 0
 
 
 async def remove_profile(channel: str) -> int:
+    check_channel(channel)
     async with connected(load_settings(), worker=False) as client:
-        await client.delete(f"/profiles/{_segment(channel)}")
+        await client.delete(f"/profiles/{channel}")
     print("removed")
     return 0
-
-
-def _segment(channel: str) -> str:
-    from urllib.parse import quote
-
-    return quote(channel, safe="") or "%20"
 
 
 def _print(each: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Response profiles by channel: a tenant's own, else those that come with the product."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
@@ -12,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from graph.profile import Profile
 from serving.database import Pool, Row
 from serving.errors import BadRequest, NotFound
+from serving.runs.limits import check_channel
 
 EVERYONE: Final = "*"
-_CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _MINE: LiteralString = """
 select distinct on (channel) channel, tenant <> '*' as own, to_jsonb(profile) - 'tenant' - 'channel' as profile
 from profiles profile where tenant in (%(tenant)s, '*') order by channel, tenant = '*'
@@ -53,9 +52,7 @@ class ProfileStore:
 
     async def set(self, channel: str, changes: Mapping[str, Any]) -> ChannelProfile:
         """What `changes` doesn't name stays as it was; a new channel begins as `api`. Raises BadRequest."""
-        if not _CHANNEL.fullmatch(channel):
-            hint = "a small letter, then up to 39 small letters, digits, '_' and '-'"
-            raise BadRequest(f"{channel[:50]!r} can't be a channel's name", hint, "bad_channel")
+        check_channel(channel)
         before = {each.channel: each.profile for each in await self.all()}.get(channel, Profile())
         profile = _changed(before, changes)
         await self._execute(_SET, {"channel": channel, **profile.model_dump()})

@@ -1,7 +1,8 @@
-"""What a goal, a text and an id may be; checked by the client before it starts anything, and by the server."""
+"""What a goal, text, channel and id may be; checked by the client before it starts anything, and by the server."""
 
 import json
 import math
+import re
 import uuid
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from serving.errors import BadRequest, NotFound, TooLarge, Unprocessable
 
 LONGEST_GOAL = 32_000
 DEEPEST: Final = 100
+_CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 TOO_DEEP: Final = (f"the body is nested deeper than {DEEPEST} levels", "send a flatter one")
 
 
@@ -53,6 +55,13 @@ def check_json(value: Any, path: tuple[Any, ...] = ()) -> None:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             check_text(str(key), f"a name in {where}")
             check_json(item, (*path, key))
+
+
+def check_channel(name: str) -> None:
+    """Raises BadRequest for what can't be the name of a channel."""
+    if not _CHANNEL.fullmatch(name):
+        hint = "a small letter, then up to 39 small letters, digits, '_' and '-'"
+        raise BadRequest(f"{name[:50]!r} can't be a channel's name", hint, "bad_channel")
 
 
 def parse_id(text: str, noun: str) -> str:
