@@ -1,0 +1,76 @@
+"""Threads go when their time to live is over, whole or but for their latest state; those under way stay."""
+
+from pathlib import Path
+
+import psycopg
+
+from serving.database import Pool
+from serving.hosting.config import read_hosting
+from serving.hosting.graphs import Graphs
+from serving.items.stores import Stores
+from serving.threads.checkpoint import CheckpointRef
+from serving.threads.copies import create
+from serving.threads.saved import Saved
+from serving.threads.states import States
+from serving.threads.store import ThreadStore
+from serving.threads.sweep import Sweeper, thread_ttl
+from serving.threads.thread import NewThread, Superstep, SuperstepUpdate, Ttl
+from tests.integration.run_house import KEY
+
+CONFIG = Path(__file__).parents[1] / "sdk" / "langgraph.json"
+_STEP = Superstep(updates=[SuperstepUpdate(values={"done": 1}, as_node="step")])
+
+
+class _Garden:
+    def __init__(self, pool: Pool) -> None:
+        graphs, self.saved = Graphs(read_hosting(CONFIG)), Saved(pool, KEY)
+        self.threads = ThreadStore(pool)
+        self.states = States(pool, graphs, self.saved, Stores(pool), None)  # type: ignore[arg-type]  # no agent here
+        self.sweeper = Sweeper(pool, self.threads, self.saved)
+
+    async def plant(self, ttl: Ttl | None) -> str:
+        """A thread with three checkpoints."""
+        new = NewThread(metadata={"graph_id": "slow"}, ttl=ttl, supersteps=[_STEP] * 3)
+        return str((await create(self.threads, self.states, new))["thread_id"])
+
+    async def checkpoints(self, thread: str) -> int:
+        found = await self.states.history(thread, CheckpointRef(), limit=100, before=None, metadata=None)
+        return found.count(b'"parent_checkpoint_id"')
+
+
+async def test_a_thread_whose_time_is_over_is_swept_as_it_was_asked(pool: Pool, database: str) -> None:
+    garden = _Garden(pool)
+    gone = await garden.plant(Ttl(ttl=1))
+    cut = await garden.plant(Ttl(ttl=1, strategy="keep_latest"))
+    young, ageless = await garden.plant(Ttl(ttl=60)), await garden.plant(None)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("update threads set updated_at = now() - interval '10 minutes'")
+    assert await garden.sweeper.sweep() == 2
+    assert not await garden.threads.has(gone)
+    assert [await garden.checkpoints(thread) for thread in (cut, young, ageless)] == [1, 3, 3]
+    assert await garden.sweeper.sweep() == 0
+    with psycopg.connect(database) as connection:
+        left = connection.execute("select count(*) from state_checkpoints where thread_id = %s", (gone,)).fetchone()
+    assert left == (0,)
+
+
+async def test_a_thread_under_way_is_not_swept(pool: Pool, database: str) -> None:
+    garden = _Garden(pool)
+    thread = await garden.plant(Ttl(ttl=1))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("update threads set updated_at = now() - interval '10 minutes'")
+        connection.execute(
+            "insert into runs (run_id, thread_id, request, request_digest) values (%s, %s, '{}', '')", (thread, thread)
+        )
+        assert await garden.sweeper.sweep() == 0
+        connection.execute("update runs set status = 'running'")
+        connection.execute("update runs set status = 'success', finished_at = now()")
+    assert await garden.sweeper.sweep() == 0  # the run's end was the thread's last change
+    assert await garden.threads.has(thread)
+
+
+async def test_what_the_hosting_says_of_threads_counts_for_those_that_are_given_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "langgraph.json"
+    path.write_text('{"graphs": {}, "checkpointer": {"ttl": {"strategy": "keep_latest", "default_ttl": 90}}}')
+    assert thread_ttl(Graphs(read_hosting(path))) == Ttl(ttl=90, strategy="keep_latest")
+    assert thread_ttl(Graphs()) is None
