@@ -19,11 +19,19 @@ from tests.conftest import fresh_database
 
 COLLECTION = "handbook"
 TEXT = {"acme": "The hub in Piraeus opens at seven.", "globex": "The hub in Piraeus opens at noon."}
+_SDK_RUN = {"assistant_id": "trireme", "input": {"messages": [{"role": "user", "content": "Hello"}]}}
 BODIES: dict[str, Any] = {
     "plan": {"plan": {"steps": [{"id": "s1", "goal": "g", "done_when": "d"}]}, "last_seq": 1},
     "approve": {"decision": "approve", "approval_id": "plan-1"},
     "{key}": {"decision": "did_not"},
+    "runs": _SDK_RUN,
+    "stream": _SDK_RUN,
+    "wait": _SDK_RUN,
+    "state": {"values": {"messages": []}},
+    "latest": {"version": 1},
+    "checkpoint": {"checkpoint": {"checkpoint_id": MISSING}},
 }
+REST = {"name": "x", "key": "0" * 64, "checkpoint_id": MISSING, "namespace": "x"}
 MAIL = {"acme": "ada@acme.example.com", "globex": "gus@globex.example.com"}
 
 
@@ -80,23 +88,37 @@ def test_a_stream_gives_back_its_own_tenants_values(tenants: tuple[Tenant, Tenan
         assert events_of(stream)[-1]["status"] == "success"
 
 
-def test_every_route_of_a_run_is_404_to_another_tenant(tenants: tuple[Tenant, Tenant]) -> None:
-    """Every operation that names a run, read off the server's own description, with the other tenant's id."""
+def test_what_another_tenant_has_can_not_be_told_from_what_nobody_has(tenants: tuple[Tenant, Tenant]) -> None:
+    """Every operation that names a thing, read off the server's own description, asked for the other tenant's."""
     acme, globex = tenants
+    assistant = acme.client.post("/assistants", json={"graph_id": "trireme"}).json()["assistant_id"]
+    theirs = {"run_id": acme.run["run_id"], "thread_id": acme.run["thread_id"], "assistant_id": assistant}
+    nobodys = dict.fromkeys(theirs, MISSING)
+    for ids in (theirs, nobodys):
+        ids["response_id"] = f"resp_{ids['run_id'].replace('-', '')}"
     paths = globex.client.get("/openapi.json").json()["paths"]
-    named = [(verb, path) for path, verbs in paths.items() if path.startswith("/runs/{run_id}") for verb in verbs]
-    assert len(named) >= 13
-    for verb, path in named:
-        ids = {"run_id": acme.run["run_id"], "name": "x", "key": "0" * 64}
-        sent = BODIES.get(path.rpartition("/")[2])
-        answer = globex.client.request(verb, path.format(**ids), json=sent)
-        assert answer.status_code == 404, (verb, path, answer.text)
-        stranger = globex.client.request(verb, path.format(**{**ids, "run_id": MISSING}), json=sent)
-        assert (
-            answer.text.replace(acme.run["run_id"], MISSING).partition('"request_id"')[0]
-            == (stranger.text.partition('"request_id"')[0])
-        ), "it must not be told from a run that nobody has"
+    named = [path for path in paths if any(f"{{{name}}}" in path for name in theirs)]
+    asked = [(verb, path) for path in named for verb in paths[path]]
+    assert len(asked) >= 35
+    for verb, path in asked:
+        sent = None if verb == "get" else BODIES.get(path.rpartition("/")[2], {})
+        found, missed = (
+            globex.client.request(verb, path.format_map({**REST, **ids}), json=sent) for ids in (theirs, nobodys)
+        )
+        assert found.status_code >= 400, (verb, path, found.text)
+        assert (found.status_code, _said(found, theirs)) == (missed.status_code, _said(missed, nobodys)), (verb, path)
+        if path.startswith("/runs/{run_id}") or verb == "get":
+            assert found.status_code == 404, (verb, path, found.text)
     assert acme.client.get(f"/runs/{acme.run['run_id']}").json()["status"] == "success"
+    assert acme.client.get(f"/threads/{acme.run['thread_id']}").status_code == 200
+    assert acme.client.get(f"/assistants/{assistant}").status_code == 200
+
+
+def _said(answer: httpx.Response, ids: dict[str, str]) -> str:
+    said = answer.text.partition('"request_id"')[0]
+    for id_ in ids.values():
+        said = said.replace(id_, "ID")
+    return said
 
 
 def test_lists_show_ones_own(tenants: tuple[Tenant, Tenant]) -> None:
@@ -131,10 +153,10 @@ def test_an_idempotency_key_makes_a_thing_once(
 ) -> None:
     headers = {"Idempotency-Key": f"key of {path}".replace(" ", "-")}
     acme, globex = (tenant.client for tenant in tenants)
-    with ThreadPoolExecutor(8) as threads:
+    with ThreadPoolExecutor(4) as threads:
         made = {
             answer.json()[id_]
-            for answer in threads.map(lambda _: acme.post(path, json=body, headers=headers), range(8))
+            for answer in threads.map(lambda _: acme.post(path, json=body, headers=headers), range(4))
         }
     assert len(made) == 1
     assert globex.post(path, json=body, headers=headers).json()[id_] not in made
@@ -149,8 +171,9 @@ def test_an_idempotency_key_makes_a_run_of_a_graph_once(tenants: tuple[Tenant, T
     thread_id = acme.post("/threads", json={}).json()["thread_id"]
     route, headers = f"/threads/{thread_id}/runs", {"Idempotency-Key": "a-run"}
     new = {"assistant_id": "trireme", "input": {"messages": [{"role": "user", "content": "Hello"}]}}
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: acme.post(route, json=new, headers=headers), range(8)))
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: acme.post(route, json=new, headers=headers), range(4)))
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
     assert len({answer.json()["run_id"] for answer in answers}) == 1
     assert len(acme.get(route).json()) == 1
     other = acme.post(route, json={**new, "metadata": {"x": 1}}, headers=headers)
@@ -212,5 +235,19 @@ def test_every_table_says_whose_its_rows_are(keyed: Keyed) -> None:
             and oid not in (select table_id from owned)"""
     with psycopg.connect(keyed.dsn) as connection:
         nobodys = {row[0] for row in connection.execute(query)}
-    # chunks name their document without a foreign key to the collection; a memory's tenant is in mem0's payload.
-    assert nobodys - {"memories"} <= of_the_deployment
+    # Of others' making: a memory's tenant is in mem0's payload, an item's is the first part of LangGraph's prefix.
+    others = {"memories", "store", "store_vectors", "store_migrations", "vector_migrations"}
+    assert nobodys - others <= of_the_deployment
+
+
+def test_an_item_of_the_store_is_its_own_tenants(tenants: tuple[Tenant, Tenant]) -> None:
+    acme, globex = (tenant.client for tenant in tenants)
+    item = {"namespace": ["people", "ada"], "key": "likes", "value": {"text": "tea"}}
+    assert acme.put("/store/items", json=item).status_code < 300
+    place = {"namespace": "people.ada", "key": "likes"}
+    assert acme.get("/store/items", params=place).json()["value"] == {"text": "tea"}
+    assert "tea" not in globex.get("/store/items", params=place).text
+    assert globex.post("/store/items/search", json={"namespace_prefix": []}).json()["items"] == []
+    assert "people" not in globex.post("/store/namespaces", json={}).text
+    globex.request("DELETE", "/store/items", json={"namespace": ["people", "ada"], "key": "likes"})
+    assert acme.get("/store/items", params=place).json()["value"] == {"text": "tea"}
