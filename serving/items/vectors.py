@@ -24,8 +24,6 @@ create table store_vectors (
     foreign key (prefix, key) references store (prefix, key) on delete cascade
 )
 """
-# LangGraph's own steps: extension, table, and an index that its searches can't use.
-_DONE: LiteralString = "insert into vector_migrations (v) values (0), (1), (2) on conflict do nothing"
 
 
 def prepare_vectors(dsn: str, dimensions: int) -> None:
@@ -41,7 +39,6 @@ def prepare_vectors(dsn: str, dimensions: int) -> None:
                 )
             if not found:
                 connection.execute(_CREATE.format(dimensions=int(dimensions)).encode())
-                connection.execute(_DONE)
                 grant_rights(connection)
     except psycopg.Error as error:
         raise reported(error) from None

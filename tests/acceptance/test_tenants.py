@@ -236,7 +236,7 @@ def test_every_table_says_whose_its_rows_are(keyed: Keyed) -> None:
     with psycopg.connect(keyed.dsn) as connection:
         nobodys = {row[0] for row in connection.execute(query)}
     # Of others' making: a memory's tenant is in mem0's payload, an item's is the first part of LangGraph's prefix.
-    others = {"memories", "store", "store_vectors", "store_migrations", "vector_migrations"}
+    others = {"memories", "store", "store_vectors"}
     assert nobodys - others <= of_the_deployment
 
 

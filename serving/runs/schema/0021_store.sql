@@ -1,8 +1,5 @@
 -- LangGraph's store, as its AsyncPostgresStore makes it: long-term memory of hosted graphs. A namespace begins with its
 -- tenant. The vectors' table is made when langgraph.json says how many dimensions they have.
-create table if not exists store_migrations (v integer primary key);
-create table if not exists vector_migrations (v integer primary key);
-
 create table if not exists store (
     prefix text not null,
     key text not null,
@@ -16,4 +13,3 @@ create table if not exists store (
 
 create index if not exists store_prefix_idx on store using btree (prefix text_pattern_ops);
 create index if not exists idx_store_expires_at on store (expires_at) where expires_at is not null;
-insert into store_migrations (v) values (0), (1), (2), (3) on conflict do nothing;
