@@ -36,7 +36,7 @@ types: setup ## mypy --strict over source and tests
 	@$(BIN)/mypy
 
 chaos-ci: setup ## the chaos that CI runs: every point, 200 kills, zombies, streams, planted bugs
-	@$(BIN)/python -m tests.chaos points kills=140 zombies=12 database=10 streams=10
+	@$(BIN)/python -m tests.chaos points kills=125 zombies=12 database=10 streams=10
 	@$(BIN)/python -m tests.chaos.plants
 
 chaos: setup ## all of it, for hours: every point x 50, 10,000 kills, 1,000 zombies, 500 database faults, 200 streams

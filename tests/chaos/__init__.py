@@ -13,6 +13,7 @@ wrong when; the machine's own timing is all that is left to chance.
 - `retention` prunes runs of its own, and sees that a log is whole or gone.
 - `planted` are bugs, each with the one of `scenarios` that brings it to light, and `plants` sees that each is caught
   and nothing is found where none is planted.
+- `RESULTS.md` is what a long campaign found.
 - `bout` keeps callers coming while trouble goes on and lets every run end; `oracle` then compares what callers were
   told, the log, the ledger and the counter; `watch.sql` are its own eyes in the database.
 """
