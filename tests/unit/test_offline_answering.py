@@ -51,6 +51,10 @@ def said(question: str, *texts: str, heading: str = "") -> str:
         ),
         ("Who buys the paint?", "Who | What\nIda Moss | brushes\nOla Berg | purchasing: paint, paper", "Ola Berg"),
         ("How long does it take (about: What does a tour cost)", "A tour costs 9 EUR. It takes an hour.", "an hour"),
+        ("How much is a locker?", "A locker costs £2.50 a day.\nMembers get a card that makes lockers free.", "£2.50"),
+        ("Who is Ariel?", "The Tempest\nAriel, a spirit ........ Ida Moss", "Ida Moss"),
+        ("How long are parcels in the store?", "What | Days in the store\nParcels | 10\nLetters | 30", "10"),
+        ("Where are the keys?", "Where | What\nblue board | keys of the vans\nsafe | petty cash", "blue board"),
         ("What may I spend on tools?", "Tools: 90 EUR may be spent.\nKeys: 30 EUR.", "90 EUR"),
     ],
 )
@@ -69,6 +73,8 @@ def test_the_passage_that_answers_is_quoted(question: str, text: str, found: str
         ("How much rent do we pay for the shop on Mill Lane?", "In 2016 we moved to the shop on Mill Lane."),
         ("How many X200 pumps are in use?", "He replaces nine X100 pumps by X200 pumps."),
         ("What does a day ticket for the lift cost?", "The season ticket for the lift is sold at half price, 90 EUR."),
+        ("What does the kit cost in total?", "The prices of the kit are from May 2026, VAT included."),
+        ("How much do we pay the trainer?", "Ida Moss is the trainer of the juniors, from 17:00 to 19:00."),
         ("Which is heavier, the oak door or the pine door?", "The oak door costs 90 EUR. The pine door weighs 9 kg."),
     ],
 )
@@ -105,6 +111,22 @@ def test_the_cells_of_a_table_need_no_unit_to_be_compared() -> None:
     assert said("Which is more expensive for an evening, the studio or the hall?", text).startswith(
         "More expensive: hall, 650; studio, 240."
     )
+
+
+@pytest.mark.parametrize(
+    ("question", "ahead"),
+    [
+        ("Is the limit higher in Lyon or in Porto?", "Higher: Porto, 185; Lyon, 170."),
+        ("Which is cheaper for a night, Porto or Lyon?", "Cheaper: Lyon, 170; Porto, 185."),
+    ],
+)
+def test_what_is_set_side_by_side_is_named_as_the_documents_name_it(question: str, ahead: str) -> None:
+    assert said(question, "City | Limit for a night\nLyon | 170\nPorto | 185").startswith(ahead)
+
+
+def test_a_column_is_one_list_whatever_its_rows_are_called() -> None:
+    text = "Loaf | Price\nCountry loaf | £4.60\nBaguette | £2.20"
+    assert said("Which loaf is the cheapest?", text) == "Baguette – Price: £2.20"
 
 
 def test_the_furthest_of_all_is_taken() -> None:

@@ -134,6 +134,23 @@ def test_a_first_column_that_is_called_like_the_rows_numbers_them(database: duck
         assert query.sql.startswith(sql)
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Which boat is the heaviest?", ": Moth: 90."),
+        ("What's the oldest boat in the fleet?", ": Tern: 1994."),
+        ("Which costs more, the Tern or the Moth?", "- Moth: 700\n- Tern: 900"),
+        ("Which boat is the longest?", ""),
+    ],
+)
+def test_an_adjective_asks_for_its_own_column(question: str, said: str, database: duckdb.DuckDBPyConnection) -> None:
+    database.execute("""create or replace table fleet as from (values
+        ('Tern', 1994, 60, 900.0, 50.0), ('Moth', 2020, 90, 700.0, 80.0)
+    ) as t(boat, year_built, weight_kg, price_eur, total_eur)""")
+    answered = ask(question, Overview(tables=(_table(database, "fleet"),)), database)
+    assert answered.endswith(said) if said else not answered
+
+
 def test_they_are_the_rows_of_the_question_before(overview: Overview, database: duckdb.DuckDBPyConnection) -> None:
     said = ask("what do they sum up to (about: Which orders are paid)", overview, database)
     assert said == "Total amount_eur in orders where status is paid: 180.25."

@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from serving.documents.words import words
-from serving.models.offline.english import FIGURE, Quantity, covers, degree, quantities, stems
+from serving.models.offline.english import FIGURE, STOP, Quantity, covers, degree, quantities, stems
 from serving.models.offline.passages import Passage
 from serving.models.offline.ranking import Question, ask, rank
 
@@ -14,7 +14,7 @@ _SUM: Final = re.compile(
     r"(?i)\b(?:sum|totals?|add|altogether|all together|together|overall|in all)\b|\b(?:spen[dt]|how much)\b.* and\b"
 )
 _JOINED: Final = re.compile(r"(?i)([\w-]+) and (?:(?:the|for|of|on) )*([\w-]+)")
-_OPTION: Final = r"(?:(?:that of|that for|the|from|for) )*([\w&'. -]{1,40}?)"
+_OPTION: Final = r"(?:(?:that of|that for|the|from|for|in|at|on) )*([\w&'. -]{1,40}?)"
 _OPTIONS: Final = re.compile(
     rf"(?i)(?:[,:]|.*\b(?:between|for|of|compare|is|are|do|does|takes?|than)) {_OPTION},? (?:or|and|with|to|vs|than) "
     rf"{_OPTION}(?: plans?)?(?:,? (?:and )?by how much)?\W*$"
@@ -67,6 +67,9 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
         return closest
     section = [passage for passage in seen if passage.group == best.passage.group and passage.kind != "row"]
     whole = not question.looks and all(covers(key, best.passage.place) for key in question.strong)
+    rows = [p for p in seen if p.kind == "row" and p.ref == best.passage.ref and p.name == best.passage.name]
+    if best.passage.kind == "cell" and not question.looks and rows:
+        return _found("", rows[:1])
     return _found("", section[:6] if whole else [best.passage])
 
 
@@ -110,11 +113,23 @@ def _listed(question: Question, seen: Sequence[Passage]) -> list[Figure]:
 
 def _pair(options: re.Match[str] | None, text: str, seen: Sequence[Passage]) -> list[Figure]:
     """A figure for each of two names, if they can be set against each other or added."""
-    rest = _KIND.sub("", text[: options.start(1)]) + text[options.end(2) :] if options else ""
-    names = options.groups() if options else ()
-    figures = [figure for name in names for figure in _figures(rest, name, text, seen)[:1]]
+    names = [_said_by(seen, options[1].split()[::-1])[::-1], _said_by(seen, options[2].split())] if options else []
+    rest = _KIND.sub("", text)
+    for name in names:
+        rest = rest.replace(" ".join(name), "", 1)
+    figures = [figure for name in names for figure in _figures(rest, " ".join(name), text, seen)[:1]]
     apart = len({figure.name for figure in figures}) == len({(each.passage, each.amount) for each in figures}) == 2
     return figures if apart and len({figure.amount.dimension for figure in figures}) == 1 else []
+
+
+def _said_by(seen: Sequence[Passage], near: list[str]) -> list[str]:
+    """The most of these words, the first ones on, that one passage says together: a name as the documents have it."""
+    for size in range(min(len(near), 4), 0, -1):
+        keys = words(" ".join(near[:size]))
+        said = {key for key in keys if key not in STOP}
+        if STOP.isdisjoint(keys[-1:]) and any(said <= stems(f"{each.place} {each.text}") for each in seen):
+            return near[:size]
+    return near
 
 
 def _figures(rest: str, name: str, text: str, seen: Sequence[Passage]) -> list[Figure]:
@@ -130,8 +145,11 @@ def _figures(rest: str, name: str, text: str, seen: Sequence[Passage]) -> list[F
     # The cells of a table may leave out the unit.
     for kind in dict.fromkeys((dimension, "" if dimension else None)):
         if found := [(each, amount) for each in ranked if (amount := _amount(each.passage, f"{kept} {name}", kind))]:
-            score, like = found[0][0].score - 0.1, found[0][1].dimension
-            return [Figure(r.passage, a, name) for r, a in found if r.score > score and a.dimension == like]
+            score, like, best = found[0][0].score - 0.1, found[0][1].dimension, found[0][0].passage
+            # Without a name to look for, a column is one list.
+            whole = best.column and not name
+            near = [(r, a) for r, a in found if r.score > score or (whole and r.passage.group == best.group)]
+            return [Figure(r.passage, a, name) for r, a in near if a.dimension == like]
     return []
 
 

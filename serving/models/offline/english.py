@@ -18,7 +18,7 @@ _LIGHT: Final = """add agency allow allowed amount apply brought business charit
     member minute money month museum number offer office organisation overall pay people person place policy possible
     procedure guideline process put receive record require required rule saw school send sent shop start step sum
     summary summarise summarize take team time total type use value week work worth year order bought sell sold issue
-    arrive visit earn goes went bring spend spent combined different register"""
+    arrive visit earn goes went donate moment currently bring spend spent combined different register"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
     colleague / vacation holiday leave / cancel terminate / delivery shipping / duration length term period / deadline
@@ -41,6 +41,13 @@ _UP, _DOWN, NUMBERS, MONTHS = map(
         "january february march april may june july august september october november december",
     ),
 )
+_MEASURED: Final = {
+    r"\bheav|\blight(?:er|est)": "weight mass",
+    r"\b(?:old|young|new)(?:er|est)\b": "age year built born founded",
+    r"\b(?:long|short)(?:er|est)\b": "length duration time term",
+    r"\btall(?:er|est)": "height",
+    r"\b(?:costs? (?:more|less|the (?:most|least))|cheap(?:er|est)?|expensive|dearer)\b": "price cost fee charge rate",
+}
 FIGURE: Final = rf"(?<![\w-])\d|\b(?:{'|'.join(NUMBERS)})\b"
 _SIZES: Final = {
     "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
@@ -101,6 +108,11 @@ def degree(word: str) -> int:
     """1 for a comparative or superlative that looks up (`most`, `longer`), -1 for one that looks down, else 0."""
     forms = {form := word.lower().strip("?,."), re.sub(r"est$", "er", form)}
     return (not forms.isdisjoint(_UP)) - (not forms.isdisjoint(_DOWN))
+
+
+def measured(text: str) -> frozenset[str]:
+    """What a comparing adjective is said of: the weight for `heaviest`; empty where it is said of anything."""
+    return frozenset().union(*(stems(of) for cue, of in _MEASURED.items() if re.search(cue, text)))
 
 
 class Quantity(NamedTuple):

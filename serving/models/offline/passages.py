@@ -12,6 +12,7 @@ _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])\s+")
 _NAMED: Final = re.compile(r"((?:\S+ ){0,4}\S+): \S")
 _RULE: Final = re.compile(r"[\s|:=-]*|\[page \d+\]|\d{1,2}[.)]")
 _MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^#+ ")
+_LEADER: Final = re.compile(r" *\.{4,} *")
 _TITLE: Final = re.compile(r"(?!.*(?:[.!;,)]$|\d|: )).{1,60}")
 _POINTS_BACK: Final = re.compile(r"(?i)(?:it|its|they|their|this|these|he|she|both)\b")
 # A row of a table, a line that ends a sentence or comes before `Name: value`, or what wraps around.
@@ -65,6 +66,7 @@ def _read(path: str, heading: str, chunks: tuple[tuple[int, str], ...]) -> tuple
 
 def _lines(text: str) -> list[str]:
     """Headings, sentences, rows, and items, with which stays what goes on behind their first sentence."""
+    text = _LEADER.sub(": ", text)
     lines: list[str] = []
     end = 0
     for start, stop in sentences(text):

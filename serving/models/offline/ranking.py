@@ -16,15 +16,16 @@ _ANSWERS, _NEAR = 0.68, 0.5
 _NAME: Final = re.compile(r"(?<=[^.?!:] )[A-Z][^\W_]*|\b(?=\w*\d)(?=[\d-]*[^\W\d])[\w-]+|\b(?:19|20)\d\d\b|\[\w+\]")
 _TIME: Final = r"(?<![a-z])(?:second|minute|hour|day|night|week|month|quarter|year)s?\b"
 _PRICE: Final = (
-    r"[€$£%]|(?-i:\b[A-Z]{3}\b)|(?<!at )(?<!from )(?<!to )(?<!by )\b\d+\.\d\d|\b(?:euro|pound|dollar|franc)s?\b"
-    r"|^[\d.,]+$|^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b|\b(?:free|included|request)\b"
+    r"[€$£%]|\b(?:eur|usd|gbp|chf|sek|nok|dkk|pln)\b|(?<!at )(?<!from )(?<!to )(?<!by )\b\d+\.\d\d"
+    r"|\b(?:euro|pound|dollar|franc)s?\b|^[\d.,]+$|^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b"
+    r"|\b(?:free|(?<!vat )included|request)\b"
 )
 _PERSON: Final = r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ [A-Z])|\w(?:er|or)\b|\b(?:team|office|staff)\b"
 # What a question says, what the value must then look like, and whether nothing else will do.
 _KINDS: Final = (
     (r"\bhow (?:often|frequently)", r"\b(?:every|each|per|once|twice|an?) |\b\w+ly\b", True),
     (r"\bhow (?:long|soon|quickly|fast|early|late|far ahead)\b", rf"{_TIME}|\b(?:lifetime|unlimited)", True),
-    (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b", _PRICE, True),
+    (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b|\bhow much (?:(?:is|are) (?:an?|the) |.*\bpay\b)", _PRICE, True),
     (r"\bhow (?!to\b)\w+", rf"{FIGURE}|\b(?:no|none|free|unlimited)\b", True),
     (r"\bwhen\b|\bwhat (?:time|date|day)", rf"{_TIME}|{DATED.pattern}|\b\w+day\b|\b(?:after|before|until)\b", False),
     (r"\bwho(?:m|se)?\b", _PERSON, False),
@@ -90,10 +91,15 @@ def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> 
     coverage = sum(scale[key] * covered[key] for key in scale) / (sum(scale.values()) or 1)
     if coverage < _NEAR or not covered.get(question.head, 1):
         return Rated(False, 0.0, passage)
-    fits = bool(question.looks and re.search(question.looks, passage.value, re.I)) and _counts(question, passage)
+    # A cell's title may hold its unit.
+    values = (passage.value, f"{passage.value} {passage.column}" if passage.value.isdigit() else "")
+    looks = bool(question.looks) and any(re.search(question.looks, value, re.I) for value in values)
+    fits = looks and _counts(question, passage)
     sure = coverage >= _ANSWERS and (fits or not question.strict) and all(map(covered.get, question.names))
     brevity = sum(share == 1 for share in covered.values()) / (len(stems(passage.text)) or 1)
-    return Rated(sure, coverage + (0.25 if question.strict else 0.1) * fits + 0.05 * brevity, passage)
+    # A price is told by its figure ahead of `free`.
+    told = fits and question.looks == _PRICE and not re.search(r"(?i)\bfree\b", passage.value)
+    return Rated(sure, coverage + (0.25 if question.strict else 0.1) * fits + 0.1 * told + 0.05 * brevity, passage)
 
 
 def _counts(question: Question, passage: Passage) -> bool:

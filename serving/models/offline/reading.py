@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from graph.ports import TableInfo
@@ -18,6 +19,8 @@ _COMPUTES: Final = {
 }
 FURTHEST: Final = {1: "max", -1: "min"}
 _EACH: Final = ("by", "per", "each", "every")
+# The oldest has the lowest year.
+_AGE, _SINCE = r"\b(?:old|young)(?:er|est)\b", stems("year built born founded")
 _TOP: Final = r"\b(?:top|the) (\d+|two|three|four|five|ten)\b"
 # What this model doesn't filter by must not be left out in silence.
 _BOUND: Final = r"\b(?:since|after|before|until|between|above|over|below|under|than|at (?:least|most))\b"
@@ -50,9 +53,13 @@ class Reading:
         self.compute = next(how for how, cue in _COMPUTES.items() if re.search(cue, self.text))
         degrees, top = [word for word in self.text.split() if degree(word)], re.findall(_TOP, self.text)[:1]
         self.sign, self.limit = next(map(degree, degrees), 0), next((int(number_of(n) or 1) for n in top), 1)
+        since = any(column.kind == "number" and not _SINCE.isdisjoint(column.forms) for column in self.columns)
+        self.sign *= -1 if since and re.search(_AGE, self.text) else 1
         money = any(column.kind == "money" for column in self.columns)
         self.taken = self.placed | stems(" ".join([*degrees, *top])) | ASKING | STOP
         self.taken |= LIGHT | MONEY if money else LIGHT - CASH
+        if self.compute == "avg":  # per performance: per row
+            self.taken |= {key for before, key in pairwise(self.said) if before == "per"}
         self.group = self._grouped()
         self.where = [*self._filters(), *self._periods()]
         self.left = [key for key in dict.fromkeys(self.said) if key not in self.taken]

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from graph.ports import Overview
 from serving.documents.words import words
 from serving.models.offline.columns import CASH, MONEY, Meaning
-from serving.models.offline.english import LIGHT, STOP
+from serving.models.offline.english import LIGHT, STOP, measured
 from serving.models.offline.reading import FURTHEST, Reading, Term
 
 _MOST_GROUPS, _MOST_ROWS = 20, 50
@@ -102,10 +102,13 @@ def _measure(read: Reading) -> Term | None:
         return Term("count(*)", "Number of entries")
     if read.compute or MONEY & said or Meaning() in read.means.values():
         found += money or sums[: len(sums) == 1]
+    sized_by = measured(read.text)
+    found = [c for c in [*found, *sums] if c in read.named or not sized_by.isdisjoint(c.forms)] if sized_by else found
     if not found or not (read.compute or read.sign or read.group):
         return None
     name, sized = found[0].name, re.search(r"\b(?:most|least|larg\w+|bigg\w+|small\w+)\b", read.text)
-    compute = read.compute or ("sum" if sized or not read.sign else FURTHEST[read.sign]) * bool(read.group)
+    whole = (sized or not read.sign) and not sized_by
+    compute = read.compute or ("sum" if whole else FURTHEST[read.sign or 1]) * bool(read.group)
     each, about = re.search(r"\bper (?:day|week|month|quarter|year)\b", read.text), f"{_SAID[compute]} {name}".strip()
     if compute == "avg" and read.group and each:
         # The months share the sum.
