@@ -13,7 +13,8 @@ from tests.integration.run_house import House
 from tests.integration.scripted_models import ScriptedModels, spoken, tool_call
 from tests.integration.test_documents_tables import table
 
-_ENDLESS = "select sum(a.range) from orders, range(100000000) a, range(100000000) b"
+# Long, and small enough for the memory that a query may have.
+_ENDLESS = "select sum(a.range * b.range % (c.range + 7)) from range(20000) a, range(20000) b, range(20000) c"
 _QUERY_S = 40.0
 
 
