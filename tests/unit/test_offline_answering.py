@@ -55,6 +55,7 @@ def said(question: str, *texts: str, heading: str = "") -> str:
         ("Who is Ariel?", "The Tempest\nAriel, a spirit ........ Ida Moss", "Ida Moss"),
         ("How long are parcels in the store?", "What | Days in the store\nParcels | 10\nLetters | 30", "10"),
         ("Where are the keys?", "Where | What\nblue board | keys of the vans\nsafe | petty cash", "blue board"),
+        ("By what time must I call?", "Call us by 8.15. The office calls at 8.30 if you must.", "8.15"),
         ("What may I spend on tools?", "Tools: 90 EUR may be spent.\nKeys: 30 EUR.", "90 EUR"),
     ],
 )
@@ -74,6 +75,7 @@ def test_the_passage_that_answers_is_quoted(question: str, text: str, found: str
         ("How many X200 pumps are in use?", "He replaces nine X100 pumps by X200 pumps."),
         ("What does a day ticket for the lift cost?", "The season ticket for the lift is sold at half price, 90 EUR."),
         ("What does the kit cost in total?", "The prices of the kit are from May 2026, VAT included."),
+        ("What time does the Tuesday class begin?", "Beginners: first Tuesday of the month"),
         ("How much do we pay the trainer?", "Ida Moss is the trainer of the juniors, from 17:00 to 19:00."),
         ("Which is heavier, the oak door or the pine door?", "The oak door costs 90 EUR. The pine door weighs 9 kg."),
     ],

@@ -141,6 +141,9 @@ def test_a_first_column_that_is_called_like_the_rows_numbers_them(database: duck
         ("What's the oldest boat in the fleet?", ": Tern: 1994."),
         ("Which costs more, the Tern or the Moth?", "- Moth: 700\n- Tern: 900"),
         ("Which boat is the longest?", ""),
+        ("Is the Tern or the Moth cheaper per day?", ""),
+        ("How many Terns are there?", ": 1."),
+        ("Which vessel has the highest price?", ": Tern: 900."),
     ],
 )
 def test_an_adjective_asks_for_its_own_column(question: str, said: str, database: duckdb.DuckDBPyConnection) -> None:

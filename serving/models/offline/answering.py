@@ -22,7 +22,11 @@ _OPTIONS: Final = re.compile(
 _SAYS_HOW: Final = re.compile(rf"(?i)\b(?:compare|difference)\b|{_SUM.pattern[4:]}")
 # `which of the three houses`: what kind of thing is compared says nothing about the figure.
 _KIND: Final = re.compile(r"(?i)^\W*(?:which|what|who)(?: of)?(?: (?:the|our|all|two|three))*(?: (?!is|are|ha|do)\w+)?")
-_DIMENSIONS: Final = {"money": "cheap|expensive|cost|price|dear", "time": "longe|shorte|faste|quick", "mass": "heav"}
+_DIMENSIONS: Final = {
+    "money": "cheap|expensive|cost|price|dear|money",
+    "time": "longe|shorte|faste|quick",
+    "mass": "heav",
+}
 
 
 class Found(NamedTuple):

@@ -24,6 +24,11 @@ class Column(NamedTuple):
     forms: frozenset[str]
     values: tuple[str, ...]
 
+    @property
+    def measures(self) -> bool:
+        """Whether it holds weights, ages and the like: no number of pieces."""
+        return any(part.removesuffix("s") in {*UNITS, "km", "m", "cm"} for part in self.name.split("_"))
+
 
 class Meaning(NamedTuple):
     """A column, a value in it or, without a column, the rows."""

@@ -18,13 +18,14 @@ _LIGHT: Final = """add agency allow allowed amount apply brought business charit
     member minute money month museum number offer office organisation overall pay people person place policy possible
     procedure guideline process put receive record require required rule saw school send sent shop start step sum
     summary summarise summarize take team time total type use value week work worth year order bought sell sold issue
-    arrive visit earn goes went donate moment currently bring spend spent combined different register"""
+    arrive visit earn goes went donate owe moment currently reading bring spend spent combined different register"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
     colleague / vacation holiday leave / cancel terminate / delivery shipping / duration length term period / deadline
     due / responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least /
     phone telephone call / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
-    hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor /
+    hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor supply
+    supplies /
     answer respond response reply reaction / remote telework / weight weigh heavy / purchase buy buyer bought order /
     refund reimburse / mandatory required / free gratis / begin start first / end finish last expire / year annual
     yearly / month monthly / week weekly / day daily / contact ask reach report tell told / quantity unit piece /

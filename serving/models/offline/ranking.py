@@ -20,6 +20,7 @@ _PRICE: Final = (
     r"|\b(?:euro|pound|dollar|franc)s?\b|^[\d.,]+$|^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b"
     r"|\b(?:free|(?<!vat )included|request)\b"
 )
+_CLOCK: Final = r"\b\d\d?[.:]\d\d\b|\b\d\d? ?[ap]\.?m\b|\b(?:noon|midnight)\b"
 _PERSON: Final = r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ [A-Z])|\w(?:er|or)\b|\b(?:team|office|staff)\b"
 # What a question says, what the value must then look like, and whether nothing else will do.
 _KINDS: Final = (
@@ -27,7 +28,9 @@ _KINDS: Final = (
     (r"\bhow (?:long|soon|quickly|fast|early|late|far ahead)\b", rf"{_TIME}|\b(?:lifetime|unlimited)", True),
     (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b|\bhow much (?:(?:is|are) (?:an?|the) |.*\bpay\b)", _PRICE, True),
     (r"\bhow (?!to\b)\w+", rf"{FIGURE}|\b(?:no|none|free|unlimited)\b", True),
-    (r"\bwhen\b|\bwhat (?:time|date|day)", rf"{_TIME}|{DATED.pattern}|\b\w+day\b|\b(?:after|before|until)\b", False),
+    (r"\bby (?:what|which) time\b", rf"\b(?:by|before|until) (?:{_CLOCK})", True),
+    (r"\b(?:what|which) time\b", _CLOCK, True),
+    (r"\bwhen\b|\bwhat (?:date|day)", rf"{_TIME}|{DATED.pattern}|\b\w+day\b|\b(?:after|before|until)\b", False),
     (r"\bwho(?:m|se)?\b", _PERSON, False),
     ("", "", False),
 )

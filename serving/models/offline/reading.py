@@ -60,6 +60,9 @@ class Reading:
         self.taken |= LIGHT | MONEY if money else LIGHT - CASH
         if self.compute == "avg":  # per performance: per row
             self.taken |= {key for before, key in pairwise(self.said) if before == "per"}
+        if self.sign and any(column.kind in ("number", "money") for column in self.named):
+            # `Which piece do we have the most copies of`: the rows by a name of the question's own.
+            self.taken |= stems("".join(re.findall(r"^(?:which|what) (\w+)", self.text)))
         self.group = self._grouped()
         self.where = [*self._filters(), *self._periods()]
         self.left = [key for key in dict.fromkeys(self.said) if key not in self.taken]

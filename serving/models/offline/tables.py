@@ -16,6 +16,7 @@ from serving.models.offline.english import LIGHT, STOP, measured
 from serving.models.offline.reading import FURTHEST, Reading, Term
 
 _MOST_GROUPS, _MOST_ROWS = 20, 50
+_PER: Final = r"\bper (?:hour|day|night|week|month|quarter|year|person)\b"
 _SAID: Final = {"avg": "Average", "sum": "Total", "max": "Highest", "min": "Lowest", "": ""}
 
 
@@ -77,7 +78,7 @@ def _counted(read: Reading) -> Term | None:
     start = next((at for at, key in enumerate(read.said) if key in ("many", "number")), 0) + 1
     first = next((at for at in read.means if start <= at < start + 4), len(read.said))
     column, value = read.means.get(first, Meaning())
-    pieces = [column for column in read.numeric() if column.kind == "number"]
+    pieces = [column for column in read.numeric() if column.kind == "number" and not column.measures]
     if value and pieces and Meaning() not in read.means.values():
         column, value = (pieces[0], "") if len(pieces) == 1 else (None, "")
         first = first if column else len(read.said)
@@ -109,7 +110,9 @@ def _measure(read: Reading) -> Term | None:
     name, sized = found[0].name, re.search(r"\b(?:most|least|larg\w+|bigg\w+|small\w+)\b", read.text)
     whole = (sized or not read.sign) and not sized_by
     compute = read.compute or ("sum" if whole else FURTHEST[read.sign or 1]) * bool(read.group)
-    each, about = re.search(r"\bper (?:day|week|month|quarter|year)\b", read.text), f"{_SAID[compute]} {name}".strip()
+    each, about = re.search(_PER, read.text), f"{_SAID[compute]} {name}".strip()
+    if sized_by and each and found[0].forms.isdisjoint(words(each[0])):
+        return None
     if compute == "avg" and read.group and each:
         # The months share the sum.
         share, read.group = f"sum({name}) / count(DISTINCT {read.group.sql})", None
@@ -122,5 +125,7 @@ def _shown(read: Reading, value: Term | None, listing: bool) -> Sequence[Term]:
     if not value and CASH & ({*read.said} - read.placed):
         return []
     shown = [column.name for column in read.named or read.columns[1 : 4 * listing]]
-    names = dict.fromkeys([read.columns[0].name, *shown, *([value.sql] if value else [])])
+    # A running number says little about a row.
+    first = [column.name for column in read.columns[: 1 + bool(value and "INT" in read.table.columns[0][1])]]
+    names = dict.fromkeys([*first, *shown, *([value.sql] if value else [])])
     return [Term(name, name) for name in names] if shown else []
