@@ -100,7 +100,9 @@ class AssistantStore:
         return Assistant(**await self._row(_ONE, id_))
 
     def id_of(self, assistant: str) -> str:
-        return system_assistant_id(assistant) if assistant in self._graphs.ids else uuid_of(assistant, "assistant")
+        if assistant in self._graphs.ids:
+            return system_assistant_id(assistant)
+        return uuid_of(assistant, "assistant", f"nor is it a graph's: graphs here are {', '.join(self._graphs.ids)}")
 
     async def update(self, assistant: str, change: AssistantChange) -> Assistant:
         """Adds a version, which counts from now on."""

@@ -72,12 +72,12 @@ def parse_id(text: str, noun: str) -> str:
         raise NotFound(f"no {noun} {_shown(text)}: an id is a UUID", "", f"{noun}_not_found") from None
 
 
-def uuid_of(text: str, noun: str) -> str:
+def uuid_of(text: str, noun: str, hint: str = "send the id as it was given to you") -> str:
     """The same where a client of LangGraph's asks. Raises Unprocessable, as it expects."""
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise Unprocessable(f"{noun} id {_shown(text)} is no UUID", "send the id as it was given to you") from None
+        raise Unprocessable(f"{noun} id {_shown(text)} is no UUID", hint) from None
 
 
 def _shown(text: str) -> str:
