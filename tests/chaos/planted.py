@@ -28,6 +28,7 @@ from tests.chaos.scenarios import (
     OVERTAKEN,
     PRUNED,
     ROBBED,
+    ROBBED_AMID_EFFECTS,
     SLOW_TO_TELL,
     Scenario,
 )
@@ -269,7 +270,7 @@ def forked_without_its_past() -> None:
 SCENARIOS: dict[Callable[[], None], Scenario] = {
     events_without_fence: ROBBED,
     checkpoints_without_fence: ROBBED,
-    effects_without_fence: ROBBED,
+    effects_without_fence: ROBBED_AMID_EFFECTS,
     taken_over_without_a_new_fence: ROBBED,
     let_out_without_a_look_at_the_lease: OVERTAKEN,
     renewed_after_its_end: OVERSLEPT,

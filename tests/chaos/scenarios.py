@@ -23,6 +23,13 @@ async def robbed(bout: Bout) -> None:
         await asyncio.to_thread(rows, bout.arena.dsn, query)
 
 
+async def robbed_amid_effects(bout: Bout) -> None:
+    """The same, while workers take their time between an effect and their note of it."""
+    for slot in bout.arena.by_kind("worker"):
+        await bout.arena.fill(slot, faults=",".join(f"effect.done:{nth}=sleep 0.4" for nth in range(1, 17)))
+    await robbed(bout)
+
+
 async def struck(bout: Bout, kind: str, name: str, action: str, nth: int = 1) -> None:
     slot = bout.arena.by_kind(kind)[-1]
     if not await strike(bout, slot, name, action, nth):
@@ -79,6 +86,7 @@ async def alone(bout: Bout) -> None:
 Scenario = tuple[Callable[[Bout], Awaitable[None]], Sequence[str], int]
 _FAN = ("fan",)
 ROBBED: Scenario = (robbed, ("fan", "asks", "revises"), 6)
+ROBBED_AMID_EFFECTS: Scenario = (robbed_amid_effects, ("fan", "asks", "revises"), 6)
 OVERTAKEN: Scenario = (overtaken, ("checks",), 2)
 OVERSLEPT: Scenario = (overslept, _FAN, 4)
 API_KILLED: Scenario = (partial(struck, kind="api", name="accept.received", action="kill"), _FAN, 3)
