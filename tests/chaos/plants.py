@@ -11,7 +11,7 @@ from tests.chaos.bout import Bout
 from tests.chaos.planted import PLANTS, SCENARIOS
 from tests.chaos.scenarios import Scenario
 
-_PATIENCE_S, _TRIES = 6.0, 5
+_PATIENCE_S, _TRIES = 6.0, 12
 
 
 async def caught(names: list[str]) -> dict[str, list[str]]:

@@ -50,7 +50,7 @@ async def overslept(bout: Bout) -> None:
     worker, other = bout.arena.by_kind("worker")
     await bout.arena.drop(other)
     await bout.arena.drop(worker)
-    process = await bout.arena.fill(worker, faults="heartbeat.ready:2=stop")
+    process = await bout.arena.fill(worker, faults="heartbeat.ready:3=stop")
     await asyncio.wait_for(process.stopped.wait(), 10)
     await asyncio.sleep(LEASE_S + 0.3)
     process.send(signal.SIGCONT)
