@@ -25,9 +25,9 @@ setup: .venv/.ready ## make the environment in .venv
 demo: setup ## answer a real goal over the documents in infra/demo
 	@$(BIN)/trireme run "$$(cat infra/demo/goal.txt)" --docs infra/demo/documents
 
-# Two at a time, each with a database of its own; one file or test: .venv/bin/python -m pytest PATH.
+# Two files at a time, each with databases of its own; one file or test: .venv/bin/python -m pytest PATH.
 test: setup .venv-studio/.ready ## pass the tests
-	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
