@@ -9,12 +9,14 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, LiteralString
+from typing import Final, LiteralString, TypeVar
 
 from pydantic import BaseModel
 
 from serving.database import Pool, new_id
 from serving.errors import BadRequest, Conflict, ServingError
+
+Named = TypeVar("Named", bound=BaseModel)
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CLAIM: LiteralString = """
@@ -32,6 +34,12 @@ class Claim:
 
     id: str
     again: bool
+
+    def named(self, asked: Named, noun: str) -> Named:
+        """What was asked for, under this id where it names none, and no mistake when an earlier try has made it."""
+        own = getattr(asked, f"{noun}_id")
+        known = {} if own and not self.again else {"if_exists": "do_nothing"}
+        return asked.model_copy(update={f"{noun}_id": own or self.id, **known})
 
 
 def check_key(key: str) -> None:

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from tests.chaos.arena import LEASE_S, rows
+from tests.chaos.arena import LEASE_S, Slot, rows
 from tests.chaos.bout import Bout
 from tests.chaos.points import strike, strike_prunes
 
@@ -49,21 +49,19 @@ async def overslept(bout: Bout) -> None:
     """The only worker stands still for longer than its leases, on its way to renew them: nobody has taken its runs."""
     worker, other = bout.arena.by_kind("worker")
     await bout.arena.drop(other)
-    await bout.arena.drop(worker)
-    process = await bout.arena.fill(worker, faults="heartbeat.ready:3=stop")
-    await asyncio.wait_for(process.stopped.wait(), 10)
-    await asyncio.sleep(LEASE_S + 0.3)
-    process.send(signal.SIGCONT)
-    await asyncio.sleep(0.5)
+    await _stood_still(bout, worker, "heartbeat.ready:3", LEASE_S + 0.3)
 
 
 async def overtaken(bout: Bout) -> None:
     """A worker stands still between its commit and the call behind it until another one has checked and called."""
-    worker = bout.arena.by_kind("worker")[-1]
-    await bout.arena.drop(worker)
-    process = await bout.arena.fill(worker, faults="effect.prepared:1=stop")
+    await _stood_still(bout, bout.arena.by_kind("worker")[-1], "effect.prepared:1", LEASE_S + 1.2)
+
+
+async def _stood_still(bout: Bout, slot: Slot, at: str, seconds: float) -> None:
+    await bout.arena.drop(slot)
+    process = await bout.arena.fill(slot, faults=f"{at}=stop")
     await asyncio.wait_for(process.stopped.wait(), 10)
-    await asyncio.sleep(LEASE_S + 1.2)
+    await asyncio.sleep(seconds)
     process.send(signal.SIGCONT)
     await asyncio.sleep(0.5)
 

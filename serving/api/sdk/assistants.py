@@ -39,8 +39,7 @@ async def create_assistant(
     """A hosted graph with settings of your own."""
     async with services.idempotency.once("assistant", idempotency_key, body) as claim:
         if claim:
-            known = "do_nothing" if claim.again or not body.assistant_id else body.if_exists
-            body = body.model_copy(update={"assistant_id": body.assistant_id or claim.id, "if_exists": known})
+            body = claim.named(body, "assistant")
         made = await services.assistants.create(body)
     return answer(made)
 

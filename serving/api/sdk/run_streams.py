@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import orjson
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from serving.api.runs import Services
@@ -23,8 +23,20 @@ from serving.services import ApiServices
 
 router = APIRouter(tags=["graph runs"])
 _STILL_HERE: Final = b"\n"  # before a JSON text it means nothing, and keeps proxies from cutting the connection
-Modes = Annotated[list[StreamMode | Literal[""]], Query(description="of those that the run streams; without it, all")]
-LastEventId = Annotated[str, Header()]
+Modes = Annotated[
+    tuple[StreamMode | Literal[""], ...], Query(description="of those that the run streams; without it, all")
+]
+
+
+class Joined(NamedTuple):
+    """How somebody comes to a run that is there."""
+
+    stream_mode: Modes = ()
+    cancel_on_disconnect: bool = False
+    last_event_id: Annotated[str, Header()] = ""
+
+
+Joining = Annotated[Joined, Depends()]
 
 
 @router.post("/threads/{thread_id}/runs/stream", response_class=StreamingResponse)
@@ -57,29 +69,16 @@ async def wait_for_stateless_run(body: NewRun, services: Services, idempotency_k
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=StreamingResponse)
-async def join_stream(
-    thread_id: str,
-    run_id: str,
-    services: Services,
-    stream_mode: Modes = [],  # noqa: B006 - FastAPI copies it
-    cancel_on_disconnect: bool = False,
-    last_event_id: LastEventId = "",
-) -> Response:
+async def join_stream(thread_id: str, run_id: str, services: Services, how: Joining) -> Response:
     """What a run has streamed and what is to come; without `Last-Event-ID` from its start."""
     row = await services.launches.get(thread_id, run_id)
-    return await _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect)
+    return await _joined(services, row, how)
 
 
 @router.get("/runs/{run_id}/stream", response_class=StreamingResponse)
-async def join_stateless_stream(
-    run_id: str,
-    services: Services,
-    stream_mode: Modes = [],  # noqa: B006 - FastAPI copies it
-    cancel_on_disconnect: bool = False,
-    last_event_id: LastEventId = "",
-) -> Response:
+async def join_stateless_stream(run_id: str, services: Services, how: Joining) -> Response:
     row = await services.launches.get(None, run_id)
-    return await _joined(services, row, tuple(stream_mode), last_event_id, cancel_on_disconnect, stateless=True)
+    return await _joined(services, row, how, stateless=True)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join")
@@ -92,12 +91,10 @@ async def _streamed(services: ApiServices, begun: Begun, new: NewRun, *, statele
     return await _stream(services, begun.row, new.stream_mode, begun.behind, new.on_disconnect == "cancel", stateless)
 
 
-async def _joined(
-    services: ApiServices, row: Row, modes: tuple[str, ...], last: str, cancel: bool, *, stateless: bool = False
-) -> Response:
+async def _joined(services: ApiServices, row: Row, how: Joined, *, stateless: bool = False) -> Response:
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
-    modes = tuple(filter(None, modes)) or tuple((row["launch"] or {}).get("stream_mode", ("values",)))
-    return await _stream(services, row, modes, _behind(last), cancel, stateless)
+    modes = tuple(filter(None, how.stream_mode)) or tuple((row["launch"] or {}).get("stream_mode", ("values",)))
+    return await _stream(services, row, modes, _behind(how.last_event_id), how.cancel_on_disconnect, stateless)
 
 
 async def _stream(

@@ -21,8 +21,7 @@ async def create_thread(
     """With `supersteps`, their updates are applied one after the other: a copy of a thread from elsewhere."""
     async with services.idempotency.once("thread", idempotency_key, body) as claim:
         if claim:
-            known = "do_nothing" if claim.again or not body.thread_id else body.if_exists
-            body = body.model_copy(update={"thread_id": body.thread_id or claim.id, "if_exists": known})
+            body = claim.named(body, "thread")
         made = await create(services.threads, services.states, body)
     return answer(await told(made, services.restore))
 
