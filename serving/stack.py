@@ -24,6 +24,7 @@ import orjson
 from serving.errors import SettingsError, StartFailed
 from serving.listener import is_exposed, open_listener, require_keys
 from serving.postgres import EmbeddedPostgres
+from serving.process_table import end
 from serving.restarts import Restarts
 from serving.settings import Settings
 
@@ -137,6 +138,7 @@ class Stack:
         ended = [name for name, child in self._children.items() if child.poll() is not None]
         due = [name for name in ended if self._restarts[name].due(time.monotonic())]
         for name in due:
+            _end_session(self._children[name])
             self._spawn(name)
         self._admit()
         return due
@@ -230,6 +232,7 @@ class Stack:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+            _end_session(child)
         self._children.clear()
 
     async def _until_unused(self) -> None:
@@ -278,6 +281,11 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _end_session(child: "subprocess.Popen[bytes]") -> None:
+    """What a process of ours that was killed had started itself, and could no longer end."""
+    end({child.pid: 0})
 
 
 def _last_line(path: Path) -> str:

@@ -44,13 +44,16 @@ log = logging.getLogger(__name__)
 
 
 class Attempts(Protocol):
-    """Who holds the leases; called on its event loop."""
+    """Who holds the leases; called on its event loop, `end_children` from the heartbeat's own thread."""
 
     def lose(self, run_id: str, fence: int) -> None: ...
 
     def cancel(self, run_id: str, fence: int) -> None: ...
 
     def pause(self, run_id: str, fence: int) -> None: ...
+
+    def end_children(self, run_id: str, fence: int) -> None:
+        """The processes that it started: it may be for one of them that the loop waits."""
 
     def end(self) -> None:
         """The whole process stood still for longer than a lease: it must not go on with anything."""
@@ -154,6 +157,7 @@ class Heartbeat:
         self._tell(self._attempts.cancel, run_id, fence)
         if time.monotonic() - self._ticked > _BLOCKED_S:
             log.warning("action=cancel run=%s outcome=ended_beside_a_blocked_loop", run_id)
+            self._attempts.end_children(run_id, fence)
             values = {"run_id": run_id, "fence": fence, "status": "cancelled", "due": None}
             self._execute(LEAVE, {**values, "bodies": encoded((CANCELLED,))})
 

@@ -6,13 +6,14 @@ It holds nothing that a run needs: kill it after any line and another worker goe
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import psycopg
 from langgraph.runtime import RunControl
 
 from graph.faults import point
+from serving.runs.children import Children, watch
 from serving.runs.execute import PAUSE, Executor
 from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
 from serving.runs.notices import CANCEL_CHANNEL, PAUSE_CHANNEL, QUEUE_CHANNEL, Notices, listen
@@ -30,6 +31,7 @@ Stop = Literal["cancel", "lost", "drain"]
 class _Attempt:
     claim: Claim
     control: RunControl
+    children: Children = field(default_factory=Children)
     task: asyncio.Task[None] | None = None
     stop: Stop | None = None
     begun: bool = False
@@ -49,6 +51,7 @@ class Worker:
 
     async def serve(self) -> int:
         """Runs until `drain` is called, then hands its runs over; returns the process's exit code."""
+        watch()
         heard = {
             QUEUE_CHANNEL: self._heard_queue,
             CANCEL_CHANNEL: self._heard_cancel,
@@ -85,6 +88,11 @@ class Worker:
         attempt = self._attempts.get(run_id)
         if attempt and fence in (None, attempt.claim.fence):
             attempt.control.request_drain(PAUSE)
+
+    def end_children(self, run_id: str, fence: int) -> None:
+        attempt = self._attempts.get(run_id)
+        if attempt and attempt.claim.fence == fence:
+            attempt.children.end()
 
     def end(self) -> None:
         """Others have its runs by now: nothing is handed over, and a fresh process takes this one's place."""
@@ -138,16 +146,19 @@ class Worker:
 
     async def _run(self, attempt: _Attempt) -> None:
         claim, attempt.begun = attempt.claim, True
+        attempt.children.adopt()
         try:
             if attempt.stop:
                 raise asyncio.CancelledError
             await self._executor.attempt(claim, attempt.control)
         except asyncio.CancelledError:
+            await attempt.children.gone()
             if attempt.stop == "cancel":
                 await self._executor.cancelled(claim)
             elif attempt.stop == "drain":
                 await self._executor.handed_over(claim)
         finally:
+            attempt.children.end()
             self._heartbeat.drop(claim)
             if self._attempts.get(claim.run_id) is attempt:
                 del self._attempts[claim.run_id]
@@ -159,6 +170,7 @@ class Worker:
             return
         log.info("action=stop run=%s why=%s", run_id, why)
         attempt.stop = why
+        attempt.children.end()
         if attempt.begun:  # a task that is cancelled before its first step would never get to its own end
             attempt.task.cancel()
 

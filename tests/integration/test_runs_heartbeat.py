@@ -39,6 +39,8 @@ class Told:
     def pause(self, run_id: str, fence: int) -> None:
         self.paused.add(run_id)
 
+    def end_children(self, run_id: str, fence: int) -> None: ...
+
     def end(self) -> None:
         raise AssertionError("this process never stood still")
 
