@@ -8,6 +8,8 @@ from fastapi import Depends, FastAPI
 
 from serving.api import control, documents, effects, health, memory, profiles, runs, webhooks
 from serving.api.admission import Admission
+from serving.api.agent_protocol.app import protocol_app
+from serving.api.agent_protocol.place import PREFIX
 from serving.api.body import refuse_unkeepable
 from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
@@ -58,4 +60,5 @@ def create_app(
     app.add_middleware(Cors, origins=origins)
     for part in _PARTS:
         app.include_router(part.router)
+    app.mount(PREFIX, protocol_app(app))
     return app

@@ -15,6 +15,8 @@ from starlette.requests import HTTPConnection
 from graph.errors import TriremeError
 from memory.errors import MemoryFailure
 from privacy.errors import PrivacyError
+from serving.api.agent_protocol import failures as protocol
+from serving.api.agent_protocol.place import PREFIX
 from serving.api.body import unreadable
 from serving.api.openai import failures as openai
 from serving.errors import ServingError
@@ -32,6 +34,8 @@ def failure(request: HTTPConnection, status: int, code: str, message: str, hint:
     if request.url.path.startswith(openai.PREFIX):
         status = openai.status_of(status)
         body = openai.error_body(status, code, message, hint)
+    elif request.url.path.startswith(PREFIX):
+        status = protocol.status_of(status)
     headers = {"Retry-After": "2"} if status in (429, 503) else None
     return JSONResponse(body, status_code=status, headers=headers)
 

@@ -11,7 +11,7 @@ from serving.errors import ServingError
 class GraphFailed(ServingError):
     """Names the graph and what its own code said; the server and its other graphs are not touched."""
 
-    code, status, exit_code = "graph_failed", 500, 2
+    code, status, exit_code = "graph_failed", 422, 2
 
 
 class UnknownGraph(ServingError):

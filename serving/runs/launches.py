@@ -183,7 +183,7 @@ class Launches:
             )
         return await self._cancel(found, action, by)
 
-    async def delete(self, thread: str, run: str) -> None:
+    async def delete(self, thread: str | None, run: str) -> None:
         """With its log and checkpoints; one under way is lost to its worker."""
         run_id = str((await self.get(thread, run))["run_id"])
         await self._fetch(_FORGET, (self._tenant, run_id))

@@ -89,17 +89,20 @@ def test_a_stream_gives_back_its_own_tenants_values(tenants: tuple[Tenant, Tenan
 
 
 def test_what_another_tenant_has_can_not_be_told_from_what_nobody_has(tenants: tuple[Tenant, Tenant]) -> None:
-    """Every operation that names a thing, read off the server's own description, asked for the other tenant's."""
+    """Every operation that names a thing, read off the server's own descriptions, asked for the other tenant's."""
     acme, globex = tenants
     assistant = acme.client.post("/assistants", json={"graph_id": "trireme"}).json()["assistant_id"]
-    theirs = {"run_id": acme.run["run_id"], "thread_id": acme.run["thread_id"], "assistant_id": assistant}
+    theirs = {"run_id": acme.run["run_id"], "thread_id": acme.run["thread_id"]}
+    theirs |= {"assistant_id": assistant, "agent_id": assistant}
     nobodys = dict.fromkeys(theirs, MISSING)
     for ids in (theirs, nobodys):
         ids["response_id"] = f"resp_{ids['run_id'].replace('-', '')}"
     paths = globex.client.get("/openapi.json").json()["paths"]
+    protocol = globex.client.get("/agent-protocol/openapi.json").json()["paths"]
+    paths |= {f"/agent-protocol{path}": verbs for path, verbs in protocol.items()}
     named = [path for path in paths if any(f"{{{name}}}" in path for name in theirs)]
     asked = [(verb, path) for path in named for verb in paths[path]]
-    assert len(asked) >= 35
+    assert len(asked) >= 45
     for verb, path in asked:
         sent = None if verb == "get" else BODIES.get(path.rpartition("/")[2], {})
         found, missed = (

@@ -177,7 +177,7 @@ async def test_an_update_that_the_graph_can_not_take_is_refused_with_the_mend(cl
     nowhere = (await client.threads.create(graph_id="nope"))["thread_id"]
     assert "no graph 'nope'" in await refused(update(nowhere, {"a": 1}), 404)
     broken = (await client.threads.create(graph_id="broken"))["thread_id"]
-    assert "the charts are not aboard" in await refused(client.threads.get_state(broken), 500)
+    assert "the charts are not aboard" in await refused(client.threads.get_state(broken), 422)
 
 
 async def test_an_update_while_a_run_is_live_is_refused(client: LangGraphClient) -> None:
@@ -267,7 +267,7 @@ async def test_xray_and_subgraphs_go_as_deep_as_asked(client: LangGraphClient) -
     assert set(await subgraphs("nested", namespace="middle|deep", recurse=True)) == {"middle|deep"}
     assert await subgraphs("nested", namespace="nowhere") == {}
     assert (await client.assistants.get_schemas("chat"))["context_schema"]["properties"]["captain"]  # type: ignore[index]
-    assert "the charts are not aboard" in await refused(client.assistants.get_graph("broken"), 500)
+    assert "the charts are not aboard" in await refused(client.assistants.get_graph("broken"), 422)
 
 
 async def test_many_updates_at_once_lose_none(client: LangGraphClient) -> None:

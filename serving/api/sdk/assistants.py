@@ -90,7 +90,7 @@ async def set_latest_version(assistant_id: str, body: Latest, services: Services
 @router.get("/{assistant_id}/schemas")
 async def assistant_schemas(assistant_id: str, services: Services) -> Response:
     """What its graph takes, gives and keeps, as JSON schemas."""
-    async with _graph(services, assistant_id) as (graph_id, graph):
+    async with graph_of(services, assistant_id) as (graph_id, graph):
         return answer(await asyncio.to_thread(describe.schemas, graph_id, graph))
 
 
@@ -102,7 +102,7 @@ async def assistant_graph(
 ) -> Response:
     """Nodes and edges."""
     depth = _xray(xray)
-    async with _graph(services, assistant_id) as (_, graph):
+    async with graph_of(services, assistant_id) as (_, graph):
         return answer(await asyncio.to_thread(describe.drawing, graph, depth))
 
 
@@ -115,12 +115,12 @@ async def assistant_subgraphs(
     recurse: Annotated[bool, Query(description="with the subgraphs of subgraphs")] = False,
 ) -> Response:
     """Schemas of the graph's subgraphs, by namespace."""
-    async with _graph(services, assistant_id) as (_, graph):
+    async with graph_of(services, assistant_id) as (_, graph):
         return answer(await asyncio.to_thread(describe.subgraphs, graph, namespace, recurse))
 
 
 @asynccontextmanager
-async def _graph(services: ApiServices, assistant_id: str) -> "AsyncIterator[tuple[str, Graph]]":
+async def graph_of(services: ApiServices, assistant_id: str) -> "AsyncIterator[tuple[str, Graph]]":
     assistant = await services.assistants.get(assistant_id)
     async with services.graphs.opened(assistant.graph_id, "assistants.read", assistant.config) as graph:
         yield assistant.graph_id, graph

@@ -1,7 +1,7 @@
 """Runs followed to their end: as events, or as what they came to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import orjson
@@ -26,6 +26,7 @@ _STILL_HERE: Final = b"\n"  # before a JSON text it means nothing, and keeps pro
 Modes = Annotated[
     tuple[StreamMode | Literal[""], ...], Query(description="of those that the run streams; without it, all")
 ]
+LastEventId = Annotated[str, Header()]
 
 
 class Joined(NamedTuple):
@@ -33,7 +34,7 @@ class Joined(NamedTuple):
 
     stream_mode: Modes = ()
     cancel_on_disconnect: bool = False
-    last_event_id: Annotated[str, Header()] = ""
+    last_event_id: LastEventId = ""
 
 
 Joining = Annotated[Joined, Depends()]
@@ -45,13 +46,13 @@ async def stream_run(
 ) -> Response:
     """Queues a run and answers with what its graph streams, live. `Last-Event-ID` on the `Location` goes on behind a
     cut."""
-    return await _streamed(services, await created(services, thread_id, body, idempotency_key), body)
+    return await _begun(services, await created(services, thread_id, body, idempotency_key), body)
 
 
 @router.post("/runs/stream", response_class=StreamingResponse)
 async def stream_stateless_run(body: NewRun, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
     begun = await created(services, None, body, idempotency_key)
-    return await _streamed(services, begun, body, stateless=True)
+    return await _begun(services, begun, body, stateless=True)
 
 
 @router.post("/threads/{thread_id}/runs/wait")
@@ -87,21 +88,23 @@ async def join_run(thread_id: str, run_id: str, services: Services, cancel_on_di
     return _result(services, await services.launches.get(thread_id, run_id), cancel=cancel_on_disconnect)
 
 
-async def _streamed(services: ApiServices, begun: Begun, new: NewRun, *, stateless: bool = False) -> Response:
-    return await _stream(services, begun.row, new.stream_mode, begun.behind, new.on_disconnect == "cancel", stateless)
+async def _begun(services: ApiServices, begun: Begun, new: NewRun, *, stateless: bool = False) -> Response:
+    where, cancel = place(begun.row, stateless), new.on_disconnect == "cancel"
+    return await streamed(services, begun.row, new.stream_mode, begun.behind, where, cancel=cancel)
 
 
 async def _joined(services: ApiServices, row: Row, how: Joined, *, stateless: bool = False) -> Response:
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
     modes = tuple(filter(None, how.stream_mode)) or tuple((row["launch"] or {}).get("stream_mode", ("values",)))
-    return await _stream(services, row, modes, _behind(how.last_event_id), how.cancel_on_disconnect, stateless)
+    after, where = behind(how.last_event_id), place(row, stateless)
+    return await streamed(services, row, modes, after, where, cancel=how.cancel_on_disconnect)
 
 
-async def _stream(
-    services: ApiServices, row: Row, modes: tuple[str, ...], after: int, cancel: bool, stateless: bool
+async def streamed(
+    services: ApiServices, row: Row, modes: tuple[str, ...], after: int, where: str, *, cancel: bool
 ) -> Response:
-    run_id, where = str(row["run_id"]), place(row, stateless)
-    headers = {"Location": f"{where}/stream", LOCATION: where}
+    """What a run streams behind line `after`, live. `where` its reader finds it again; `cancel` it when they leave."""
+    run_id, headers = str(row["run_id"]), {"Location": f"{where}/stream", LOCATION: where}
     left = (lambda: services.launches.cancel_soon(run_id)) if cancel else None
     framing = SdkFraming(run_id, events_of(modes))
     if _is_the_agents(row):
@@ -116,11 +119,13 @@ def _awaited(services: ApiServices, begun: Begun, new: NewRun, *, stateless: boo
 def _result(services: ApiServices, row: Row, *, cancel: bool, stateless: bool = False) -> Response:
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
     headers = {"Location": f"{place(row, False)}/join", LOCATION: place(row, stateless)}
-    return StreamingResponse(_until_ended(services, row, cancel), media_type="application/json", headers=headers)
+    return StreamingResponse(until_ended(services, row, cancel), media_type="application/json", headers=headers)
 
 
-async def _until_ended(services: ApiServices, row: Row, cancel: bool) -> AsyncIterator[bytes]:
-    """Says now and then that it is still here; then the result."""
+async def until_ended(
+    services: ApiServices, row: Row, cancel: bool, told: "Callable[[ApiServices, Row], Awaitable[bytes]] | None" = None
+) -> AsyncIterator[bytes]:
+    """Says now and then that it is still here; then the result, as JSON: the outcome, or what `told` makes of it."""
     run_id, over = str(row["run_id"]), False
     try:
         async for page in services.tails.follow(run_id, 0, SdkFraming(run_id, frozenset())):
@@ -128,14 +133,14 @@ async def _until_ended(services: ApiServices, row: Row, cancel: bool) -> AsyncIt
             if page is None:
                 yield _STILL_HERE
         if over:
-            yield await _outcome(services, row)
+            yield await (told or outcome)(services, row)
     except asyncio.CancelledError:
         if cancel and not over:
             services.launches.cancel_soon(run_id)
         raise
 
 
-async def _outcome(services: ApiServices, row: Row) -> bytes:
+async def outcome(services: ApiServices, row: Row) -> bytes:
     """The log's last lines say it: what the run came to, then how it ended."""
     lines = await services.launches.last_lines(str(row["run_id"]))
     if lines and lines[0]["kind"] == "run_finished":
@@ -164,7 +169,7 @@ async def _values(services: ApiServices, thread_id: str) -> Any:
     return found and found["values"]
 
 
-def _behind(last_event_id: str) -> int:
+def behind(last_event_id: str) -> int:
     """-1 is what clients send to read from the start."""
     text = last_event_id.strip()
     if text in ("", "-1"):

@@ -76,7 +76,7 @@ async def cancel_thread_run(
     cancelled = await services.launches.cancel(thread_id, run_id, action)
     if not wait:
         return Response(status_code=202)
-    await _ended(services, cancelled)
+    await end_of(services, cancelled)
     return answer({})
 
 
@@ -85,7 +85,7 @@ async def cancel_runs(body: CancelMany, services: Services, action: CancelAction
     await services.launches.cancel_many(body.thread_id, body.run_ids, body.status, action)
 
 
-async def _ended(services: ApiServices, run_id: str) -> None:
+async def end_of(services: ApiServices, run_id: str) -> None:
     async for _ in services.tails.follow(run_id, 0, SdkFraming(run_id, frozenset())):
         pass
 

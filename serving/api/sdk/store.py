@@ -38,7 +38,7 @@ class NewItem(Place):
 class ItemSearch(BaseModel):
     """`filter`: values that must be equal, or {"$gt": ...} and the like. `query`: what to find by meaning."""
 
-    namespace_prefix: _Labels = Field(default_factory=list)
+    namespace_prefix: _Labels | None = None
     filter: dict[str, Any] | None = None
     limit: int = Field(default=10, ge=1, le=1_000)
     offset: int = Field(default=0, ge=0, le=2**31)
@@ -73,8 +73,7 @@ async def get_item(
     refresh_ttl: bool | None = None,
 ) -> Response:
     """The item, or null."""
-    found = await (await _store(services)).aget(_namespace(namespace.split(".")), key, refresh_ttl=refresh_ttl)
-    return answer(found and found.dict())
+    return answer(await item_of(services, namespace.split("."), key, refresh_ttl))
 
 
 @router.delete("/items", status_code=204)
@@ -86,7 +85,7 @@ async def delete_item(body: Place, services: Services) -> None:
 async def search_items(body: ItemSearch, services: Services) -> Response:
     """The newest first; with a `query`, and an index in langgraph.json, the nearest in meaning."""
     found = await (await _store(services)).asearch(
-        _labels(body.namespace_prefix),
+        _labels(body.namespace_prefix or []),
         query=body.query,
         filter=_filter(body.filter),
         limit=body.limit,
@@ -98,11 +97,26 @@ async def search_items(body: ItemSearch, services: Services) -> Response:
 
 @router.post("/namespaces")
 async def list_namespaces(body: NamespaceSearch, services: Services) -> Response:
-    prefix, suffix = _labels(body.prefix or []), _labels(body.suffix or [])
-    found = await (await _store(services)).alist_namespaces(
-        prefix=prefix or None, suffix=suffix or None, max_depth=body.max_depth, limit=body.limit, offset=body.offset
+    return answer({"namespaces": await namespaces_of(services, body)})
+
+
+async def item_of(
+    services: ApiServices, labels: list[str], key: str, refresh_ttl: bool | None = None
+) -> dict[str, Any] | None:
+    """Raises Unprocessable for labels that can't be a namespace."""
+    found = await (await _store(services)).aget(_namespace(labels), key, refresh_ttl=refresh_ttl)
+    return found.dict() if found else None
+
+
+async def namespaces_of(services: ApiServices, wanted: NamespaceSearch) -> list[tuple[str, ...]]:
+    prefix, suffix = _labels(wanted.prefix or []), _labels(wanted.suffix or [])
+    return await (await _store(services)).alist_namespaces(
+        prefix=prefix or None,
+        suffix=suffix or None,
+        max_depth=wanted.max_depth,
+        limit=wanted.limit,
+        offset=wanted.offset,
     )
-    return answer({"namespaces": found})
 
 
 async def _store(services: ApiServices) -> "ScopedStore":

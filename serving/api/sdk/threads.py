@@ -1,11 +1,12 @@
 """Threads as the LangGraph SDK calls them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.services import ApiServices
 from serving.threads.copies import copy, create
 from serving.threads.search import ThreadFilter, ThreadSearch, count, search
 from serving.threads.sweep import prune
@@ -19,11 +20,15 @@ async def create_thread(
     body: NewThread, services: Services, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
     """With `supersteps`, their updates are applied one after the other: a copy of a thread from elsewhere."""
+    return answer(await told(await made(services, body, idempotency_key), services.restore))
+
+
+async def made(services: ApiServices, body: NewThread, idempotency_key: str | None) -> dict[str, Any]:
+    """A thread, for `told`; the same one however often it is sent with the same key."""
     async with services.idempotency.once("thread", idempotency_key, body) as claim:
         if claim:
             body = claim.named(body, "thread")
-        made = await create(services.threads, services.states, body)
-    return answer(await told(made, services.restore))
+        return await create(services.threads, services.states, body)
 
 
 @router.post("/search")

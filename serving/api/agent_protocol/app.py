@@ -1,0 +1,28 @@
+"""The Agent Protocol as an application of its own, under a path of its own: its 27 operations and its document.
+
+Some of its paths are elsewhere the LangGraph SDK's (`/store/namespaces`) or our own (`GET /runs/{run_id}`), and answer
+otherwise there.
+"""
+
+from fastapi import Depends, FastAPI
+
+from serving.api.agent_protocol import agents, runs, store, threads
+from serving.api.agent_protocol.failures import AROUND
+from serving.api.body import refuse_unkeepable
+from serving.api.failures import install_failures
+
+
+def protocol_app(host: FastAPI) -> FastAPI:
+    """Shares the services of `host`, in which it is mounted."""
+    app = FastAPI(
+        title="Agent Protocol",
+        version="0.1.6",
+        summary="langchain-ai/agent-protocol, as Trireme answers it",
+        dependencies=[Depends(refuse_unkeepable)],
+        responses={**AROUND},
+    )
+    app.state = host.state
+    install_failures(app)
+    for part in (agents, threads, runs, store):
+        app.include_router(part.router)
+    return app

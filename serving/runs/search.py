@@ -1,0 +1,53 @@
+"""Finding runs of one tenant, by thread, assistant, status and metadata; those of goals among them."""
+
+from typing import Any, Literal, LiteralString
+
+from pydantic import BaseModel, Field
+
+from serving.database import Pool, Row
+from serving.jsonb import jsonb
+from serving.runs.launches import STATUSES
+from serving.runs.limits import uuid_of
+
+RunStatus = Literal["pending", "error", "success", "timeout", "interrupted"]
+_SEARCH: LiteralString = """
+select * from runs where tenant = %(tenant)s
+    and (%(thread)s::uuid is null or thread_id = %(thread)s)
+    and (%(assistant)s::uuid is null or assistant_id = %(assistant)s or (%(goals)s and assistant_id is null))
+    and (%(statuses)s::text[] is null or status = any(%(statuses)s))
+    and (%(metadata)s::jsonb is null or metadata @> %(metadata)s::jsonb)
+order by run_id desc limit %(limit)s offset %(offset)s
+"""
+
+
+class RunSearch(BaseModel):
+    """A run that is under way counts as pending."""
+
+    metadata: dict[str, Any] | None = None
+    status: RunStatus | None = None
+    thread_id: str | None = None
+    limit: int = Field(default=10, ge=1, le=1_000)
+    offset: int = Field(default=0, ge=0, le=2**31)
+
+
+async def search(pool: Pool, tenant: str, wanted: RunSearch, assistant_id: str | None, *, goals: bool) -> list[Row]:
+    """Newest first. `goals`: also runs that were asked for by a goal alone, which have no assistant.
+
+    Raises Unprocessable for what is no id.
+    """
+    statuses = STATUSES[wanted.status] if wanted.status else None
+    if wanted.status == "pending":
+        statuses = ("pending", "running")
+    values = {
+        "tenant": tenant,
+        "thread": uuid_of(wanted.thread_id, "thread") if wanted.thread_id else None,
+        "assistant": assistant_id,
+        "goals": goals,
+        "statuses": list(statuses) if statuses else None,
+        "metadata": jsonb(wanted.metadata, "metadata") if wanted.metadata else None,
+        "limit": wanted.limit,
+        "offset": wanted.offset,
+    }
+    async with pool.connection() as connection:
+        # Which index is right depends on what is asked for: no plan is right for all.
+        return await (await connection.execute(_SEARCH, values, prepare=False)).fetchall()
