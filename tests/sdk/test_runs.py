@@ -126,6 +126,18 @@ async def test_a_stateless_run_keeps_its_thread_when_asked(client: Any) -> None:
     assert ttl is None
 
 
+async def test_a_list_in_an_address_may_be_one_json_text(client: Any, thread: str, server: Up) -> None:
+    await client.runs.wait(thread, "slow", input={"steps": 1})
+    async with httpx.AsyncClient(base_url=f"{server.url}/threads/{thread}") as http:
+        (run,) = (await http.get("/runs", params={"select": '["run_id","status"]'})).json()
+        assert (set(run), run["status"]) == ({"run_id", "status"}, "success")
+        assert (await http.get("/state", params={"select": '["next"]'})).json() == {"next": []}
+        stream = await http.get(f"/runs/{run['run_id']}/stream", params={"stream_mode": '["values"]'})
+        assert "event: values" in stream.text
+        unknown = await http.get(f"/runs/{run['run_id']}/stream", params={"stream_mode": '["tea"]'})
+        assert (unknown.status_code, "stream_mode" in unknown.json()["message"]) == (422, True)
+
+
 async def test_a_batch_is_queued_in_order(client: Any) -> None:
     batch: Any = [{"assistant_id": "slow", "input": {"steps": steps}} for steps in (1, 2)]
     runs = await client.runs.create_batch(batch)

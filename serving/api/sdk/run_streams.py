@@ -12,6 +12,7 @@ from serving.api.runs import Services
 from serving.api.sdk.agent import agent_framing, agent_values
 from serving.api.sdk.creation import LOCATION, Begun, IdempotencyKey, created, place
 from serving.api.sdk.framing import SdkFraming, events_of, part_of
+from serving.api.sdk.listed import LISTED
 from serving.api.sockets import EventStream
 from serving.database import Row
 from serving.errors import BadRequest
@@ -24,7 +25,9 @@ from serving.services import ApiServices
 router = APIRouter(tags=["graph runs"])
 _STILL_HERE: Final = b"\n"  # before a JSON text it means nothing, and keeps proxies from cutting the connection
 Modes = Annotated[
-    tuple[StreamMode | Literal[""], ...], Query(description="of those that the run streams; without it, all")
+    tuple[StreamMode | Literal[""], ...],
+    LISTED,
+    Query(description="of those that the run streams; without it, all"),
 ]
 LastEventId = Annotated[str, Header()]
 

@@ -9,13 +9,14 @@ from serving.api.runs import Services
 from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
 from serving.api.sdk.framing import SdkFraming
+from serving.api.sdk.listed import LISTED
 from serving.runs.launch import NewRun
 from serving.runs.launches import CancelAction, shown_run
 from serving.services import ApiServices
 
 router = APIRouter(tags=["graph runs"])
 Status = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
-Select = Annotated[list[str], Query(description="fields to answer with; without it, all")]
+Select = Annotated[list[str], LISTED, Query(description="fields to answer with; without it, all")]
 
 
 class CancelMany(BaseModel):

@@ -7,11 +7,12 @@ from pydantic import BaseModel, Field, field_validator
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.listed import LISTED
 from serving.threads.checkpoint import CheckpointRef
 
 router = APIRouter(prefix="/threads", tags=["state"])
 _Select = Annotated[
-    list[str] | None, Query(max_length=100, description="fields; values.KEY for one value of the state alone")
+    list[str] | None, LISTED, Query(max_length=100, description="fields; values.KEY for one value of the state alone")
 ]
 _Subgraphs = Annotated[bool, Query(description="with the states of subgraphs")]
 
