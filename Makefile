@@ -7,10 +7,10 @@ BIN := .venv/bin
 STUDIO := .venv-studio/bin
 UV := $(BIN)/uv
 
-.PHONY: help setup demo test lint types chaos-ci chaos bench studio lock
+.PHONY: help setup demo test test-cluster lint types chaos-ci chaos bench studio lock
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 setup: .venv/.ready ## make the environment in .venv
 
@@ -28,6 +28,9 @@ demo: setup ## answer a real goal over the documents in infra/demo
 # Two files at a time, each with databases of its own; one file or test: .venv/bin/python -m pytest PATH.
 test: setup .venv-studio/.ready ## pass the tests
 	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
+
+test-cluster: setup ## pass the LangGraph clients' tests with two API processes and two workers behind a round-robin
+	@$(BIN)/python -m pytest tests/sdk --cluster
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

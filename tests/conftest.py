@@ -14,6 +14,10 @@ from serving.migrate import migrate
 from serving.postgres import EmbeddedPostgres
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", action="store_true", help="tests/sdk: two API processes and two workers")
+
+
 def pytest_configure() -> None:
     """A shell without job control starts `pytest &` deaf to Ctrl-C, and so all that the tests start.
 

@@ -38,7 +38,7 @@ class Home:
 
     @property
     def dsn(self) -> str:
-        return EmbeddedPostgres(self.path).dsn
+        return self.settings.get("DATABASE_URL") or EmbeddedPostgres(self.path).dsn
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "serving", *arguments]
@@ -102,11 +102,17 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 @dataclass(frozen=True, slots=True)
-class Up:
-    """A running `trireme up`."""
+class Server:
+    """What answers at `url`; `home` has its database."""
 
     home: Home
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Up(Server):
+    """A running `trireme up`."""
+
     process: "subprocess.Popen[str]"
 
 

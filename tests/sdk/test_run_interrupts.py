@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 PATH = ["x", "begin", "x", "begin", "sink", "x", "begin", "sink", "dive"]
 MAIL: dict[str, Any] = {"messages": [{"role": "user", "content": "send a mail to ann@example.com"}]}
 
@@ -98,15 +100,21 @@ async def test_a_resume_that_nothing_waits_for_changes_nothing_unless_it_is_stri
     assert refused["__error__"]["error"] == "UnknownInterruptError"
 
 
-async def test_answers_sent_the_instant_an_interrupt_is_seen_are_all_taken(client: Any) -> None:
-    async def answered() -> str:
-        thread = (await client.threads.create())["thread_id"]
-        async for part in client.runs.stream(thread, "chat", input=MAIL, stream_mode="updates"):
-            if "__interrupt__" in part.data:
-                command = {"resume": {"decisions": [{"type": "approve"}]}}
-                run = await client.runs.create(thread, "chat", command=command)
-                break
-        return str((await client.runs.join(thread, run["run_id"]))["messages"][-1]["content"])
+async def test_answers_sent_the_instant_an_interrupt_is_seen_are_all_taken(
+    client: Any, request: pytest.FixtureRequest
+) -> None:
+    many = 1_000 if request.config.getoption("--cluster") else 40
+    at_once = asyncio.Semaphore(40)  # the client has 100 connections
 
-    found = await asyncio.gather(*(answered() for _ in range(40)))
+    async def answered() -> str:
+        async with at_once:
+            thread = (await client.threads.create())["thread_id"]
+            async for part in client.runs.stream(thread, "chat", input=MAIL, stream_mode="updates"):
+                if "__interrupt__" in part.data:
+                    command = {"resume": {"decisions": [{"type": "approve"}]}}
+                    run = await client.runs.create(thread, "chat", command=command)
+                    break
+            return str((await client.runs.join(thread, run["run_id"]))["messages"][-1]["content"])
+
+    found = await asyncio.gather(*(answered() for _ in range(many)))
     assert set(found) == {"Aye: the mail to ann@example.com was sent"}

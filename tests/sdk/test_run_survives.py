@@ -6,28 +6,33 @@ import signal
 import time
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.acceptance.conftest import Up
-from tests.acceptance.processes import processes_of
+from tests.acceptance.conftest import Server
 
 STEPS = 40
 
 
-def worker_of(server: Up) -> int:
-    return next(pid for pid, command in processes_of(server.home.path).items() if command.split()[-1:] == ["worker"])
+def worker_of(server: Server, thread: str) -> int:
+    """The pid of the process that has the thread's run."""
+    query = "select worker from runs where thread_id = %s and status = 'running'"
+    with psycopg.connect(server.home.dsn) as connection:
+        row = connection.execute(query, (thread,)).fetchone()
+    assert row is not None
+    return int(row[0].rsplit("-", 2)[1])
 
 
 @pytest.mark.parametrize(("number", "attempt"), [(signal.SIGKILL, 2), (signal.SIGTERM, 1)])
 async def test_a_run_goes_on_elsewhere_and_its_stream_with_it(
-    client: Any, thread: str, server: Up, number: signal.Signals, attempt: int
+    client: Any, thread: str, server: Server, number: signal.Signals, attempt: int
 ) -> None:
     given = {"steps": STEPS, "delay": 0.05}
     parts, stopped = [], False
     async for part in client.runs.stream(thread, "slow", input=given, stream_mode=["values", "custom"]):
         parts.append(part)
         if part.event == "values" and part.data["done"] == 10 and not stopped:
-            os.kill(worker_of(server), number)
+            os.kill(worker_of(server, thread), number)
             stopped = True
     assert parts[-1].data["done"] == STEPS
     ids = [int(part.id) for part in parts]
