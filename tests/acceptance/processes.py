@@ -8,13 +8,14 @@ from pathlib import Path
 
 
 def processes_of(home: Path) -> dict[int, str]:
-    """pid -> command line of every process that has this TRIREME_HOME, or is its Postgres."""
+    """pid -> command line of every process that has this TRIREME_HOME or one in it, or is its Postgres."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            if f"TRIREME_HOME={home}".encode() in environment or f"{home}/postgres " in command:
+            own = any(f"{line.decode('utf-8', 'replace')}/".startswith(f"TRIREME_HOME={home}/") for line in environment)
+            if own or f"{home}/postgres " in command:
                 found[int(pid)] = command
     return {pid: command for pid, command in found.items() if pid != os.getpid() and command}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from serving.process_table import end
 from tests.acceptance.conftest import Home, Server
 from tests.acceptance.processes import wait_until
 from tests.sdk.round_robin import RoundRobin, round_robin
@@ -44,7 +45,13 @@ class Member:
                     env=self.home.environment,
                     cwd=self.home.path,
                     pass_fds=keep,
+                    start_new_session=True,
                 )
+
+    def keep_up(self) -> None:
+        if self.process and self.process.poll() is not None:
+            end({self.process.pid: 0})  # what it started itself, and could no longer end
+            self.start()
 
     def ready(self) -> bool:
         assert self.process
@@ -76,8 +83,7 @@ def cluster(path: Path, dsn: str, **settings: str) -> Iterator[Cluster]:
     def keep_up() -> None:
         while not stopping.wait(0.2):
             for member in members:
-                if member.process and member.process.poll() is not None:
-                    member.start()
+                member.keep_up()
             proxy.ports[:] = [member.port for member in apis]
 
     with ExitStack() as stack:

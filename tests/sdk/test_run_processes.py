@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Up
+from tests.acceptance.conftest import Server
 from tests.acceptance.processes import processes_of, wait_until
 from tests.sdk.test_run_survives import worker_of
 
@@ -21,11 +21,11 @@ def new_mark() -> str:
     return f"1000.{random.randrange(10**9):09d}"
 
 
-def sleeping(server: Up, mark: str) -> list[int]:
+def sleeping(server: Server, mark: str) -> list[int]:
     return [pid for pid, command in processes_of(server.home.path).items() if command.split()[:2] == ["sleep", mark]]
 
 
-async def started(client: Any, server: Up, way: str, processes: int = 1) -> tuple[str, str, str]:
+async def started(client: Any, server: Server, way: str, processes: int = 1) -> tuple[str, str, str]:
     """(thread, run, mark) of a run whose processes are there."""
     thread, mark = (await client.threads.create())["thread_id"], new_mark()
     run = await client.runs.create(thread, "processes", input={"way": way, "mark": mark})
@@ -38,7 +38,7 @@ async def started(client: Any, server: Up, way: str, processes: int = 1) -> tupl
     [("in a thread", 1), ("on the loop", 1), ("blocking the loop", 1), ("deaf and scattered", 2)],
 )
 async def test_a_cancelled_runs_processes_are_gone_and_a_neighbours_live_on(
-    client: Any, server: Up, way: str, processes: int
+    client: Any, server: Server, way: str, processes: int
 ) -> None:
     _, _, beside = neighbour = await started(client, server, "in a thread")
     thread, run, mark = await started(client, server, way, processes)
@@ -52,18 +52,18 @@ async def test_a_cancelled_runs_processes_are_gone_and_a_neighbours_live_on(
     assert wait_until(lambda: not sleeping(server, beside), _SOON_S)
 
 
-async def test_a_run_leaves_no_process_behind_when_it_ends(client: Any, thread: str, server: Up) -> None:
+async def test_a_run_leaves_no_process_behind_when_it_ends(client: Any, thread: str, server: Server) -> None:
     mark = new_mark()
     await client.runs.wait(thread, "processes", input={"way": "left behind", "mark": mark})
     assert wait_until(lambda: not sleeping(server, mark), _SOON_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_workers_processes_end_with_it(client: Any, server: Up, number: signal.Signals) -> None:
+async def test_a_workers_processes_end_with_it(client: Any, server: Server, number: signal.Signals) -> None:
     """Killed it can't end them: the owner of the stack does, by their session. The next attempt starts its own."""
     thread, run, mark = await started(client, server, "in a thread")
     (before,) = sleeping(server, mark)
-    os.kill(worker_of(server), number)
+    os.kill(worker_of(server, thread), number)
     assert wait_until(lambda: not Path(f"/proc/{before}").exists(), 4)
     assert wait_until(lambda: len(sleeping(server, mark)) == 1)
     await client.runs.cancel(thread, run, wait=True)
