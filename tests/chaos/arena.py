@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -145,8 +146,21 @@ def _environment(home: Path, dsn: str) -> dict[str, str]:
 
 def rows(dsn: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
     with _connected(dsn) as connection:
-        done = connection.execute(query.encode(), values or None)
-        return done.fetchall() if done.description else []
+        return _rows(connection, query, *values)
+
+
+@contextmanager
+def snapshot(dsn: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """`rows`, of one moment however often it is asked."""
+    with _connected(dsn) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with connection.transaction():
+            yield partial(_rows, connection)
+
+
+def _rows(connection: "psycopg.Connection[tuple[Any, ...]]", query: str, *values: Any) -> list[tuple[Any, ...]]:
+    done = connection.execute(query.encode(), values or None)
+    return done.fetchall() if done.description else []
 
 
 def _connected(dsn: str) -> "psycopg.Connection[tuple[Any, ...]]":

@@ -1,11 +1,11 @@
 """What the database says about runs, read by plain SQL, past all of the product's code; and how take-overs went."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.arena import LEASE_S, rows
+from tests.chaos.arena import LEASE_S, snapshot
 from tests.chaos.zygote import Process
 
 _ONCE = {
@@ -66,12 +66,16 @@ class History:
 
 
 def histories(dsn: str, run_ids: Sequence[str]) -> dict[str, History]:
-    ids = list(run_ids)
+    with snapshot(dsn) as read:
+        return _read(read, list(run_ids))
+
+
+def _read(read: Callable[..., list[tuple[Any, ...]]], ids: list[str]) -> dict[str, History]:
     query = "select run_id::text, to_json(runs) from runs where run_id = any(%s::uuid[])"
-    found = {run_id: History(row) for run_id, row in rows(dsn, query, ids)}
+    found = {run_id: History(row) for run_id, row in read(query, ids)}
     query = """select run_id::text, seq, body, extract(epoch from at)::float8 from run_events
         where run_id = any(%s::uuid[]) order by run_id, seq"""
-    for run_id, seq, body, at in rows(dsn, query, ids):
+    for run_id, seq, body, at in read(query, ids):
         found[run_id].events.append((seq, body))
         found[run_id].times.append(at)
     for history in found.values():
@@ -79,11 +83,11 @@ def histories(dsn: str, run_ids: Sequence[str]) -> dict[str, History]:
             lines = (line for line in parent.events if line[0] <= history.row["forked_seq"])
             history.inherited = [line for line in lines if line[1]["kind"] != "run_created"]
     query = "select run_id::text, key, state, tool from effects where run_id = any(%s::uuid[])"
-    for run_id, key, state, tool in rows(dsn, query, ids):
+    for run_id, key, state, tool in read(query, ids):
         found[run_id].effects[key], found[run_id].tools[key] = state, tool
     query = """select run_id::text, approval_id, decision ->> 'type' from approvals
         where run_id = any(%s::uuid[]) and decision is not null"""
-    for run_id, approval_id, decision in rows(dsn, query, ids):
+    for run_id, approval_id, decision in read(query, ids):
         found[run_id].decisions[approval_id] = decision
     return found
 
