@@ -42,6 +42,8 @@ POINTS: Final = (
     "hand_over.committed",
     "release.ready",
     "release.committed",
+    "cron.ready",
+    "cron.committed",
     # an attempt, from its first look to how it leaves its run
     "attempt.loaded",
     "attempt.placed",

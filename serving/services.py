@@ -11,6 +11,7 @@ from memory.store import MemoryStore
 from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
+from serving.crons.store import CronStore
 from serving.database import Pool
 from serving.hosting.graphs import Graphs
 from serving.idempotency import Idempotency
@@ -20,7 +21,7 @@ from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
 from serving.runs.launches import Launches
-from serving.runs.request import RunRequest
+from serving.runs.request import RunRequest, redacted
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
 from serving.threads.states import States
@@ -51,6 +52,7 @@ class ApiServices:
     stores: Stores
     graphs: Graphs
     launches: Launches
+    crons: CronStore
     profiles: ProfileStore
     keys: Keys
     idempotency: Idempotency
@@ -75,6 +77,7 @@ class ApiServices:
             threads=self.threads.of(tenant),
             states=self.states.of(tenant, redactor),
             launches=self.launches.of(tenant),
+            crons=self.crons.of(tenant),
             profiles=self.profiles.of(tenant),
             idempotency=self.idempotency.of(tenant),
             deliveries=self.deliveries.of(tenant),
@@ -86,11 +89,7 @@ class ApiServices:
 
     async def redacted(self, request: RunRequest) -> RunRequest:
         """The request as it may be stored."""
-        said: dict[str, Any] = {"goal": await self.redact(request.goal)}
-        if request.turns:
-            turns = await asyncio.to_thread(self.redactor.redact_json, [list(turn) for turn in request.turns])
-            said["turns"] = tuple((goal, answer) for goal, answer in turns)
-        return request.model_copy(update=said)
+        return await asyncio.to_thread(redacted, self.redactor, request)
 
     async def restore(self, value: Any) -> Any:
         """Puts back what this server's own vault holds; a client's placeholders stay for the client."""

@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graph.ports import Models
 from memory.store import MemoryStore
@@ -16,6 +16,7 @@ from privacy.redact import Redactor
 from serving.api.cors import Origins
 from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
+from serving.crons.store import CronStore
 from serving.database import Pool, open_pool, open_row_pool, worker_name
 from serving.deployment import require_same_key
 from serving.documents.embed import HashingEmbedder
@@ -47,6 +48,7 @@ from serving.vault import PostgresVault, vault_key
 from serving.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
+    from serving.crons.firing import Clockwork
     from serving.runs.checkpoints.branches import Branches
     from serving.runs.worker import Worker
     from serving.webhooks.courier import Courier
@@ -118,6 +120,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 stores=stores,
                 graphs=graphs,
                 launches=Launches(parts.pool, parts.notices),
+                crons=CronStore(parts.pool),
                 profiles=ProfileStore(parts.pool),
                 keys=Keys(parts.pool, secret_of(settings.api_key)),
                 idempotency=Idempotency(parts.pool),
@@ -173,7 +176,8 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         stores = await _open_stores(settings, parts.pool, graphs)
         hosted = HostedRuns(parts.pool, parts.notices, graphs, _key(settings), stores)
         executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings), hosted)
-        stack.enter_context(_running(_courier(settings, parts)))
+        stack.enter_context(_running(_courier(settings, parts).serve()))
+        stack.enter_context(_running(_clockwork(parts, graphs).serve()))
         heartbeat = Heartbeat(parts.dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
         yield Worker(parts.dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
 
@@ -192,9 +196,22 @@ def _courier(settings: Settings, parts: _Parts) -> "Courier":
     return Courier(parts.pool, messages_of, sealer, networks, settings.webhook_timeout_s, settings.webhook_retry_s)
 
 
+def _clockwork(parts: _Parts, graphs: Graphs) -> "Clockwork":
+    from serving.crons.firing import Clockwork, Maker
+
+    launches, profiles = Launches(parts.pool, parts.notices), ProfileStore(parts.pool)
+    assistants = AssistantStore(parts.pool, graphs)
+
+    def maker_of(tenant: str) -> Maker:
+        redactor = parts.redactor.against(parts.vault.of(tenant))
+        return Maker(assistants.of(tenant), launches.of(tenant), profiles.of(tenant), redactor)
+
+    return Clockwork(parts.pool, maker_of)
+
+
 @contextmanager
-def _running(courier: "Courier") -> Iterator[None]:
-    task = asyncio.create_task(courier.serve())
+def _running(work: Coroutine[Any, Any, None]) -> Iterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:

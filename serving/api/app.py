@@ -15,13 +15,13 @@ from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.api.openai import chat, models, responses
-from serving.api.sdk import assistants, run_streams, states, store, threads
+from serving.api.sdk import assistants, crons, run_streams, states, store, threads
 from serving.api.sdk import runs as graph_runs
 from serving.services import ApiServices
 
 _PARTS = (
     *(runs, control, effects, documents, memory, profiles, webhooks, health),
-    *(assistants, threads, states, store, run_streams, graph_runs),
+    *(assistants, threads, states, store, crons, run_streams, graph_runs),
     *(models, chat, responses),
 )
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]

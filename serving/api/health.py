@@ -27,7 +27,7 @@ async def info() -> dict[str, Any]:
         "name": "trireme",
         "version": "0.1.0",
         "langgraph_py_version": version("langgraph"),
-        "flags": {"assistants": True, "crons": False, "langsmith": False, "langsmith_tracing_replicas": False},
+        "flags": {"assistants": True, "crons": True, "langsmith": False, "langsmith_tracing_replicas": False},
         "host": {"kind": "self-hosted"},
     }
 

@@ -137,17 +137,17 @@ class AssistantStore:
         return [AssistantVersion(**row) for row in await self.fetch(_VERSIONS, values)]
 
     async def delete(self, assistant: str, *, threads: bool = False) -> None:
-        """All its versions; with `threads` also the threads whose metadata name it. Raises NotFound, Conflict."""
+        """Its versions and crons; with `threads` also the threads whose metadata name it. Raises NotFound, Conflict."""
         id_ = self.id_of(assistant)
         if id_ in map(system_assistant_id, self._graphs.ids):
             hint = "take the graph out of langgraph.json; assistants that you created can be deleted"
             raise Conflict(f"assistant {id_} belongs to a hosted graph", hint, "system_assistant")
         values = {"id": id_, "tenant": self._tenant, "named": jsonb({"assistant_id": id_}, "assistant_id")}
         async with self._pool.connection() as connection, connection.transaction():
-            if not (await connection.execute(_DELETE, values)).rowcount:
-                raise _not_found(id_)
             if threads:
                 await connection.execute(_THREADS_OF, values)
+            if not (await connection.execute(_DELETE, values)).rowcount:
+                raise _not_found(id_)
 
     async def fetch(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
         """Of this tenant, when all hosted graphs have their assistants."""

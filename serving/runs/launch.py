@@ -13,7 +13,7 @@ Nodes = Literal["*"] | tuple[str, ...]
 _YEAR_S: Final = 366 * 86_400.0
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
@@ -50,7 +50,7 @@ class Launch(BaseModel):
     checkpoint: Checkpoint | None = None
     interrupt_before: Nodes | None = None
     interrupt_after: Nodes | None = None
-    stream_mode: Annotated[tuple[StreamMode, ...], BeforeValidator(_listed)] = ("values",)
+    stream_mode: Annotated[tuple[StreamMode, ...], BeforeValidator(listed)] = ("values",)
     subgraphs: bool = False
     durability: Literal["sync", "async", "exit"] = "sync"
     strict_resume: bool = False
@@ -86,7 +86,7 @@ class NewRun(BaseModel):
     checkpoint_during: bool | None = None
     interrupt_before: Nodes | None = None
     interrupt_after: Nodes | None = None
-    stream_mode: Annotated[tuple[StreamMode, ...], BeforeValidator(_listed)] = ("values",)
+    stream_mode: Annotated[tuple[StreamMode, ...], BeforeValidator(listed)] = ("values",)
     stream_subgraphs: bool = False
     stream_resumable: bool = Field(default=False, description="every stream can be resumed, with or without it")
     on_disconnect: Literal["cancel", "continue"] = "continue"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal, LiteralString
+from typing import Any, Final, Literal, LiteralString, TypeAlias
 
 import orjson
 from psycopg.errors import UniqueViolation
@@ -23,6 +23,7 @@ from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Not
 from serving.runs.view import TERMINAL
 
 CancelAction = Literal["interrupt", "rollback"]
+Told: TypeAlias = Sequence[tuple[str, str]]  # (run id, channel) of notices
 _TEMPORARY_MINUTES: Final = 0.5  # from a stateless run's last change: its readers have had its end by then
 # A status as the SDK has it, and those that it stands for here.
 STATUSES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -109,21 +110,24 @@ class Launches:
 
     async def create(self, asked: Asked) -> Row:
         """One statement: thread, run row (the queue entry) and event 1. Raises NotFound, Conflict (thread_busy)."""
-        values = self._values(asked)
         async with self._pool.connection() as connection:
-            row = None
-            if asked.launch.multitask_strategy == "enqueue":
+            row, told = await self.create_in(connection, asked)
+        self.tell(told)
+        return row
+
+    async def create_in(self, connection: Connection, asked: Asked) -> tuple[Row, Told]:
+        """The same on the caller's connection, and what is to be told when its transaction has committed."""
+        values, row, stopped = self._values(asked), None, []
+        if asked.launch.multitask_strategy == "enqueue":
+            row = await (await connection.execute(_CREATE, values)).fetchone()
+        if row is None:
+            async with connection.transaction():
+                stopped = await self._make_way(connection, asked)
                 row = await (await connection.execute(_CREATE, values)).fetchone()
-            stopped: list[tuple[str, str]] = []
-            if row is None:
-                async with connection.transaction():
-                    stopped = await self._make_way(connection, asked)
-                    row = await (await connection.execute(_CREATE, values)).fetchone()
         if row is None:
             hint = "POST /threads makes one; if_not_exists=create does with the run"
             raise NotFound(f"no thread {asked.thread_id}", hint, "thread_not_found")
-        self._tell([*stopped, (str(row["run_id"]), QUEUE_CHANNEL)])
-        return row
+        return row, [*stopped, (str(row["run_id"]), QUEUE_CHANNEL)]
 
     async def create_once(self, asked: Asked, run_id: str) -> Row:
         """The run with this id: the one that is there, or a new one."""
@@ -187,7 +191,7 @@ class Launches:
         """With its log and checkpoints; one under way is lost to its worker."""
         run_id = str((await self.get(thread, run))["run_id"])
         await self._fetch(_FORGET, (self._tenant, run_id))
-        self._tell([(run_id, CANCEL_CHANNEL), (run_id, QUEUE_CHANNEL)])
+        self.tell([(run_id, CANCEL_CHANNEL), (run_id, QUEUE_CHANNEL)])
 
     async def last_lines(self, run_id: str) -> list[Row]:
         """The newest first: how it ended, and what it came to."""
@@ -219,7 +223,7 @@ class Launches:
             query: LiteralString = "select * from runs where run_id = any(%s::uuid[]) order by run_id for update"
             rows = await (await connection.execute(query, (list(run_ids),))).fetchall()
             told = [await self._stop(connection, row, action, by) for row in rows if row["status"] not in TERMINAL]
-        self._tell(told)
+        self.tell(told)
         return len(told)
 
     async def _stop(self, connection: Connection, row: Row, action: CancelAction, by: str) -> tuple[str, str]:
@@ -237,7 +241,7 @@ class Launches:
         await connection.execute(_ENDED, (run_id,))
         return run_id, QUEUE_CHANNEL
 
-    def _tell(self, told: Sequence[tuple[str, str]]) -> None:
+    def tell(self, told: Told) -> None:
         for run_id, channel in told:
             self._notices.touched(run_id, channel)
             self._notices.touched(run_id, LOG_CHANNEL)

@@ -3,11 +3,12 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from graph.bounds import Bounds
+from privacy.redact import Redactor
 from serving.errors import BadRequest
 from serving.runs.limits import check_goal
 from serving.webhooks.address import check_url
@@ -69,3 +70,12 @@ def with_bounds(request: RunRequest, bounds: Mapping[str, float]) -> RunRequest:
         raise BadRequest(
             f"bounds.{first['loc'][0]}: {first['msg']}", f"bounds are {', '.join(Bounds.model_fields)}", "bad_bounds"
         ) from None
+
+
+def redacted(redactor: Redactor, request: RunRequest) -> RunRequest:
+    """The request as it may be stored. CPU-bound."""
+    said: dict[str, Any] = {"goal": redactor.redact(request.goal)}
+    if request.turns:
+        turns = redactor.redact_json([list(turn) for turn in request.turns])
+        said["turns"] = tuple((goal, answer) for goal, answer in turns)
+    return request.model_copy(update=said)

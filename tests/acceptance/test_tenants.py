@@ -25,6 +25,7 @@ BODIES: dict[str, Any] = {
     "approve": {"decision": "approve", "approval_id": "plan-1"},
     "{key}": {"decision": "did_not"},
     "runs": _SDK_RUN,
+    "crons": {**_SDK_RUN, "schedule": "0 9 * * *"},
     "stream": _SDK_RUN,
     "wait": _SDK_RUN,
     "state": {"values": {"messages": []}},
@@ -92,8 +93,9 @@ def test_what_another_tenant_has_can_not_be_told_from_what_nobody_has(tenants: t
     """Every operation that names a thing, read off the server's own descriptions, asked for the other tenant's."""
     acme, globex = tenants
     assistant = acme.client.post("/assistants", json={"graph_id": "trireme"}).json()["assistant_id"]
+    cron = acme.client.post("/runs/crons", json=BODIES["crons"]).json()["cron_id"]
     theirs = {"run_id": acme.run["run_id"], "thread_id": acme.run["thread_id"]}
-    theirs |= {"assistant_id": assistant, "agent_id": assistant}
+    theirs |= {"assistant_id": assistant, "agent_id": assistant, "cron_id": cron}
     nobodys = dict.fromkeys(theirs, MISSING)
     for ids in (theirs, nobodys):
         ids["response_id"] = f"resp_{ids['run_id'].replace('-', '')}"
@@ -115,6 +117,8 @@ def test_what_another_tenant_has_can_not_be_told_from_what_nobody_has(tenants: t
     assert acme.client.get(f"/runs/{acme.run['run_id']}").json()["status"] == "success"
     assert acme.client.get(f"/threads/{acme.run['thread_id']}").status_code == 200
     assert acme.client.get(f"/assistants/{assistant}").status_code == 200
+    assert acme.client.get(f"/runs/crons/{cron}").json()["enabled"]
+    assert [tenant.client.post("/runs/crons/count", json={}).json() for tenant in tenants] == [1, 0]
 
 
 def _said(answer: httpx.Response, ids: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from psycopg import DataError, Error, OperationalError
@@ -14,13 +14,14 @@ from psycopg import DataError, Error, OperationalError
 from graph.faults import POINTS, Faults
 from tests.chaos.arena import LEASE_S, Slot, rows
 from tests.chaos.bout import Bout
+from tests.chaos.crons import ticking
 from tests.chaos.retention import due_run, prune_slot, pruned_again, torn
 
 _CANCEL = ("cancel.locked", "cancel.committed")  # a worker hears it
 _API = ("accept.", "decide.", "effect_decide.", "resume.", *_CANCEL, "pause.", "plan_edit.", "fork.", "stream.")
 _WITHOUT_DATABASE = ("stream.", "cancel.heard", "drain.begun")
 _ON_SIGTERM = ("drain.", "hand_over.")
-_PRUNE = "prune."
+_PRUNE, _CRON = "prune.", "cron."
 _TRY_S, _PATIENCE_S = 16.0, 60.0
 # The kinds of run that come by there, where not every run does.
 _ON_THE_WAY = {
@@ -105,8 +106,9 @@ async def _strike_one(bout: Bout, slot: Slot, name: str) -> None:
     kinds = [kind for start, on_the_way in _ON_THE_WAY.items() if name.startswith(start) for kind in on_the_way]
     bout.wanted += kinds
     nth, until = chance.choice((1, 1, 2)), time.monotonic() + _PATIENCE_S
-    while not (struck := await strike(bout, slot, name, action, nth)) and time.monotonic() < until:
-        nth = 1  # who ended by itself before it came there, on a busy machine, has only cost a moment
+    async with ticking(bout) if name.startswith(_CRON) else nullcontext():
+        while not (struck := await strike(bout, slot, name, action, nth)) and time.monotonic() < until:
+            nth = 1  # who ended by itself before it came there, on a busy machine, has only cost a moment
     bout.count(f"points {action}")
     if not struck:
         bout.missed.append(f"{name} was not reached by {slot.kind} {slot.number} in {_PATIENCE_S:g} s")

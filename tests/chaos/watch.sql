@@ -6,7 +6,8 @@ declare
     application text := current_setting('application_name');
     owner text;
 begin
-    if application not like 'chaos-worker-%' then
+    -- A cron's run, too, begins as nobody's.
+    if application not like 'chaos-worker-%' or to_jsonb(new) ->> 'kind' = 'run_created' then
         return null;
     end if;
     if tg_argv[0] = 'run' then

@@ -11,6 +11,7 @@ from privacy.redact import Redactor
 from serving.api.app import create_app
 from serving.api.stream import Tails
 from serving.assistants.store import AssistantStore
+from serving.crons.store import CronStore
 from serving.database import open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
@@ -51,6 +52,7 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             stores=stores,
             graphs=graphs,
             launches=Launches(house.pool, house.notices),
+            crons=CronStore(house.pool),
             profiles=ProfileStore(house.pool),
             keys=Keys(house.pool),
             idempotency=Idempotency(house.pool),

@@ -2,27 +2,21 @@
 comes in is redacted before it is kept."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any, LiteralString
 
 import orjson
-from pydantic import ValidationError
 
 from graph.ports import ApprovalDecision
 from serving.api.sdk.agent_framing import AgentFraming
 from serving.api.sdk.framing import SdkFraming, events_of
 from serving.database import Row
-from serving.errors import Conflict, Unprocessable
+from serving.errors import Conflict
 from serving.runs import approvals
 from serving.runs.answers import decisions_of
-from serving.runs.launch import Launch
-from serving.runs.launches import Asked
 from serving.runs.limits import uuid_of
 from serving.runs.plan_edit import edited_plan
-from serving.runs.request import RunRequest
 from serving.services import ApiServices
 
-_OPTIONS = ("collection", "channel", "review_plan", "model", "bounds", "priority")
 # One that another answer has just set going may have more questions.
 _ASKING: LiteralString = """
 select * from runs
@@ -37,31 +31,6 @@ select run_id, request ->> 'goal' as goal, (
 from runs where thread_id = %s and created_at < %s and coalesce(graph, 'trireme') = 'trireme'
 order by created_at desc limit 50
 """
-
-
-async def for_the_agent(services: ApiServices, asked: Asked) -> Asked:
-    """With the run's request; of its input nothing else is kept. Raises Unprocessable, BadRequest, TooLarge."""
-    request = await services.redacted(request_of(asked.launch))
-    return replace(
-        asked,
-        launch=asked.launch.model_copy(update={"input": None, "command": None}),
-        request=request.model_dump_json(),
-        goal=request.goal,
-        profile=(await services.profiles.get(request.channel)).profile,
-    )
-
-
-def request_of(launch: Launch) -> RunRequest:
-    """`goal`, or the last message; options from the input, the context or `configurable`."""
-    given = launch.input if isinstance(launch.input, dict) else {}
-    said = {**launch.configurable, **(launch.context or {}), **given}
-    options = {name: said[name] for name in _OPTIONS if said.get(name) is not None}
-    goal = given.get("goal") or _last_message(given.get("messages"))
-    try:
-        return RunRequest.model_validate({"goal": goal or "", **options}).checked()
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise Unprocessable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", "see GET /docs") from None
 
 
 async def resumed(services: ApiServices, thread: str, resume: Any) -> Row:
@@ -124,16 +93,3 @@ async def _fit(services: ApiServices, approval_id: str, decision: ApprovalDecisi
         "by": str(await services.redact(decision.by or "sdk")),
     }
     return decision.model_copy(update={**said, "arguments": arguments, "approval_id": approval_id})
-
-
-def _last_message(messages: Any) -> str:
-    last = messages[-1] if isinstance(messages, list) and messages else messages
-    if isinstance(last, str):
-        return last
-    if isinstance(last, list | tuple) and len(last) == 2:  # (role, text)
-        return str(last[1])
-    content = last.get("content") if isinstance(last, dict) else None
-    if isinstance(content, list):
-        parts = [part if isinstance(part, str) else part.get("text", "") for part in content]
-        return "\n".join(str(part) for part in parts if part)
-    return content if isinstance(content, str) else ""

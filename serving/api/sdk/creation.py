@@ -5,13 +5,11 @@ from typing import Annotated, Final
 
 from fastapi import Header
 
-from serving.api.sdk.agent import for_the_agent, resumed
-from serving.assistants.assistant import Assistant
-from serving.database import Row, new_id
+from serving.api.sdk.agent import resumed
+from serving.database import Row
 from serving.hosting.config import AGENT
+from serving.runs.asking import asked_of
 from serving.runs.launch import NewRun
-from serving.runs.launches import Asked, request_json
-from serving.runs.limits import uuid_of
 from serving.services import ApiServices
 from serving.webhooks.address import check_url
 
@@ -44,27 +42,10 @@ async def created(services: ApiServices, thread: str | None, new: NewRun, key: s
         before = await resumed(services, thread, new.command.resume)
         return Begun(await services.launches.get(thread, str(before["run_id"])), before["last_seq"])
     async with services.idempotency.once("run", key, new, thread or "") as claim:
-        asked = await _asked(services, thread, new, assistant)
+        asked = await asked_of(services, thread, new, assistant)
         if claim:
             return Begun(await services.launches.create_once(asked, claim.id))
         return Begun(await services.launches.create(asked))
-
-
-async def _asked(services: ApiServices, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:
-    named = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
-    asked = Asked(
-        graph=assistant.graph_id,
-        assistant_id=assistant.assistant_id,
-        thread_id=new_id() if thread is None else uuid_of(thread, "thread"),
-        make_thread=thread is None or new.if_not_exists == "create",
-        metadata={**assistant.metadata, **(new.metadata or {}), **named},
-        launch=new.launch(assistant.config, assistant.context, temporary=thread is None),
-        request=request_json(),
-        after_seconds=new.after_seconds,
-    )
-    if assistant.graph_id == AGENT:
-        asked = await for_the_agent(services, asked)
-    return asked
 
 
 def place(row: Row, stateless: bool) -> str:

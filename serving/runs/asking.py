@@ -1,0 +1,83 @@
+"""From what a client of LangGraph's asks to a run that can be created: of a request, or of a cron that is due."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from privacy.redact import Redactor
+from serving.assistants.assistant import Assistant
+from serving.database import new_id
+from serving.errors import Unprocessable
+from serving.hosting.config import AGENT
+from serving.profiles.store import ProfileStore
+from serving.runs.launch import Launch, NewRun
+from serving.runs.launches import Asked, request_json
+from serving.runs.limits import uuid_of
+from serving.runs.request import RunRequest, redacted
+
+_OPTIONS: Final = ("collection", "channel", "review_plan", "model", "bounds", "priority")
+
+
+class Settling(Protocol):
+    """What the agent's runs need; one tenant's."""
+
+    @property
+    def profiles(self) -> ProfileStore: ...
+    @property
+    def redactor(self) -> Redactor: ...
+
+
+async def asked_of(settling: Settling, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:
+    """Without a thread, the run gets one of its own. Raises Unprocessable, BadRequest, TooLarge."""
+    named = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
+    asked = Asked(
+        graph=assistant.graph_id,
+        assistant_id=assistant.assistant_id,
+        thread_id=new_id() if thread is None else uuid_of(thread, "thread"),
+        make_thread=thread is None or new.if_not_exists == "create",
+        metadata={**assistant.metadata, **(new.metadata or {}), **named},
+        launch=new.launch(assistant.config, assistant.context, temporary=thread is None),
+        request=request_json(),
+        after_seconds=new.after_seconds,
+    )
+    return await _for_the_agent(settling, asked) if assistant.graph_id == AGENT else asked
+
+
+async def _for_the_agent(settling: Settling, asked: Asked) -> Asked:
+    """With the run's request; of its input nothing else is kept."""
+    request = await asyncio.to_thread(redacted, settling.redactor, _request_of(asked.launch))
+    return replace(
+        asked,
+        launch=asked.launch.model_copy(update={"input": None, "command": None}),
+        request=request.model_dump_json(),
+        goal=request.goal,
+        profile=(await settling.profiles.get(request.channel)).profile,
+    )
+
+
+def _request_of(launch: Launch) -> RunRequest:
+    """`goal`, or the last message; options from the input, the context or `configurable`."""
+    given = launch.input if isinstance(launch.input, dict) else {}
+    said = {**launch.configurable, **(launch.context or {}), **given}
+    options = {name: said[name] for name in _OPTIONS if said.get(name) is not None}
+    goal = given.get("goal") or _last_message(given.get("messages"))
+    try:
+        return RunRequest.model_validate({"goal": goal or "", **options}).checked()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Unprocessable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", "see GET /docs") from None
+
+
+def _last_message(messages: Any) -> str:
+    last = messages[-1] if isinstance(messages, list) and messages else messages
+    if isinstance(last, str):
+        return last
+    if isinstance(last, list | tuple) and len(last) == 2:  # (role, text)
+        return str(last[1])
+    content = last.get("content") if isinstance(last, dict) else None
+    if isinstance(content, list):
+        parts = [part if isinstance(part, str) else part.get("text", "") for part in content]
+        return "\n".join(str(part) for part in parts if part)
+    return content if isinstance(content, str) else ""
