@@ -35,12 +35,16 @@ async def decide(approvals: Approvals, request: ApprovalRequest) -> ApprovalDeci
 
 
 def interrupt_payload(request: ApprovalRequest) -> dict[str, Any]:
-    """LangChain's HITL request for one action, with our id, expiry and the JSON Schema of an answer."""
+    """LangChain's HITL request for one action, with our id, expiry and the JSON Schema of an answer; and the same in
+    Agent Inbox's shape, which older chat pages know alone."""
     allowed = ["approve", "edit", "reject"]
     action = {"name": request.name, "args": request.arguments, "description": request.description}
     return {
         "action_requests": [action],
         "review_configs": [{"action_name": request.name, "allowed_decisions": allowed}],
+        "action_request": {"action": request.name, "args": request.arguments},
+        "config": dict.fromkeys(("allow_accept", "allow_edit", "allow_respond", "allow_ignore"), True),
+        "description": request.description,
         "id": request.id,
         "kind": request.kind,
         "expires_at": request.expires_at,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from graph.approval import read_decision
 from graph.ports import ApprovalDecision, ApprovalRequest
 from serving.errors import Conflict, Unprocessable
@@ -22,7 +24,25 @@ def decisions_of(resume: Any, waiting: Sequence[ApprovalRequest]) -> dict[str, A
     if not read or None in read.values():
         hint = '{"decisions": [{"type": "approve"}]}, or a mapping of these ids to answers: ' + ", ".join(questions)
         raise Unprocessable("command.resume answers none of the questions that wait", hint)
-    return {id_: decision for id_, decision in read.items() if decision}
+    return {id_: _as_asked(decision, questions[id_]) for id_, decision in read.items() if decision}
+
+
+def _as_asked(decision: ApprovalDecision, question: ApprovalRequest) -> ApprovalDecision:
+    """Pages on which a person edits arguments send each of them as text."""
+    given = decision.arguments or {}
+    read = {name: _parsed(value) if _was_no_text(question, name) else value for name, value in given.items()}
+    return decision.model_copy(update={"arguments": read}) if given else decision
+
+
+def _was_no_text(question: ApprovalRequest, name: str) -> bool:
+    return not isinstance(question.arguments.get(name, ""), str)
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return orjson.loads(value) if isinstance(value, str) else value
+    except orjson.JSONDecodeError:
+        return value
 
 
 def _by_id(resume: Any, questions: Mapping[str, ApprovalRequest]) -> dict[str, Any]:

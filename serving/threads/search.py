@@ -75,7 +75,7 @@ async def search(threads: ThreadStore, wanted: ThreadSearch) -> Page:
     """Its rows are threads as JSON, for `told`."""
     where, given = wanted.condition()
     names = (*dict.fromkeys(wanted.select), "graph") if wanted.select else EVERY
-    columns = [FIELDS[name] for name in names]
+    columns: list[LiteralString] = [f"{FIELDS[name]} as {name}" for name in names]
     for number, path in enumerate((wanted.extract or {}).values()):
         column, given[f"path{number}"] = extraction(path)
         columns.append(_EXTRACT.format(column=column, at=number))

@@ -7,28 +7,31 @@ from psycopg.errors import ForeignKeyViolation
 
 from serving.database import Pool, Row, new_id
 from serving.errors import Conflict, NotFound
+from serving.hosting.config import AGENT
 from serving.jsonb import jsonb
 from serving.runs.limits import uuid_of
+from serving.threads import talks
 from serving.threads.thread import NewThread, ThreadChange, Ttl, shown, ttl_of
 
 LIVE: LiteralString = """exists (select from runs
     where runs.thread_id = thread.thread_id and runs.status in ('pending', 'running'))"""
+# What each is read from.
 FIELDS: Final[dict[str, LiteralString]] = {
     "thread_id": "thread.thread_id",
     "created_at": "thread.created_at",
     "updated_at": "thread.updated_at",
     "state_updated_at": "thread.state_updated_at",
     "metadata": "thread.metadata",
-    "status": "case when " + LIVE + " then 'busy' else thread.status end as status",
+    "status": "case when " + LIVE + " then 'busy' else thread.status end",
     "config": "thread.config",
-    "context": "coalesce(thread.config -> 'configurable', '{}') as context",
-    "values": "thread.values",
-    "interrupts": "thread.interrupts",
+    "context": "coalesce(thread.config -> 'configurable', '{}')",
+    "values": talks.VALUES,
+    "interrupts": talks.INTERRUPTS,
     "error": "thread.error",
-    "graph": "thread.metadata ->> 'graph_id' as graph",  # for `told` alone
+    "graph": "thread.metadata ->> 'graph_id'",  # for `told` alone
 }
 EVERY: Final = tuple(name for name in FIELDS if name != "context")
-_ALL: LiteralString = ", ".join(FIELDS[name] for name in EVERY)
+_ALL: LiteralString = ", ".join(f"{FIELDS[name]} as {name}" for name in EVERY)
 _MINE: LiteralString = "from threads thread where tenant = %(tenant)s and thread_id = %(id)s"
 _ONE: LiteralString = "select " + _ALL + ", thread.ttl_minutes, thread.ttl_strategy " + _MINE
 _CREATE: LiteralString = """
@@ -110,7 +113,9 @@ class ThreadStore:
 
     async def fetch(self, query: LiteralString, values: dict[str, Any], *, prepare: bool | None = None) -> list[Row]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, {**values, "tenant": self._tenant}, prepare=prepare)
+            cursor = await connection.execute(
+                query, {**values, "tenant": self._tenant, "agent": AGENT}, prepare=prepare
+            )
             return await cursor.fetchall()
 
     async def has(self, id_: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from serving.database import Row
 from serving.hosting.config import AGENT
+from serving.threads.talks import asked
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 Strategy = Literal["delete", "keep_latest"]
@@ -72,6 +73,8 @@ async def told(thread: dict[str, Any], restore: Callable[[Any], Awaitable[Any]])
     if thread.pop("graph", None) != AGENT:
         return thread
     private = {name: thread[name] for name in ("values", "interrupts", "extracted") if thread.get(name)}
+    if "interrupts" in private:
+        private["interrupts"] = asked(private["interrupts"])
     return {**thread, **await restore(private)}
 
 

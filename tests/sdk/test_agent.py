@@ -1,6 +1,7 @@
 """Planner, worker and critic through the SDK: messages in, an answer out, approvals in between."""
 
 import asyncio
+import json
 from typing import Any
 
 import psycopg
@@ -71,6 +72,42 @@ async def test_a_question_is_answered_once(client: Any, thread: str) -> None:
     assert {type(outcome) for outcome in outcomes} == {dict, ConflictError}
     with pytest.raises(ConflictError):
         await client.runs.create(thread, "trireme", command=APPROVE)
+
+
+async def test_a_thread_tells_what_was_said_on_it_and_what_it_waits_for(client: Any, thread: str) -> None:
+    asked = await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    (found,) = await client.threads.search(ids=[thread], status="interrupted", metadata={"graph_id": "trireme"})
+    assert list(found["interrupts"].values()) == [asked["__interrupt__"]]
+    assert [message["content"] for message in found["values"]["messages"]] == ["What is 12 * 12?"]
+    await client.runs.wait(thread, "trireme", command=APPROVE)
+    said = await client.runs.wait(thread, "trireme", input={"messages": "What is 3 + 4?"})
+    ended = await client.threads.get(thread)
+    told = [(each["type"], each["id"], each["content"]) for each in said["messages"]]
+    assert [(each["type"], each["id"], each["content"]) for each in ended["values"]["messages"]] == told
+    assert ended["interrupts"] == {}
+    (part,) = await client.threads.search(
+        ids=[thread], select=["values"], extract={"first": "values.messages[0].content"}
+    )
+    assert part == {"values": ended["values"], "extracted": {"first": "What is 12 * 12?"}}
+
+
+async def test_a_page_edits_a_plan_as_text(client: Any, thread: str) -> None:
+    asked = await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    request = asked["__interrupt__"][0]["value"]["action_request"]
+    (step,) = request["args"]["steps"]
+    edited = {**request, "args": {"steps": json.dumps([{**step, "goal": "What is 5 * 5?"}])}}
+    found = await client.runs.wait(thread, "trireme", command={"resume": [{"type": "edit", "args": edited}]})
+    assert "25" in found["answer"]["text"]
+
+
+async def test_going_to_the_end_gives_up_the_question(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    found = await client.runs.wait(thread, "trireme", input={}, command={"goto": "__end__"})
+    assert [message["type"] for message in found["messages"]] == ["human"]
+    (run,) = await client.runs.list(thread)
+    assert (run["status"], (await client.threads.get(thread))["interrupts"]) == ("interrupted", {})
+    with pytest.raises(ConflictError):
+        await client.runs.create(thread, "trireme", command={"goto": "__end__"})
 
 
 async def test_new_input_gives_up_the_question(client: Any, thread: str) -> None:

@@ -75,6 +75,16 @@ def test_what_answers_no_question_is_refused_with_their_ids(resume: Any, waiting
         decisions_of(resume, waiting)
 
 
+@pytest.mark.parametrize(
+    ("text", "read"), [("[1, 2]", [1, 2]), ("not JSON", "not JSON"), ([3], [3])], ids=["json", "no json", "no text"]
+)
+def test_what_was_no_text_may_be_edited_as_text(text: Any, read: Any) -> None:
+    question = asked("a1").model_copy(update={"arguments": {"to": "x", "rows": [1]}})
+    edit = {"type": "edit", "args": {"action": "send_email", "args": {"to": "[7]", "rows": text}}}
+    (decision,) = decisions_of(edit, [question]).values()
+    assert decision.arguments == {"to": "[7]", "rows": read}
+
+
 def test_an_answer_that_nobody_waits_for_is_a_conflict() -> None:
     with pytest.raises(Conflict):
         decisions_of(True, [])

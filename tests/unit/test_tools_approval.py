@@ -71,7 +71,7 @@ def test_anything_else_is_no_decision(value: Any) -> None:
     assert read_decision(value, "send_email") is None
 
 
-def test_the_question_is_langchains_hitl_request_with_id_expiry_and_the_schema_of_an_answer() -> None:
+def test_the_question_is_langchains_hitl_request_and_agent_inboxs_with_id_expiry_and_the_schema_of_an_answer() -> None:
     request = ApprovalRequest(
         id="a1",
         kind="tool",
@@ -88,5 +88,8 @@ def test_the_question_is_langchains_hitl_request_with_id_expiry_and_the_schema_o
     assert payload["review_configs"] == [
         {"action_name": "send_email", "allowed_decisions": ["approve", "edit", "reject"]}
     ]
+    assert payload["action_request"] == {"action": "send_email", "args": ARGUMENTS}
+    assert set(payload["config"].values()) == {True}
+    assert payload["description"] == "Step s1 asks to send"
     assert (payload["id"], payload["expires_at"]) == ("a1", "2026-11-28T00:00:00+00:00")
     assert payload["response_schema"]["properties"]["approval_id"] == {"const": "a1"}

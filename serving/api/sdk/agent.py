@@ -2,7 +2,7 @@
 comes in is redacted before it is kept."""
 
 import asyncio
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 import orjson
 
@@ -13,10 +13,12 @@ from serving.database import Row
 from serving.errors import Conflict
 from serving.runs import approvals
 from serving.runs.answers import decisions_of
+from serving.runs.launch import RunCommand
 from serving.runs.limits import uuid_of
 from serving.runs.plan_edit import edited_plan
 from serving.services import ApiServices
 
+GIVE_UP: Final = "__end__"  # LangGraph's END: chat pages go to it to leave a question unanswered
 # One that another answer has just set going may have more questions.
 _ASKING: LiteralString = """
 select * from runs
@@ -33,8 +35,8 @@ order by created_at desc limit 50
 """
 
 
-async def resumed(services: ApiServices, thread: str, resume: Any) -> Row:
-    """The thread's run that asks, as it stood before it was answered: it goes on as itself.
+async def resumed(services: ApiServices, thread: str, command: RunCommand) -> Row:
+    """The thread's run that asks, as it stood before it was answered or given up: it goes on as itself, or ends.
 
     Raises Conflict where none waits or the answer is late, Unprocessable for what answers nothing.
     """
@@ -45,7 +47,10 @@ async def resumed(services: ApiServices, thread: str, resume: Any) -> Row:
         hint = "send input instead; GET /threads/{thread_id}/state says what a thread waits for"
         raise Conflict(f"no run of thread {thread_id} waits for an answer", hint, "no_decision_pending")
     run_id = str(row["run_id"])
-    decisions = decisions_of(resume, await approvals.waiting(services.pool, run_id))
+    if command.resume is None:
+        await services.launches.cancel(thread_id, run_id, "interrupt")
+        return row
+    decisions = decisions_of(command.resume, await approvals.waiting(services.pool, run_id))
     fit = {id_: await _fit(services, id_, decision) for id_, decision in decisions.items()}
     for id_, decision in fit.items():
         await services.runs.decide(run_id, id_, decision)

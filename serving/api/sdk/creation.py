@@ -5,11 +5,11 @@ from typing import Annotated, Final
 
 from fastapi import Header
 
-from serving.api.sdk.agent import resumed
+from serving.api.sdk.agent import GIVE_UP, resumed
 from serving.database import Row
 from serving.hosting.config import AGENT
 from serving.runs.asking import asked_of
-from serving.runs.launch import NewRun
+from serving.runs.launch import NewRun, RunCommand
 from serving.services import ApiServices
 from serving.webhooks.address import check_url
 
@@ -38,14 +38,18 @@ async def created(services: ApiServices, thread: str | None, new: NewRun, key: s
     if new.webhook is not None:
         check_url(new.webhook)
     assistant = await services.assistants.get(new.assistant_id)
-    if assistant.graph_id == AGENT and thread and new.command and new.command.resume is not None:
-        before = await resumed(services, thread, new.command.resume)
+    if assistant.graph_id == AGENT and thread and new.command and _answers(new.command):
+        before = await resumed(services, thread, new.command)
         return Begun(await services.launches.get(thread, str(before["run_id"])), before["last_seq"])
     async with services.idempotency.once("run", key, new, thread or "") as claim:
         asked = await asked_of(services, thread, new, assistant)
         if claim:
             return Begun(await services.launches.create_once(asked, claim.id))
         return Begun(await services.launches.create(asked))
+
+
+def _answers(command: RunCommand) -> bool:
+    return command.resume is not None or command.goto == GIVE_UP
 
 
 def place(row: Row, stateless: bool) -> str:
