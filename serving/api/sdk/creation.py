@@ -29,8 +29,8 @@ class Begun:
 
 async def created(services: ApiServices, thread: str | None, new: NewRun, key: str | None = None) -> Begun:
     """Without a thread, the run gets one of its own, which goes with it unless `on_completion` is keep. What resumes
-    the agent is an answer to its run that waits, which goes on: it is that run. `key`: the Idempotency-Key, which makes
-    one run however often it is sent.
+    the agent is an answer to its run that waits, which goes on or ends: it is that run. `key`: the Idempotency-Key,
+    which makes one run however often it is sent.
 
     Raises Unprocessable, BadRequest, NotFound (assistant, thread), Conflict (thread_busy, no_decision_pending,
     idempotency_mismatch).
