@@ -266,10 +266,13 @@ class StreamPart(Value):
 
 
 class RunFinished(Value):
+    """Where it `waits`, the graph of a user stopped for a person or at a breakpoint; another run goes on from there."""
+
     kind: Literal["run_finished"] = "run_finished"
     status: Literal["success", "error", "timeout", "cancelled"]
     code: str = ""
     message: str = ""
+    waits: bool = False
 
 
 EventBody = Annotated[

@@ -35,7 +35,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            services.tails.close()
+            services.thread_tails.close()
             await super().shutdown(sockets)
 
     # Opened here, not by the server: what is wrong then is one line of ours instead of a traceback of its own.

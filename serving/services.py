@@ -10,6 +10,7 @@ from memory.item import Owner
 from memory.store import MemoryStore
 from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
+from serving.api.thread_tails import ThreadTails
 from serving.assistants.store import AssistantStore
 from serving.crons.store import CronStore
 from serving.database import Pool
@@ -24,6 +25,7 @@ from serving.runs.launches import Launches
 from serving.runs.request import RunRequest, redacted
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
+from serving.threads.places import Places
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
@@ -42,12 +44,14 @@ class ApiServices:
     controls: RunControls
     forks: Forks
     tails: Tails
+    thread_tails: ThreadTails
     redactor: Redactor
     vault: PostgresVault
     documents: "DocumentStore"
     memory: MemoryStore
     assistants: AssistantStore
     threads: ThreadStore
+    places: Places
     states: States
     stores: Stores
     graphs: Graphs
@@ -75,6 +79,7 @@ class ApiServices:
             memory=self.memory.of(Owner(tenant)),
             assistants=self.assistants.of(tenant),
             threads=self.threads.of(tenant),
+            places=self.places.of(tenant),
             states=self.states.of(tenant, redactor),
             launches=self.launches.of(tenant),
             crons=self.crons.of(tenant),

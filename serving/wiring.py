@@ -15,6 +15,7 @@ from privacy.detect import Detector
 from privacy.redact import Redactor
 from serving.api.cors import Origins
 from serving.api.stream import Tails
+from serving.api.thread_tails import ThreadTails
 from serving.assistants.store import AssistantStore
 from serving.crons.store import CronStore
 from serving.database import Pool, open_pool, open_row_pool, worker_name
@@ -40,6 +41,7 @@ from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.store import RunStore
 from serving.services import ApiServices, restored_line
 from serving.settings import Settings, add_environment, secret_of
+from serving.threads.places import Places
 from serving.threads.saved import Saved
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
@@ -95,12 +97,13 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
 async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
     async with _open_parts(settings, _API_CONNECTIONS) as parts:
         tails = Tails(parts.pool, partial(restored_line, parts.redactor, parts.vault), settings.slow_reader_s)
-        heard = {LOG_CHANNEL: tails.heard}
+        thread_tails = ThreadTails(parts.pool, tails)
+        heard = {LOG_CHANNEL: thread_tails.heard}
         runs, graphs = RunStore(parts.pool, parts.notices), hosted_graphs(settings)
         stores = await _open_stores(settings, parts.pool, graphs)
         threads, saved = ThreadStore(parts.pool, ttl=thread_ttl(graphs)), Saved(parts.pool, _key(settings))
         sweeper = Sweeper(parts.pool, threads, saved)
-        works = (parts.notices.serve(), listen(parts.dsn, heard), tails.serve(), sweeper.serve())
+        works = (parts.notices.serve(), listen(parts.dsn, heard), tails.serve(), thread_tails.serve(), sweeper.serve())
         background = [asyncio.create_task(work) for work in works]
         branches = lru_cache(64)(partial(_open_branches, parts.pool, _key(settings)))
         try:
@@ -110,12 +113,14 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 controls=RunControls(parts.pool, parts.notices, runs),
                 forks=Forks(parts.pool, parts.notices, runs, branches),
                 tails=tails,
+                thread_tails=thread_tails,
                 redactor=parts.redactor,
                 vault=parts.vault,
                 documents=parts.documents,
                 memory=parts.memory,
                 assistants=AssistantStore(parts.pool, graphs),
                 threads=threads,
+                places=Places(parts.pool),
                 states=States(parts.pool, graphs, saved, stores, parts.redactor),
                 stores=stores,
                 graphs=graphs,
@@ -127,7 +132,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 deliveries=Deliveries(parts.pool),
             )
         finally:
-            tails.close()
+            thread_tails.close()
             for task in background:
                 task.cancel()
 

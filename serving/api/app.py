@@ -17,11 +17,13 @@ from serving.api.guard import Guard
 from serving.api.openai import chat, models, responses
 from serving.api.sdk import assistants, crons, run_streams, states, store, threads
 from serving.api.sdk import runs as graph_runs
+from serving.api.thread_streams import socket, streams
 from serving.services import ApiServices
 
 _PARTS = (
     *(runs, control, effects, documents, memory, profiles, webhooks, health),
     *(assistants, threads, states, store, crons, run_streams, graph_runs),
+    *(streams, socket),
     *(models, chat, responses),
 )
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]

@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from serving.api.failures import answered, failure
 from serving.errors import Forbidden, ServingError, Unauthorized, Unreachable
@@ -86,12 +87,12 @@ class Guard:
             raise Forbidden("pages of this origin may not use this server", hint, "origin_not_allowed")
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, error: ServingError) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": error.message})
-            return
         answer = answered(HTTPConnection(scope), error)
         if isinstance(error, Unauthorized):
             answer.headers["WWW-Authenticate"] = "Bearer"
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).send_denial_response(answer)
+            return
         await answer(scope, receive, send)
 
 

@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from graph.faults import point
 from serving.api.stream import HEARTBEAT, HEARTBEAT_S, LINES, Framing, Page, Tails
 
-_LEND: Final = "trireme.lend"
-_MOST_WAITING: Final = 64 * 1024
-_HEADERS: Final = {
+LEND: Final = "trireme.lend"
+MOST_WAITING: Final = 64 * 1024
+HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
@@ -31,7 +31,7 @@ class LendingProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {_LEND: {"to": self._lend}}
+        self.scope["extensions"] = {LEND: {"to": self._lend}}
 
     def _lend(self, borrower: asyncio.Protocol) -> bool:
         """False where it can't be: another request waits behind this one."""
@@ -69,15 +69,15 @@ class EventStream(Response):
         headers: Mapping[str, str] | None = None,
         left: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(headers={**_HEADERS, **(headers or {"Location": f"/runs/{run_id}"})})
+        super().__init__(headers={**HEADERS, **(headers or {"Location": f"/runs/{run_id}"})})
         self._tails, self._run_id, self._after, self._framing, self._left = tails, run_id, after, framing, left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        lender: Any = scope.get("extensions", {}).get(_LEND)
+        lender: Any = scope.get("extensions", {}).get(LEND)
         reader = _SocketReader(self._tails, self._run_id, self._after, self._framing, self._left)
         headers = {name: value for name, value in self.headers.items() if name != "content-length"}
         if lender and lender["to"](reader):
-            reader.begin({**headers, **_everyones(scope)})
+            reader.begin({**headers, **everyones(scope)})
             self._tails.join(self._run_id, reader)
             return
         await StreamingResponse(self._frames(), headers=headers)(scope, receive, send)
@@ -94,7 +94,7 @@ class EventStream(Response):
                 self._left()
 
 
-def _everyones(scope: Scope) -> dict[str, str]:
+def everyones(scope: Scope) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in scope.get("response_headers", ())}
 
 
@@ -126,7 +126,7 @@ class _SocketReader(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(_MOST_WAITING)
+        transport.set_write_buffer_limits(MOST_WAITING)
 
     def begin(self, headers: dict[str, str]) -> None:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -55,7 +55,7 @@ async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
     """A run that is rolled back is forgotten instead. Raises FenceLost."""
     finished, failed = ending.finished, ending.finished.status != "success"
     bodies = [] if ending.result is None else [part_body(RESULT, to_json(ending.result).decode())]
-    bodies.append(encoded([finished])[1:-1])
+    bodies.append(encoded([finished.model_copy(update={"waits": ending.waits and not failed})])[1:-1])
     error = {"error": finished.code, "message": finished.message} if failed else None
     values = {
         "run_id": claim.run_id,

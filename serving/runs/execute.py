@@ -66,6 +66,7 @@ class Executor:
 
         `control` may ask it to stop at the end of the superstep: then the run is handed over, or paused.
         """
+        self._notices.touched(claim.thread_id)  # for those who follow the thread: a run of it has begun
         try:
             await self._run(claim, control)
         except GraphDrained as drained:

@@ -17,6 +17,7 @@ from graph.errors import FenceLost, StorageLost
 from graph.events import RunFinished
 from serving.database import Pool
 from serving.errors import ServingError
+from serving.hosting.event_parts import EventParts
 from serving.hosting.factory import Graph, context_of
 from serving.hosting.graphs import Graphs
 from serving.hosting.part_log import PartLog
@@ -80,16 +81,16 @@ class HostedRuns:
             saver = hosted_saver(self._pool, self._key, claim.tenant, claim.run_id, claim.fence)
             graph: Graph = found.copy({"checkpointer": saver, "store": store})
             start, config = await self._start(saver, config, claim, launch)
-            parts = Parts(launch.stream_mode, claim.run_id)
+            parts = EventParts() if launch.all_channels else Parts(launch.stream_mode, claim.run_id)
             try:
-                await self._stream(claim, parts, _streamed(graph, parts, start, config, launch, control))
+                await self._stream(claim, _streamed(graph, parts, start, config, launch, control))
             except _NOT_THE_GRAPHS:
                 raise
             except Exception as error:
                 return await _left(graph, claim, _failed(claim, error))
             return await _left(graph, claim, RunFinished(status="success"), parts)
 
-    async def _stream(self, claim: Claim, parts: Parts, stream: AsyncIterator[Part]) -> None:
+    async def _stream(self, claim: Claim, stream: AsyncIterator[Part]) -> None:
         """What was given out before the end, whatever that is, is in the log."""
         lines = PartLog(FencedLog(self._pool, claim.run_id, claim.fence, self._notices))
         try:
@@ -127,17 +128,25 @@ class HostedRuns:
 
 
 async def _streamed(
-    graph: Graph, parts: Parts, start: Any, config: RunnableConfig, launch: Launch, control: RunControl | None
+    graph: Graph,
+    parts: Parts | EventParts,
+    start: Any,
+    config: RunnableConfig,
+    launch: Launch,
+    control: RunControl | None,
 ) -> AsyncIterator[Part]:
     how: Any = {
         "context": context_of(graph, launch.context, launch.configurable),
-        "stream_mode": parts.modes,
-        "subgraphs": launch.subgraphs,
         "interrupt_before": launch.interrupt_before,
         "interrupt_after": launch.interrupt_after,
         "durability": launch.durability,
         "control": control,
     }
+    if isinstance(parts, EventParts):
+        async for part in parts.stream(graph, start, config, how):
+            yield part
+        return
+    how |= {"stream_mode": parts.modes, "subgraphs": launch.subgraphs}
     if parts.with_events:
         async for event in graph.astream_events(start, config, version="v2", **how):
             for part in parts.of_event(event):  # type: ignore[arg-type]
@@ -148,7 +157,7 @@ async def _streamed(
                 yield part
 
 
-async def _left(graph: Graph, claim: Claim, finished: RunFinished, parts: Parts | None = None) -> Ending:
+async def _left(graph: Graph, claim: Claim, finished: RunFinished, parts: Parts | EventParts | None = None) -> Ending:
     """How the graph left the thread: read anew, for the last checkpoint is what a next run begins with."""
     config: RunnableConfig = {"configurable": {"thread_id": claim.thread_id, "checkpoint_ns": ""}}
     state = await graph.aget_state(config)

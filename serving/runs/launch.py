@@ -58,6 +58,7 @@ class Launch(BaseModel):
     webhook: str | None = None
     feedback_keys: tuple[str, ...] = ()
     temporary: bool = False
+    all_channels: bool = False  # it is told as the thread-centric protocol tells it, whatever the modes
 
     @property
     def configurable(self) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from privacy.detect import Detector
 from privacy.redact import Redactor
 from serving.api.app import create_app
 from serving.api.stream import Tails
+from serving.api.thread_tails import ThreadTails
 from serving.assistants.store import AssistantStore
 from serving.crons.store import CronStore
 from serving.database import open_row_pool
@@ -22,6 +23,7 @@ from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.launches import Launches
 from serving.services import ApiServices
+from serving.threads.places import Places
 from serving.threads.saved import Saved
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
@@ -35,19 +37,22 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
     """On the house's database."""
     vault, graphs = PostgresVault(house.dsn, KEY), Graphs()
     redactor, stores = Redactor(Detector(), vault), Stores(house.pool)
+    tails = Tails(house.pool)
     async with open_row_pool(house.dsn) as rows:
         services = ApiServices(
             pool=house.pool,
             runs=house.store,
             controls=house.controls,
             forks=house.forks,
-            tails=Tails(house.pool),
+            tails=tails,
+            thread_tails=ThreadTails(house.pool, tails),
             redactor=redactor,
             vault=vault,
             documents=DocumentStore(rows, HashingEmbedder()),
             memory=memory,
             assistants=AssistantStore(house.pool, graphs),
             threads=ThreadStore(house.pool),
+            places=Places(house.pool),
             states=States(house.pool, graphs, Saved(house.pool, KEY), stores, redactor),
             stores=stores,
             graphs=graphs,

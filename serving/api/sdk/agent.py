@@ -8,7 +8,7 @@ import orjson
 
 from graph.ports import ApprovalDecision
 from serving.api.sdk.agent_framing import AgentFraming
-from serving.api.sdk.framing import SdkFraming, events_of
+from serving.api.sdk.framing import events_of
 from serving.database import Row
 from serving.errors import Conflict
 from serving.runs import approvals
@@ -57,7 +57,7 @@ async def resumed(services: ApiServices, thread: str, command: RunCommand) -> Ro
     return row
 
 
-async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...]) -> SdkFraming:
+async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...]) -> AgentFraming:
     """It tells of the whole talk on the thread, so it begins with what was said before."""
     said = await services.restore(await _said(services, row))
     return AgentFraming(str(row["run_id"]), events_of(modes), str(row["thread_id"]), orjson.dumps(said).decode())

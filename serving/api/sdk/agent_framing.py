@@ -12,7 +12,7 @@ from serving.api.sdk.framing import SdkFraming, message
 from serving.database import Row
 from serving.hosting.config import AGENT
 
-_NODES: Final = {
+NODES: Final = {
     "plan_proposed": ("plan", "plan"),
     "plan_edited": ("plan", "plan"),
     "step_finished": ("work", "outcome"),
@@ -38,8 +38,8 @@ class AgentFraming(SdkFraming):
 
     def _all(self, kind: str, seq: int, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "custom", {"type": kind, **{name: value for name, value in body.items() if name != "kind"}}
-        if kind in _NODES:
-            node, name = _NODES[kind]
+        if kind in NODES:
+            node, name = NODES[kind]
             yield "updates", {node: {name: body[name]}}
         match kind:
             case "run_created":

@@ -1,0 +1,36 @@
+"""A subscription followed through a thread's stream, over whatever carries it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from serving.api.stream import Framing, Page
+from serving.api.thread_streams.agent_framing import agent_events
+from serving.api.thread_streams.framing import EventFraming
+from serving.api.thread_streams.subscription import Subscription
+from serving.database import Row
+from serving.hosting.config import AGENT
+from serving.services import ApiServices
+from serving.threads.places import Place
+
+
+async def beginning(services: ApiServices, thread_id: str, wanted: Subscription, since: int | None) -> Place:
+    """Behind `since`; one from beyond the end, of a database that was set back, is the end."""
+    if since is None:
+        return await services.thread_tails.begin(services.places, thread_id, watches=wanted.watches)
+    asked = Place.of(since)
+    return asked if since == 0 else min(asked, await services.places.end(thread_id))
+
+
+async def followed(
+    services: ApiServices, thread_id: str, wanted: Subscription, start: Place, *, plain: bool = False
+) -> AsyncGenerator[Page | None]:
+    async def framing_of(row: Row, heard: int) -> Framing:
+        graph, run_id = row["graph"] or AGENT, str(row["run_id"])
+        if graph == AGENT:
+            return await agent_events(services, row, wanted, heard, plain=plain)
+        return EventFraming(run_id, graph, row["place"], wanted, heard, plain)
+
+    pages = services.thread_tails.follow(services.places, thread_id, start, framing_of)
+    async with aclosing(pages) as found:  # type: ignore[type-var]
+        async for page in found:
+            yield page

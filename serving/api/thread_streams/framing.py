@@ -1,0 +1,112 @@
+"""A run's log as events of the thread-centric protocol. What each line tells follows from it alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from serving.api.sdk.framing import part_of
+from serving.api.thread_streams.subscription import Namespace, Subscription
+from serving.database import Row
+from serving.hosting.channels import EVENT, place_of
+from serving.hosting.part_log import RESULT
+from serving.runs.view import TERMINAL
+from serving.threads.places import Place
+
+# (channel, method, namespace, data as JSON text, what stands beside the data)
+Told = tuple[str, str, Namespace, str, str]
+_AS_IT_IS: Final = frozenset({"values", "tasks"})
+_CHANNEL: Final = {"input.requested": "input"}
+_ENDS: Final = {"success": "completed", "error": "failed", "timeout": "failed", "cancelled": "interrupted"}
+
+
+@dataclass(frozen=True)
+class EventFraming:
+    """Of one run, the `place`-th of its thread, for those who have heard everything up to `heard`.
+
+    `plain`: each event is a line of JSON, for a WebSocket, instead of a server-sent event.
+    """
+
+    run_id: str
+    graph: str
+    place: int
+    wanted: Subscription
+    heard: int = -1
+    plain: bool = False
+
+    def __call__(self, row: Row, body: str) -> str:
+        told = enumerate(self.tells(row["kind"], row["seq"], body))
+        return "".join(self._framed(row, telling, each) for telling, each in told)
+
+    def ends(self, status: str) -> bool:
+        return status in TERMINAL
+
+    def tells(self, kind: str, line: int, body: str) -> Iterator[Told]:
+        match kind:
+            case "stream_part":
+                yield from _part(body)
+            case "run_claimed" | "run_resumed":
+                yield self.lifecycle("running")
+            case "run_finished":
+                yield self._finished(orjson.loads(body))
+
+    def lifecycle(self, event: str, error: str = "") -> Told:
+        data = {"event": event, "graph_name": self.graph, **({"error": error} if error else {})}
+        return told("lifecycle", (), data)
+
+    def _finished(self, end: dict[str, Any]) -> Told:
+        event = "interrupted" if end.get("waits") else _ENDS[end["status"]]
+        return self.lifecycle(event, (end["message"] or end["code"]) if event == "failed" else "")
+
+    def _framed(self, row: Row, telling: int, told: Told) -> str:
+        channel, method, namespace, data, beside = told
+        seq = Place(self.place, row["seq"], telling).seq
+        if seq <= self.heard or not self.wanted.wants(channel, namespace):
+            return ""
+        params = f'"namespace":{orjson.dumps(namespace).decode()},"timestamp":{int(row["at"].timestamp() * 1000)}'
+        head = f'{{"type":"event","event_id":"{self.run_id}:{row["seq"]}.{telling}","seq":{seq},"method":"{method}"'
+        event = f'{head},"params":{{{params},"data":{data}{beside}}}}}'
+        return f"{event}\n" if self.plain else f"event: {method}\ndata: {event}\nid: {seq}\n\n"
+
+
+def told(method: str, namespace: Namespace, data: Any) -> Told:
+    return _CHANNEL.get(method, method), method, namespace, orjson.dumps(data).decode(), ""
+
+
+def _part(body: str) -> Iterator[Told]:
+    """Of what a hosted graph gave out, be it for this protocol or for one of LangGraph's older streams."""
+    event, data = part_of(body)
+    mode, *within = event.split("|")
+    namespace = tuple(within)
+    if mode.startswith(EVENT):
+        yield _event(mode.removeprefix(EVENT), namespace, data)
+    elif mode in _AS_IT_IS:
+        yield mode, mode, namespace, data, ""
+    elif mode == "custom":
+        yield "custom", "custom", namespace, f'{{"payload":{data}}}', ""
+    elif mode == "updates":
+        for node, update in orjson.loads(data).items():
+            if node != "__interrupt__":
+                channel, method, _, values, _ = told("updates", namespace, update)
+                yield channel, method, namespace, values, f',"node":{orjson.dumps(node).decode()}'
+    elif mode == "checkpoints":
+        yield told("checkpoints", namespace, place_of(orjson.loads(data)))
+    elif mode == RESULT and "__interrupt__" in data:
+        yield from _questions(orjson.loads(data))
+
+
+def _event(method: str, namespace: Namespace, data: str) -> Told:
+    if method == "custom":
+        return f"custom:{orjson.loads(data)['name']}", method, namespace, data, ""
+    return _CHANNEL.get(method, method), method, namespace, data, ""
+
+
+def _questions(result: Any) -> Iterator[Told]:
+    """`payload` is the protocol's name; the Python SDK looks for `value`."""
+    for each in result.get("__interrupt__", ()) if isinstance(result, dict) else ():
+        yield question(each["id"], each["value"])
+
+
+def question(id_: str, value: Any) -> Told:
+    return told("input.requested", (), {"interrupt_id": id_, "payload": value, "value": value})

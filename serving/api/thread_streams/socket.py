@@ -1,0 +1,152 @@
+"""The thread-centric protocol over a WebSocket: every frame that comes is a command, every one that goes is an answer
+or an event of one of the connection's subscriptions."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+import orjson
+import psycopg
+from fastapi import APIRouter
+from psycopg_pool import PoolTimeout
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from serving.api.thread_streams.commands import obey, read, success
+from serving.api.thread_streams.errors import Refused, error_frame
+from serving.api.thread_streams.following import beginning, followed
+from serving.api.thread_streams.subscription import Subscription, since_of, subscription_of
+from serving.errors import ServingError
+from serving.runs.limits import uuid_of
+from serving.services import ApiServices
+from serving.threads.places import Place
+
+router = APIRouter()
+_MOST_SUBSCRIPTIONS: Final = 100
+_REMEMBERED: Final = 10_000
+_GOING_AWAY, _TRY_AGAIN, _WRONG_THREAD = 1012, 1013, 4422
+log = logging.getLogger(__name__)
+
+
+async def converse(websocket: WebSocket) -> None:
+    services: ApiServices = websocket.app.state.services
+    services = services.of(websocket.scope["identity"].tenant)
+    await websocket.accept()
+    try:
+        thread_id = uuid_of(websocket.path_params["thread_id"], "thread")
+    except ServingError as error:
+        await websocket.send_json(error_frame(Refused("invalid_argument", str(error))))
+        await websocket.close(_WRONG_THREAD)
+        return
+    await _Conversation(websocket, services, thread_id).held()
+
+
+router.add_websocket_route("/threads/{thread_id}/stream/events", converse)
+
+
+class _Conversation:
+    """An event that several subscriptions ask for is sent once, but for what is told again to one that comes later."""
+
+    def __init__(self, websocket: WebSocket, services: ApiServices, thread_id: str) -> None:
+        self._websocket, self._services, self._thread_id = websocket, services, thread_id
+        self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._sent: dict[int, None] = {}
+        self._sending = asyncio.Lock()
+
+    async def held(self) -> None:
+        try:
+            while True:
+                message = await self._websocket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                await self._heard(message.get("text") or message.get("bytes") or "")
+        except (WebSocketDisconnect, TimeoutError, RuntimeError):
+            return
+        finally:
+            for task in self._subscriptions.values():
+                task.cancel()
+
+    async def _heard(self, text: str | bytes) -> None:
+        frame: Any = None
+        try:
+            frame = orjson.loads(text)
+            id_, method, params = read(frame)
+        except orjson.JSONDecodeError:
+            await self._answer(error_frame(Refused("invalid_argument", "a frame is a command, as JSON")))
+            return
+        except Refused as refused:
+            await self._answer(error_frame(refused, frame.get("id") if isinstance(frame, dict) else None))
+            return
+        await self._answer(await self._obeyed(id_, method, params))
+
+    async def _obeyed(self, id_: int, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            if method == "subscription.subscribe":
+                return success(id_, await self._subscribe(params), await self._through())
+            if method == "subscription.unsubscribe":
+                self._unsubscribe(params.get("subscription_id"))
+                return success(id_, {}, await self._through())
+            if method == "subscription.reconnect":  # a connection's subscriptions end with it
+                return success(id_, {"restored": False}, await self._through())
+            return await obey(self._services, self._thread_id, id_, method, params)
+        except Refused as refused:
+            return error_frame(refused, id_)
+        except (psycopg.Error, PoolTimeout):
+            return error_frame(Refused("unknown_error", "Postgres does not answer; try again, nothing was lost"), id_)
+
+    async def _subscribe(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        if len(self._subscriptions) >= _MOST_SUBSCRIPTIONS:
+            raise Refused("invalid_argument", f"a connection has at most {_MOST_SUBSCRIPTIONS} subscriptions")
+        wanted, since = subscription_of(params), since_of(params)
+        known = await self._services.places.end(self._thread_id)
+        start = await beginning(self._services, self._thread_id, wanted, since)
+        id_ = secrets.token_hex(16)
+        self._subscriptions[id_] = asyncio.create_task(self._follow(wanted, start, known))
+        return {"subscription_id": id_}
+
+    def _unsubscribe(self, id_: Any) -> None:
+        task = self._subscriptions.pop(id_, None) if isinstance(id_, str) else None
+        if task is None:
+            raise Refused("no_such_subscription", f"this connection has no subscription {id_!r:.80}")
+        task.cancel()
+
+    async def _follow(self, wanted: Subscription, start: Place, known: Place) -> None:
+        code = _GOING_AWAY
+        try:
+            pages = followed(self._services, self._thread_id, wanted, start, plain=True)
+            async with aclosing(pages) as found:
+                async for page in found:
+                    for event in page.data.splitlines() if page else ():
+                        await self._tell(event, known)
+        except TimeoutError:
+            log.info("action=cut_slow_reader thread=%s", self._thread_id)
+            code = _TRY_AGAIN
+        except (WebSocketDisconnect, RuntimeError):
+            return
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(1):
+                await self._websocket.close(code)
+
+    async def _tell(self, event: bytes, known: Place) -> None:
+        seq = orjson.loads(event)["seq"]
+        if seq > known.seq:
+            if seq in self._sent:
+                return
+            self._sent[seq] = None
+            if len(self._sent) > _REMEMBERED:
+                del self._sent[next(iter(self._sent))]
+        await self._send(event.decode())
+
+    async def _answer(self, frame: dict[str, Any]) -> None:
+        await self._send(orjson.dumps(frame).decode())
+
+    async def _send(self, text: str) -> None:
+        """Raises TimeoutError for a reader that takes nothing for too long."""
+        async with self._sending, asyncio.timeout(self._services.tails.patience_s):
+            if self._websocket.client_state is WebSocketState.CONNECTED:
+                await self._websocket.send_text(text)
+
+    async def _through(self) -> int:
+        return (await self._services.places.end(self._thread_id)).seq

@@ -1,0 +1,33 @@
+"""`run.start`: a run whose every channel is told, on a thread that is made where it isn't there."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from serving.api.sdk.creation import created
+from serving.api.thread_streams.errors import Refused
+from serving.runs.launch import Launch, NewRun
+from serving.services import ApiServices
+
+_TAKEN: Final = frozenset(NewRun.model_fields) - {"if_not_exists", "stream_mode", "stream_subgraphs", "after_seconds"}
+# What a reader of the run alone, without the thread around it, is told unless it asks for something else.
+_MODES: Final = ("values", "updates", "custom")
+
+
+class ProtocolRun(NewRun):
+    def launch(self, config: Mapping[str, Any], context: Mapping[str, Any], *, temporary: bool) -> Launch:
+        asked = super().launch(config, context, temporary=temporary)
+        return asked.model_copy(update={"all_channels": True, "stream_mode": _MODES, "subgraphs": True})
+
+
+async def started(services: ApiServices, thread_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises Refused, ValidationError and what `created` does."""
+    if not isinstance(params.get("assistant_id"), str) or not params["assistant_id"]:
+        raise Refused("invalid_argument", "run.start needs an `assistant_id`: an assistant's id, or a graph's")
+    return {"run_id": await start(services, thread_id, params)}
+
+
+async def start(services: ApiServices, thread_id: str, asked: Mapping[str, Any]) -> str:
+    """The id of the run, which is a new one unless it answers what the agent's run waits for."""
+    given = {name: value for name, value in asked.items() if name in _TAKEN}
+    new = ProtocolRun.model_validate({**given, "if_not_exists": "create"})
+    return str((await created(services, thread_id, new)).row["run_id"])
