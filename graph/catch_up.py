@@ -39,6 +39,8 @@ def _edited(
     edited = newest_edit(history)
     if edited is None or not state.get("plan") or edited == Plan.model_validate(state["plan"]):
         return None
+    if "plan" in pending and last_of_round(history, PlanProposed, state["round"]):
+        return None  # it stands for the plan that the planner is about to find in the log
     update: RunState = {"plan": edited.model_dump(mode="json"), "verdict": None}
     if set(pending) <= {"plan", "review_plan"}:
         # What was decided on the plan before the edit is overtaken by it.

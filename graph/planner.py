@@ -9,7 +9,7 @@ from graph.events import ConversationRecalled, DocumentsListed, MemoryRecalled, 
 from graph.faults import point
 from graph.ports import Deps, ModelReply, PlanTask
 from graph.state import Overview, Plan, Verdict
-from graph.transcript import bodies, last_of_round, memory_of, overview_of
+from graph.transcript import bodies, last_of_round, memory_of, newest_plan, overview_of
 from graph.turn import log_bound, take_turn
 from privacy.redact import Redacted
 
@@ -32,10 +32,11 @@ async def recall(state: RunState, deps: Deps) -> RunState:
 
 
 async def plan(state: RunState, deps: Deps) -> RunState:
-    """Asks the planner, unless this round's plan stands in the log already. A bound leaves the plan empty."""
-    round_ = state["round"]
-    if done := last_of_round(deps.events.history, PlanProposed, round_):
-        return _planned(done.plan)
+    """Asks the planner, unless this round's plan stands in the log already, as proposed or as edited since. A bound
+    leaves the plan empty."""
+    history = deps.events.history
+    if last_of_round(history, PlanProposed, state["round"]) and (standing := newest_plan(history)):
+        return _planned(standing)
     try:
         return _planned(await _ask(state, deps))
     except BoundReached as error:

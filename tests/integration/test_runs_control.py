@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from langgraph.runtime import RunControl
 
-from graph.errors import ModelUnavailable
+from graph.errors import ModelUnavailable, StorageLost
 from graph.events import EventBody
+from graph.faults import Faults, install
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from graph.state import Plan, Step
 from serving.errors import BadRequest, ServingError
@@ -285,6 +286,24 @@ async def test_an_edit_overtakes_what_was_decided_on_the_plan_before(house: Hous
     await house.controls.edit_plan(run_id, plan("s1", "s7"), last, by="ann")
     view = await go_on(house, run_id, models)
     assert (view.status, {step.step_id for step in view.steps}) == ("success", {"s1", "s7"})
+
+
+@pytest.mark.parametrize("round_", [0, 1])
+async def test_a_plan_is_edited_that_was_told_and_never_checkpointed(house: House, round_: int) -> None:
+    models = ScriptedModels(planner=plans("s1"), critic=rules(*[REPLAN] * round_, ACCEPT))
+    run_id, lookup = await house.create(), Lookup()
+    install(Faults(f"plan.logged:{round_ + 1}=raise", StorageLost))
+    await house.executor(models, lookup).attempt(await house.claim())
+    install(None)
+    await house.controls.pause(run_id, by="ann")
+    house.execute("update runs set lease_until = now()")
+    await house.executor(models).attempt(await house.claim())
+    last = (await house.store.get(run_id)).last_seq
+    await house.controls.edit_plan(run_id, plan("s1", "s7"), last, by="ann")
+    view = await go_on(house, run_id, models, lookup)
+    assert view.status == "success", view.error
+    assert Counter(asked.split()[0] for asked in lookup.asked) == {"s1": 1 + round_, "s7": 1}
+    assert len(models.by("planner")) == 1 + round_
 
 
 async def test_an_edit_is_taken_over_once_however_often_the_attempt_is_cut(house: House) -> None:
