@@ -9,7 +9,9 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, LiteralString, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -23,17 +25,22 @@ _CLAIM: LiteralString = """
 insert into idempotency_keys as claim (tenant, kind, key, digest, id)
 values (%(tenant)s, %(kind)s, %(key)s, %(digest)s, %(id)s)
 on conflict (tenant, kind, key) do update set kind = claim.kind
-returning id::text, digest, id = %(id)s as new
+returning id::text, digest, created_at, xmax = 0 as new -- no row stood in the way
 """
 _FORGET: LiteralString = "delete from idempotency_keys where tenant = %(tenant)s and kind = %(kind)s and key = %(key)s"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Make it with this `id`; `again`: it may be there already."""
+    """Make it with this `id`; `again`: it may be there already, for the key first came `at` this time."""
 
     id: str
     again: bool
+    at: datetime
+
+    def ids(self, count: int) -> list[str]:
+        """For several things that are made in order."""
+        return [str(UUID(int=UUID(self.id).int + number)) for number in range(count)]
 
     def named(self, asked: Named, noun: str) -> Named:
         """What was asked for, under this id where it names none, and no mistake when an earlier try has made it."""
@@ -61,8 +68,11 @@ class Idempotency:
         return Idempotency(self._pool, tenant)
 
     @asynccontextmanager
-    async def once(self, kind: str, key: str | None, body: BaseModel, at: str = "") -> AsyncIterator[Claim | None]:
-        """Around the making of a `kind` of thing, for which `body` asks, `at` a place; None without a key.
+    async def once(
+        self, kind: str, key: str | None, body: BaseModel, at: str = "", id_: str | None = None
+    ) -> AsyncIterator[Claim | None]:
+        """Around the making of a `kind` of thing, for which `body` asks, `at` a place; None without a key. `id_`: of
+        what is there, and is to be changed once.
 
         What is refused inside the block was not made, and its key is free again. Raises BadRequest, Conflict.
         """
@@ -71,14 +81,14 @@ class Idempotency:
             return
         check_key(key)
         digest = hashlib.sha256(f"{at}\n{body.model_dump_json(exclude_defaults=True)}".encode()).digest()
-        values = {"tenant": self._tenant, "kind": kind, "key": key, "digest": digest, "id": new_id()}
+        values = {"tenant": self._tenant, "kind": kind, "key": key, "digest": digest, "id": id_ or new_id()}
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_CLAIM, values)).fetchone()
         assert row is not None
         if row["digest"] != digest:
             raise another_request(kind)
         try:
-            yield Claim(row["id"], again=not row["new"])
+            yield Claim(row["id"], not row["new"], row["created_at"])
         except ServingError:
             if row["new"]:
                 async with self._pool.connection() as connection:

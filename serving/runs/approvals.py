@@ -1,5 +1,6 @@
 """Approvals as rows: asked once by the attempt (fenced), decided once by a person before they expire."""
 
+from datetime import datetime
 from typing import Any, LiteralString
 
 from graph.ports import ApprovalDecision, ApprovalRequest
@@ -47,6 +48,11 @@ where approval_id = %s and tenant = (select tenant from runs where run_id = %s)
 """
 _WAITING: LiteralString = """
 select request from approvals where run_id = %s and decision is null and expires_at > clock_timestamp()
+order by created_at, approval_id
+"""
+_WAITED: LiteralString = """
+select request, decision is not null as decided from approvals
+where run_id = %(run_id)s and created_at <= %(at)s and (decided_at is null or decided_at >= %(at)s)
 order by created_at, approval_id
 """
 _DECISIONS: LiteralString = """
@@ -161,6 +167,13 @@ async def waiting(pool: Pool, run_id: str) -> list[ApprovalRequest]:
     async with pool.connection() as connection:
         rows = await (await connection.execute(_WAITING, (run_id,))).fetchall()
     return [ApprovalRequest.model_validate(row["request"]) for row in rows]
+
+
+async def waited(pool: Pool, run_id: str, at: datetime) -> list[tuple[ApprovalRequest, bool]]:
+    """What a run's people were asked `at` that time, oldest first, and whether it has been decided since."""
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_WAITED, {"run_id": run_id, "at": at})).fetchall()
+    return [(ApprovalRequest.model_validate(row["request"]), row["decided"]) for row in rows]
 
 
 async def open_plan(connection: Connection, run_id: str) -> bool:

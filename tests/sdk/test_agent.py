@@ -110,6 +110,23 @@ async def test_going_to_the_end_gives_up_the_question(client: Any, thread: str) 
         await client.runs.create(thread, "trireme", command={"goto": "__end__"})
 
 
+async def test_an_idempotency_key_answers_once(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    once: Any = {"command": APPROVE, "headers": {"Idempotency-Key": thread}}
+    runs = await asyncio.gather(*(client.runs.create(thread, "trireme", **once) for _ in range(4)))
+    assert len({run["run_id"] for run in runs}) == 1
+    found = await client.runs.wait(thread, "trireme", **once)
+    assert "144" in found["answer"]["text"]
+    again = [part async for part in client.runs.stream(thread, "trireme", stream_mode="values", **once)]
+    assert (again[0].data["run_id"], again[-1].data) == (runs[0]["run_id"], found)
+    assert not any("__interrupt__" in part.data for part in again)
+    await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
+    assert (await client.runs.create(thread, "trireme", **once))["run_id"] == runs[0]["run_id"]
+    assert (await client.threads.get(thread))["status"] == "interrupted"  # the next question waits for its own answer
+    with pytest.raises(ConflictError):
+        await client.runs.create(thread, "trireme", command={"resume": {"type": "reject"}}, headers=once["headers"])
+
+
 async def test_new_input_gives_up_the_question(client: Any, thread: str) -> None:
     await client.runs.wait(thread, "trireme", input=GOAL, context={"review_plan": True})
     found = await client.runs.wait(thread, "trireme", input={"messages": "What is 3 + 4?"})

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -145,6 +146,22 @@ async def test_a_batch_is_queued_in_order(client: Any) -> None:
         {"steps": 1, "done": 1},
         {"steps": 2, "done": 2},
     ]
+
+
+async def test_a_batch_is_made_once_and_whole(server: Up) -> None:
+    batch = [{"assistant_id": "slow", "input": {"steps": steps}} for steps in (1, 2)]
+    once = {"Idempotency-Key": str(uuid4())}
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        made = [(await http.post("/runs/batch", json=batch, headers=once)).json() for _ in range(2)]
+        assert [[run["run_id"] for run in runs] for runs in made] == [[run["run_id"] for run in made[0]]] * 2
+        assert [run["kwargs"]["input"] for run in made[0]] == [each["input"] for each in batch]
+        other = await http.post("/runs/batch", json=batch[:1], headers=once)
+        assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+        mark = {"metadata": {"graph_id": "slow"}}
+        before = (await http.post("/threads/count", json=mark)).json()
+        refused = await http.post("/runs/batch", json=[*batch, {"assistant_id": NOBODY}])
+        assert refused.status_code == 404
+        assert (await http.post("/threads/count", json=mark)).json() <= before  # others are swept
 
 
 async def test_runs_of_a_thread_wait_for_each_other(client: Any, thread: str) -> None:

@@ -7,8 +7,9 @@ from serving.api.agent_protocol.place import at
 from serving.api.agent_protocol.run import Run, RunCreate, RunSearchRequest, RunStream, RunWaitResponse, shown
 from serving.api.agent_protocol.waiting import awaited
 from serving.api.runs import Services
+from serving.api.sdk.agent import Begun
 from serving.api.sdk.answer import answer
-from serving.api.sdk.creation import LOCATION, Begun, IdempotencyKey, created
+from serving.api.sdk.creation import LOCATION, IdempotencyKey, created
 from serving.api.sdk.run_streams import LastEventId, behind, streamed
 from serving.api.sdk.runs import end_of
 from serving.api.sockets import Events

@@ -2,6 +2,8 @@
 comes in is redacted before it is kept."""
 
 import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
 import orjson
@@ -10,10 +12,11 @@ from graph.ports import ApprovalDecision
 from serving.api.sdk.agent_framing import AgentFraming
 from serving.api.sdk.framing import events_of
 from serving.database import Row
-from serving.errors import Conflict
+from serving.errors import Conflict, NotFound
+from serving.idempotency import Claim
 from serving.runs import approvals
 from serving.runs.answers import decisions_of
-from serving.runs.launch import RunCommand
+from serving.runs.launch import NewRun, RunCommand
 from serving.runs.limits import uuid_of
 from serving.runs.plan_edit import edited_plan
 from serving.services import ApiServices
@@ -26,6 +29,7 @@ where thread_id = %s and tenant = %s and status in ('interrupted', 'pending', 'r
     select from approvals where approvals.run_id = runs.run_id and decided_at is null)
 order by created_at limit 1
 """
+_BEHIND: LiteralString = "select coalesce(max(seq), 0) as seq from run_events where run_id = %s and at < %s"
 _BEFORE: LiteralString = """
 select run_id, request ->> 'goal' as goal, (
     select body -> 'answer' ->> 'text' from run_events line
@@ -35,26 +39,61 @@ order by created_at desc limit 50
 """
 
 
-async def resumed(services: ApiServices, thread: str, command: RunCommand) -> Row:
-    """The thread's run that asks, as it stood before it was answered or given up: it goes on as itself, or ends.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run, and behind which line of its log what was asked for begins: one that is resumed has told more before."""
+
+    row: Row
+    behind: int = 0
+
+
+async def resumed(services: ApiServices, thread: str, new: NewRun, command: RunCommand, key: str | None) -> Begun:
+    """The thread's run that asks, answered or given up: it goes on as itself, or ends. `key`: the Idempotency-Key,
+    under which that is done once.
 
     Raises Conflict where none waits or the answer is late, Unprocessable for what answers nothing.
     """
     thread_id = uuid_of(thread, "thread")
     async with services.pool.connection() as connection:
         row = await (await connection.execute(_ASKING, (thread_id, services.runs.tenant))).fetchone()
-    if row is None:
-        hint = "send input instead; GET /threads/{thread_id}/state says what a thread waits for"
-        raise Conflict(f"no run of thread {thread_id} waits for an answer", hint, "no_decision_pending")
-    run_id = str(row["run_id"])
+    run_id = str(row["run_id"]) if row else None
+    async with services.idempotency.once("answer", key, new, thread_id, run_id) as claim:
+        if claim and (claim.again or row):
+            return await _resumed_once(services, thread_id, claim, command)
+        if row is None or run_id is None:
+            hint = "send input instead; GET /threads/{thread_id}/state says what a thread waits for"
+            raise Conflict(f"no run of thread {thread_id} waits for an answer", hint, "no_decision_pending")
     if command.resume is None:
         await services.launches.cancel(thread_id, run_id, "interrupt")
-        return row
-    decisions = decisions_of(command.resume, await approvals.waiting(services.pool, run_id))
-    fit = {id_: await _fit(services, id_, decision) for id_, decision in decisions.items()}
-    for id_, decision in fit.items():
-        await services.runs.decide(run_id, id_, decision)
-    return row
+    else:
+        for id_, decision in decisions_of(command.resume, await approvals.waiting(services.pool, run_id)).items():
+            await services.runs.decide(run_id, id_, await _fit(services, id_, decision))
+    return Begun(await services.launches.get(thread_id, run_id), row["last_seq"])
+
+
+async def _resumed_once(services: ApiServices, thread_id: str, claim: Claim, command: RunCommand) -> Begun:
+    """What was asked when the key first came is answered; a question that came later waits for another answer."""
+    if command.resume is None:
+        with suppress(NotFound):  # it has ended
+            await services.launches.cancel(thread_id, claim.id, "interrupt")
+    else:
+        questions = await approvals.waited(services.pool, claim.id, claim.at)
+        decided = {question.id for question, decided in questions if decided}
+        for id_, decision in decisions_of(command.resume, [question for question, _ in questions]).items():
+            if id_ not in decided:
+                await _decide_once(services, claim.id, id_, await _fit(services, id_, decision))
+    async with services.pool.connection() as connection:
+        row = await (await connection.execute(_BEHIND, (claim.id, claim.at))).fetchone()
+    return Begun(await services.launches.get(thread_id, claim.id), row["seq"] if row else 0)
+
+
+async def _decide_once(services: ApiServices, run_id: str, approval_id: str, decision: ApprovalDecision) -> None:
+    try:
+        await services.runs.decide(run_id, approval_id, decision)
+    except Conflict:  # maybe the same decision, taken at this moment by the same request that came twice
+        taken = (await approvals.decisions(services.pool, run_id)).get(approval_id)
+        if taken is None or ApprovalDecision.model_validate(taken) != decision:
+            raise
 
 
 async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...]) -> AgentFraming:

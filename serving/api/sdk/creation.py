@@ -1,11 +1,12 @@
 """From what a client of LangGraph's asks to a row in the queue."""
 
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Header
+from pydantic import Field, RootModel
 
-from serving.api.sdk.agent import GIVE_UP, resumed
+from serving.api.sdk.agent import GIVE_UP, Begun, resumed
+from serving.assistants.assistant import Assistant
 from serving.database import Row
 from serving.hosting.config import AGENT
 from serving.runs.asking import asked_of
@@ -19,12 +20,8 @@ LOCATION: Final = "Content-Location"
 IdempotencyKey = Annotated[str | None, Header(alias="idempotency-key")]
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A run, and behind which line of its log what was asked for begins: one that is resumed has told more before."""
-
-    row: Row
-    behind: int = 0
+class Batch(RootModel[Annotated[list[NewRun], Field(max_length=1_000)]]):
+    """Runs, each on a thread of its own."""
 
 
 async def created(services: ApiServices, thread: str | None, new: NewRun, key: str | None = None) -> Begun:
@@ -35,12 +32,9 @@ async def created(services: ApiServices, thread: str | None, new: NewRun, key: s
     Raises Unprocessable, BadRequest, NotFound (assistant, thread), Conflict (thread_busy, no_decision_pending,
     idempotency_mismatch).
     """
-    if new.webhook is not None:
-        check_url(new.webhook)
-    assistant = await services.assistants.get(new.assistant_id)
+    assistant = await _assistant(services, new)
     if assistant.graph_id == AGENT and thread and new.command and _answers(new.command):
-        before = await resumed(services, thread, new.command)
-        return Begun(await services.launches.get(thread, str(before["run_id"])), before["last_seq"])
+        return await resumed(services, thread, new, new.command, key)
     async with services.idempotency.once("run", key, new, thread or "") as claim:
         asked = await asked_of(services, thread, new, assistant)
         if claim:
@@ -50,6 +44,22 @@ async def created(services: ApiServices, thread: str | None, new: NewRun, key: s
 
 def _answers(command: RunCommand) -> bool:
     return command.resume is not None or command.goto == GIVE_UP
+
+
+async def created_batch(services: ApiServices, batch: Batch, key: str | None) -> list[Row]:
+    """Nothing is made where one of them can't be used. `key` makes all of them once. Raises as `created` does."""
+    async with services.idempotency.once("batch", key, batch) as claim:
+        asked = [await asked_of(services, None, new, await _assistant(services, new)) for new in batch.root]
+        if claim is None:
+            return [await services.launches.create(each) for each in asked]
+        ids = zip(asked, claim.ids(len(asked)), strict=True)
+        return [await services.launches.create_once(each, id_) for each, id_ in ids]
+
+
+async def _assistant(services: ApiServices, new: NewRun) -> Assistant:
+    if new.webhook is not None:
+        check_url(new.webhook)
+    return await services.assistants.get(new.assistant_id)
 
 
 def place(row: Row, stateless: bool) -> str:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from serving.api.runs import Services
-from serving.api.sdk.agent import agent_framing, agent_values
-from serving.api.sdk.creation import LOCATION, Begun, IdempotencyKey, created, place
+from serving.api.sdk.agent import Begun, agent_framing, agent_values
+from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
 from serving.api.sdk.framing import SdkFraming, events_of, part_of
 from serving.api.sdk.listed import LISTED
 from serving.api.sockets import EventStream

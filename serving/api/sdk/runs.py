@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
-from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
+from serving.api.sdk.creation import LOCATION, Batch, IdempotencyKey, created, created_batch, place
 from serving.api.sdk.framing import SdkFraming
 from serving.api.sdk.listed import LISTED
 from serving.runs.launch import NewRun
@@ -37,9 +37,9 @@ async def create_thread_run(
 
 
 @router.post("/runs/batch")
-async def create_runs(body: Annotated[list[NewRun], Field(max_length=1_000)], services: Services) -> Response:
-    """Queues several runs, each on a thread of its own."""
-    return answer([shown_run((await created(services, None, new)).row) for new in body])
+async def create_runs(body: Batch, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
+    """Queues several runs, each on a thread of its own; none where one of them can't be used."""
+    return answer([shown_run(row) for row in await created_batch(services, body, idempotency_key)])
 
 
 @router.get("/threads/{thread_id}/runs")
