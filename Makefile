@@ -29,8 +29,8 @@ demo: setup ## answer a real goal over the documents in infra/demo
 test: setup .venv-studio/.ready ## pass the tests
 	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
 
-test-cluster: setup ## pass the LangGraph clients' tests with two API processes and two workers behind a round-robin
-	@$(BIN)/python -m pytest tests/sdk --cluster
+test-cluster: setup ## pass the clients' tests with two API processes and two workers; write infra/compatibility.md
+	@$(BIN)/python -m pytest tests/sdk --cluster --compatibility
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

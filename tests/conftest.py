@@ -16,6 +16,7 @@ from serving.postgres import EmbeddedPostgres
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="tests/sdk: two API processes and two workers")
+    parser.addoption("--compatibility", action="store_true", help="tests/sdk: write infra/compatibility.md")
 
 
 def pytest_configure() -> None:

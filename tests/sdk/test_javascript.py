@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from tests.acceptance.conftest import Up
+from tests.acceptance.conftest import Server
+from tests.sdk.compatibility.recorder import Recorder
 
 HERE: Final = Path(__file__).parent / "javascript"
 NEWEST: Final = "@langchain/langgraph-sdk"
@@ -48,12 +49,19 @@ def install(npm: str, where: Path) -> None:
 
 
 @pytest.mark.parametrize("sdk", CASES)
-def test_the_sdk_finds_what_it_expects(node: str, server: Up, sdk: str) -> None:
+def test_the_sdk_finds_what_it_expects(
+    node: str, server: Server, sdk: str, recorder: Recorder | None, tmp_path: Path
+) -> None:
+    calls = tmp_path / "calls"
     environment = os.environ | {"TRIREME_URL": server.url, "SDK": sdk}
+    if recorder and sdk == NEWEST:
+        environment["SDK_CALLS"] = str(calls)
     command = [node, "--test", "--test-concurrency=2", "--test-reporter=spec", *CASES[sdk]]
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=240, check=False)
     _, _, failures = done.stdout.partition("failing tests:")
     assert done.returncode == 0, failures or done.stdout + done.stderr
+    if recorder and calls.exists():
+        recorder.javascript(calls.read_text().splitlines())
 
 
 def test_the_lock_names_no_place_to_fetch_from() -> None:
