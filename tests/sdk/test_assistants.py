@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import datetime
+from typing import Any
 
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.schema import Config
@@ -48,7 +49,7 @@ async def test_an_assistant_is_made_as_asked_and_read_as_made(client: LangGraphC
 
 async def test_the_same_id_twice_is_refused_or_gives_what_is_there(client: LangGraphClient) -> None:
     id_ = str(uuid.uuid4())
-    first = await client.assistants.create(AGENT, assistant_id=id_, name="first")
+    first = await client.assistants.create(AGENT, assistant_id=id_, name="first", if_exists="raise")
     assert "exists already" in await refused(client.assistants.create(AGENT, assistant_id=id_), 409)
     again = await client.assistants.create(AGENT, assistant_id=id_, name="second", if_exists="do_nothing")
     assert again == first
@@ -82,6 +83,15 @@ async def test_an_update_is_a_new_version_and_an_old_one_can_count_again(client:
     assert "has no version 99" in await refused(client.assistants.set_latest(id_, 99), 404)
 
 
+async def test_an_update_may_change_the_graph_and_the_config(client: LangGraphClient) -> None:
+    id_ = (await client.assistants.create("slow", {"tags": ["a"]}))["assistant_id"]
+    changed = await client.assistants.update(id_, graph_id="chat", config={"tags": ["b"], "recursion_limit": 7})
+    assert (changed["graph_id"], changed["config"]) == ("chat", {"tags": ["b"], "recursion_limit": 7})
+    asked: Any = {"messages": [{"role": "user", "content": "Ahoy"}]}
+    found: Any = await client.runs.wait(None, id_, input=asked)
+    assert found["messages"][-1]["content"] == "You said: Ahoy"
+
+
 async def test_updates_at_once_lose_none(client: LangGraphClient) -> None:
     id_ = (await client.assistants.create(AGENT))["assistant_id"]
     await asyncio.gather(*(client.assistants.update(id_, metadata={f"k{at}": at}) for at in range(8)))
@@ -112,6 +122,10 @@ async def test_search_filters_sorts_selects_and_turns_pages(client: LangGraphCli
     ]
     for by in ("assistant_id", "graph_id", "name", "updated_at"):
         assert sorted(await found(sort_by=by)) == sorted(names)
+    assert await found(sort_by="created_at", sort_order="desc", response_format="array") == names[::-1]
+    for field in _FIELDS:
+        wanted: Any = {"metadata": {"mark": mark}, "sort_by": "created_at", "sort_order": "asc", "select": [field]}
+        assert await client.assistants.search(**wanted) == [{field: one[field]} for one in made]  # type: ignore[literal-required]
     first = await client.assistants.search(metadata={"mark": mark}, limit=2, response_format="object")
     assert ([one["name"] for one in first["assistants"]], first["next"]) == (names[:0:-1], "2")
     last = await client.assistants.search(metadata={"mark": mark}, limit=2, offset=2, response_format="object")

@@ -93,8 +93,13 @@ async def test_select_gives_parts_of_a_state(client: LangGraphClient) -> None:
     state = await client.threads.get_state(thread)
     part = await client.threads.get_state(thread, state["checkpoint"], select=["values"])
     assert dict(part) == {"values": {"steps": 9, "done": 1}}
-    rows = await client.threads.get_history(thread, select=["checkpoint"])
-    assert [set(row) for row in rows] == [{"checkpoint"}] * 3
+    history: Any = await client.threads.get_history(thread)
+    for field in ("values", "next", "tasks", "checkpoint", "metadata", "created_at", "parent_checkpoint", "interrupts"):
+        rows = await client.threads.get_history(thread, select=[field])
+        assert [dict(row) for row in rows] == [{field: each[field]} for each in history]
+        assert dict(await client.threads.get_state(thread, select=[field])) == {field: history[0][field]}
+    newest, *_ = await client.threads.get_history(thread, select=["values.done"])
+    assert dict(newest) == {"values": {"done": 1}}
     assert "select" in await refused(client.threads.get_state(thread, select=["size"]), 422)
     assert "select" in await refused(client.threads.get_history(thread, select=["values."]), 422)
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
@@ -161,6 +162,38 @@ async def test_search_filters_sorts_selects_and_turns_pages(client: LangGraphCli
     answer = await client.http.client.post("/threads/search", json={"metadata": {"mark": mark}, "offset": 3})
     assert answer.headers["X-Pagination-Total"] == "4"
     assert "X-Pagination-Next" not in answer.headers
+
+
+async def test_search_gives_each_field_alone(client: LangGraphClient, thread: str) -> None:
+    asked: Any = {"messages": [{"role": "user", "content": "send a mail to ann@example.com"}]}
+    await client.runs.wait(thread, "chat", input=asked, config={"tags": ["t"]}, context={"captain": "Ann"})
+    whole: Any = await client.threads.get(thread)
+    for field in ("thread_id", "created_at", "updated_at", "metadata", "status", "values", "interrupts"):
+        assert whole[field]
+        found: Any = await client.threads.search(ids=[thread], select=[field], sort_by="created_at", sort_order="desc")
+        assert found == [{field: whole[field]}]
+    rest: Any = await client.threads.search(ids=[thread], select=["config", "context"])
+    assert set(rest[0]) == {"config", "context"}
+
+
+async def test_threads_are_counted_by_each_status(client: LangGraphClient) -> None:
+    mark = uuid.uuid4().hex
+
+    async def thread(**asked: Any) -> str:
+        found = (await client.threads.create(metadata={"mark": mark}, if_exists="raise"))["thread_id"]
+        if asked:
+            await client.runs.create(found, "slow", **asked)
+        return found
+
+    await thread()
+    await thread(input={}, after_seconds=600)
+    runs = [await thread(input={"steps": 1}, interrupt_before="*"), await thread(input={"fail_at": 1})]
+    for each in runs:
+        (run,) = await client.runs.list(each)
+        await client.runs.join(each, run["run_id"])
+    states: tuple[ThreadStatus, ...] = ("idle", "busy", "interrupted", "error")
+    assert [await client.threads.count(metadata={"mark": mark}, status=status) for status in states] == [1, 1, 1, 1]
+    assert await client.threads.count(metadata={"mark": mark}, values={"fail_at": 1}) == 1
 
 
 async def test_search_extracts_single_values(client: LangGraphClient, server: Up) -> None:
