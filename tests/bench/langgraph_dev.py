@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ import httpx
 from tests.acceptance.conftest import end
 
 COMMAND = Path(__file__).parents[2] / ".venv-studio" / "bin" / "langgraph"
-_GRAPH = """
+GRAPH = """
 from typing import TypedDict
 from langgraph.graph import END, START, StateGraph
 
@@ -37,11 +38,17 @@ _RUNS = 15
 _READY_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Dev:
+    url: str
+    pid: int
+
+
 def first_events() -> list[float]:
     """Seconds from the request to the first event, of one run after another; empty where it isn't installed."""
     if not COMMAND.exists():
         return []
-    with _served() as url, httpx.Client(base_url=url, timeout=60) as client:
+    with served() as dev, httpx.Client(base_url=dev.url, timeout=60) as client:
         return [_first_event(client) for _ in range(_RUNS + 1)][1:]
 
 
@@ -58,10 +65,11 @@ def _first_event(client: httpx.Client) -> float:
 
 
 @contextmanager
-def _served() -> Iterator[str]:
+def served() -> Iterator[Dev]:
+    """Of the graph above; it keeps its runs in memory."""
     with TemporaryDirectory(prefix="trireme-bench-") as folder, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-        (Path(folder) / "agent.py").write_text(_GRAPH)
+        (Path(folder) / "agent.py").write_text(GRAPH)
         (Path(folder) / "langgraph.json").write_text('{"dependencies": ["."], "graphs": {"agent": "./agent.py:graph"}}')
         free.close()
         process = subprocess.Popen(
@@ -74,7 +82,7 @@ def _served() -> Iterator[str]:
             text=True,
         )
         try:
-            yield _ready(f"http://127.0.0.1:{port}", process)
+            yield Dev(_ready(f"http://127.0.0.1:{port}", process), process.pid)
         finally:
             end(process)
 

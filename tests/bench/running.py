@@ -39,9 +39,9 @@ def new_home() -> Iterator[Home]:
 
 
 @contextmanager
-def running(home: Home) -> Iterator[Stack]:
+def running(home: Home, *options: str) -> Iterator[Stack]:
     """From the block's start everything is up, as `trireme up` says; at its end all of it has stopped."""
-    process = home.start("up")
+    process = home.start("up", *options)
     try:
         yield Stack(home, wait_for_line(process, "API").split()[1], process.pid)
     finally:
