@@ -22,7 +22,7 @@ from serving.runs.log import refuse_cut
 from serving.runs.plan_edit import edited_plan
 from serving.runs.request import RunRequest
 from serving.runs.store import refuse_pruned
-from serving.runs.view import TERMINAL, RunView
+from serving.runs.view import TERMINAL, RunView, is_settled
 from serving.services import ApiServices
 
 router = APIRouter(tags=["runs"])
@@ -197,9 +197,8 @@ async def _settled(services: ApiServices, request: Request, run: RunView) -> Run
 
 
 async def _settles(services: ApiServices, run_id: str) -> None:
-    async for page in services.tails.follow(run_id):
-        if page and page.status == "interrupted" and page.last == page.last_seq:
-            break
+    while await services.tails.over(run_id, is_settled) is None:
+        pass
 
 
 async def hung_up(request: Request) -> None:

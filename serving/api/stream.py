@@ -15,8 +15,10 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from graph.faults import point
+from serving.api.endings import Endings, Ends
 from serving.database import Pool, Row
 from serving.runs.log import Tail, read_tail, standings
+from serving.runs.notices import LINES_ALONE
 from serving.runs.view import TERMINAL
 
 _POLL_S = 1.0
@@ -95,6 +97,7 @@ class Reader(Protocol):
 class _Tail:
     readers: set[Reader] = field(default_factory=set)
     due: bool = False
+    passed_over: bool = False  # a reader that wasn't ready when there was something to read
     task: asyncio.Task[None] | None = None
 
 
@@ -105,9 +108,11 @@ class Tails:
         """A reader that takes nothing for `patience_s` seconds, with more waiting than it may have, is cut off."""
         self._pool, self._restore, self.patience_s = pool, restore, patience_s
         self._tails: dict[str, _Tail] = {}
+        self._endings = Endings(pool)
 
     def close(self) -> None:
         """Ends every stream; its reader goes on at another process, behind the last line it has."""
+        self._endings.close()
         for tail in list(self._tails.values()):
             for reader in list(tail.readers):
                 reader.end()
@@ -115,8 +120,14 @@ class Tails:
                 tail.task.cancel()
 
     def heard(self, payload: str) -> None:
-        for run_id in payload.split(",") if payload else list(self._tails):
+        """What `Notices` sends; nothing when a notice may have been missed."""
+        if not payload:
+            self._wake_all()
+        for named in filter(None, payload.split(",")):
+            run_id = named.removesuffix(LINES_ALONE)
             self.wake(run_id)
+            if run_id == named:
+                self._endings.ask(run_id)
 
     async def serve(self) -> None:
         """The poll, which is the floor: one query a second, whatever the number of readers."""
@@ -148,9 +159,13 @@ class Tails:
             tail.due = True
             tail.task = tail.task or asyncio.create_task(self._advance(run_id, tail))
 
+    async def over(self, run_id: str, ends: Ends) -> bool | None:
+        """True when the run has ended, None when nothing came for a while, False when this process stops."""
+        return await self._endings.over(run_id, ends, HEARTBEAT_S)
+
     async def follow(self, run_id: str, after: int = 0, framing: Framing = LINES) -> AsyncIterator[Page | None]:
         """Pages behind `after`, then new ones until the run has ended; None when nothing came for a while."""
-        reader = _Caller(after, framing, lambda: self.wake(run_id))
+        reader = _Caller(after, framing, lambda: self._resume(run_id))
         self.join(run_id, reader)
         try:
             while True:
@@ -163,7 +178,18 @@ class Tails:
         finally:
             self.leave(run_id, reader)
 
+    def _resume(self, run_id: str) -> None:
+        """A reader can take more."""
+        if (tail := self._tails.get(run_id)) and tail.passed_over:
+            self.wake(run_id)
+
+    def _wake_all(self) -> None:
+        for run_id in list(self._tails):
+            self.wake(run_id)
+        self._endings.ask_all()
+
     async def _poll(self) -> None:
+        self._endings.ask_all()
         known = await standings(self._pool, list(self._tails)) if self._tails else {}
         for run_id, tail in list(self._tails.items()):
             status, last_seq = known.get(run_id, ("", 0))
@@ -174,7 +200,7 @@ class Tails:
         loop = asyncio.get_running_loop()
         try:
             while tail.due:
-                tail.due = False
+                tail.due, tail.passed_over = False, not all(reader.ready for reader in tail.readers)
                 for after in sorted({reader.after for reader in tail.readers if reader.ready}):
                     found, now = await read_tail(self._pool, run_id, after, _PAGE_BYTES), loop.time()
                     point("stream.read")
@@ -212,8 +238,8 @@ class Tails:
 class _Caller:
     """A reader in this process's own code: takes a page when it asks for one."""
 
-    def __init__(self, after: int, framing: Framing, wake: Callable[[], None]) -> None:
-        self.after, self.framing, self._wake, self.ended = after, framing, wake, False
+    def __init__(self, after: int, framing: Framing, resume: Callable[[], None]) -> None:
+        self.after, self.framing, self._resume, self.ended = after, framing, resume, False
         self._page: Page | None = None
         self._news = asyncio.Event()
         self._quiet_since = asyncio.get_running_loop().time()
@@ -239,7 +265,7 @@ class _Caller:
         self._news.clear()
         page, self._page = self._page, None
         self._quiet_since = asyncio.get_running_loop().time()
-        self._wake()
+        self._resume()
         return page
 
 

@@ -195,7 +195,7 @@ class FencedLog:
         with storage():
             rows = await self._group.submit(lines)
         point("event.committed")
-        self._notices.touched(self._run_id)
+        self._notices.written(self._run_id)
         return rows
 
 

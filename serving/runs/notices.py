@@ -5,8 +5,9 @@ A notice is a hint. Whoever waits polls as well, so a lost one costs time and ne
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import LiteralString
 
 import psycopg
 
@@ -17,13 +18,15 @@ LOG_CHANNEL = "trireme_log"
 QUEUE_CHANNEL = "trireme_queue"
 CANCEL_CHANNEL = "trireme_cancel"
 PAUSE_CHANNEL = "trireme_pause"
+LINES_ALONE = "+"  # behind a run's id: it has new lines and stands as before
 _SPACING_S = 0.02
 _BATCH = 100
+_SEND: LiteralString = "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) sent (channel, payload)"
 log = logging.getLogger(__name__)
 
 
 class Notices:
-    """Sends at most one NOTIFY a channel every 20 ms, whatever the number of runs this process has touched."""
+    """Sends at most every 20 ms, in one statement, whatever the number of runs this process has touched."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -33,6 +36,10 @@ class Notices:
     def touched(self, run_id: str, channel: str = LOG_CHANNEL) -> None:
         self._waiting.setdefault(channel, set()).add(run_id)
         self._wake.set()
+
+    def written(self, run_id: str) -> None:
+        """Lines alone: who waits for a change of its status need not look."""
+        self.touched(run_id + LINES_ALONE)
 
     async def serve(self) -> None:
         while True:
@@ -44,18 +51,19 @@ class Notices:
     async def flush(self) -> None:
         """Sends what waits; what the database doesn't take is lost."""
         batches, self._waiting = self._waiting, {}
+        sent = [(channel, payload) for channel, run_ids in batches.items() for payload in _payloads(sorted(run_ids))]
+        if not sent:
+            return
         with suppress(psycopg.Error):
-            for channel, run_ids in batches.items():
-                point("notice.ready")
-                await self._send(channel, sorted(run_ids))
-                point("notice.sent")
+            point("notice.ready")
+            async with self._pool.connection() as connection:
+                await connection.execute(_SEND, [list(column) for column in zip(*sent, strict=True)])
+            point("notice.sent")
 
-    async def _send(self, channel: str, run_ids: list[str]) -> None:
-        payloads = [",".join(run_ids[at : at + _BATCH]) for at in range(0, len(run_ids), _BATCH)]
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                "select pg_notify(%s, payload) from unnest(%s::text[]) payload", (channel, payloads)
-            )
+
+def _payloads(run_ids: Sequence[str]) -> Iterator[str]:
+    for at in range(0, len(run_ids), _BATCH):
+        yield ",".join(run_ids[at : at + _BATCH])
 
 
 async def listen(dsn: str, heard: Mapping[str, Callable[[str], None]]) -> None:

@@ -103,7 +103,6 @@ class RunStore:
                 request, key, asked
             )  # the same key was used at the same moment: its run stands now
         self._notices.touched(run_id, QUEUE_CHANNEL)
-        self._notices.touched(run_id, LOG_CHANNEL)
         point("accept.noticed")
         return await self.get(run_id), True
 

@@ -132,6 +132,11 @@ def view_of(row: Row, history: History) -> RunView:
     )
 
 
+def is_settled(status: str) -> bool:
+    """Whether it does nothing more by itself: it has ended, or waits for a person."""
+    return status in TERMINAL or status == "interrupted"
+
+
 def is_paused(row: Row) -> bool:
     """A run that stands still because somebody said so is due at no time; one that asks a person is due some day."""
     return row["status"] == "interrupted" and row["paused_by"] is not None and row["run_at"] is None

@@ -136,7 +136,7 @@ async def cancel_response(response_id: str, services: Services, request: Request
         await services.controls.cancel(turn.run.run_id, by="openai")
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_S):
-                async for _ in services.tails.follow(turn.run.run_id, turn.run.last_seq):
+                while await services.tails.over(turn.run.run_id, TERMINAL.__contains__) is None:
                     pass
         turn, draft = await _found(services, response_id, request)
     return JSONResponse(await _as_it_stands(services, turn, draft), headers=whereabouts(turn))

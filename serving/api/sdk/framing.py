@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from serving.database import Row
-from serving.runs.view import TERMINAL
+from serving.runs.view import is_settled
 
 _PART: Final = re.compile(r'\{"kind":"stream_part","event":("(?:[^"\\]|\\.)*"),"data":(.*)\}', re.DOTALL)
 # What a mode is called on the wire, when it isn't by its own name.
@@ -41,7 +41,7 @@ class SdkFraming:
 
     def ends(self, status: str) -> bool:
         """A run of the agent that waits for a person goes on as another stream."""
-        return status in TERMINAL or status == "interrupted"
+        return is_settled(status)
 
     def _part(self, seq: int, body: str) -> str:
         event, data = part_of(body)

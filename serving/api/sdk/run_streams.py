@@ -20,6 +20,7 @@ from serving.hosting.config import AGENT
 from serving.hosting.part_log import RESULT
 from serving.runs.launch import NewRun, StreamMode
 from serving.runs.store import refuse_pruned
+from serving.runs.view import is_settled
 from serving.services import ApiServices
 
 router = APIRouter(tags=["graph runs"])
@@ -129,12 +130,11 @@ async def until_ended(
     services: ApiServices, row: Row, cancel: bool, told: "Callable[[ApiServices, Row], Awaitable[bytes]] | None" = None
 ) -> AsyncIterator[bytes]:
     """Says now and then that it is still here; then the result, as JSON: the outcome, or what `told` makes of it."""
-    run_id, over = str(row["run_id"]), False
+    run_id: str = str(row["run_id"])
+    over: bool | None = None
     try:
-        async for page in services.tails.follow(run_id, 0, SdkFraming(run_id, frozenset())):
-            over = page is not None and page.over
-            if page is None:
-                yield _STILL_HERE
+        while (over := await services.tails.over(run_id, is_settled)) is None:
+            yield _STILL_HERE
         if over:
             yield await (told or outcome)(services, row)
     except asyncio.CancelledError:

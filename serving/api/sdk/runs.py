@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import LOCATION, Batch, IdempotencyKey, created, created_batch, place
-from serving.api.sdk.framing import SdkFraming
 from serving.api.sdk.listed import LISTED
 from serving.runs.launch import NewRun
 from serving.runs.launches import CancelAction, shown_run
+from serving.runs.view import is_settled
 from serving.services import ApiServices
 
 router = APIRouter(tags=["graph runs"])
@@ -87,7 +87,7 @@ async def cancel_runs(body: CancelMany, services: Services, action: CancelAction
 
 
 async def end_of(services: ApiServices, run_id: str) -> None:
-    async for _ in services.tails.follow(run_id, 0, SdkFraming(run_id, frozenset())):
+    while await services.tails.over(run_id, is_settled) is None:
         pass
 
 
