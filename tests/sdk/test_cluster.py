@@ -67,7 +67,7 @@ async def test_both_tell_of_a_run_in_the_same_words(each: tuple[Any, ...], threa
     run = await each[0].runs.create(thread, "slow", input={"steps": 8, "delay": 0.05}, stream_mode=["values", "custom"])
 
     async def told(client: Any) -> list[Any]:
-        return [part async for part in client.runs.join_stream(thread, run["run_id"])]
+        return [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1")]
 
     live = await asyncio.gather(*(told(client) for client in each))
     assert live[0] == live[1] == await told(each[1])
@@ -86,7 +86,7 @@ async def test_a_stream_goes_on_at_the_other_process(client: Any, thread: str, s
             os.kill(api.process.pid, signal.SIGKILL)
     assert [part.data["done"] for part in parts if part.event == "values"] == list(range(21))
     (run,) = await client.runs.list(thread)
-    assert parts == [part async for part in client.runs.join_stream(thread, run["run_id"])]
+    assert parts == [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1")]
 
 
 async def test_a_key_makes_one_run_whichever_process_it_is_sent_to(each: tuple[Any, ...], thread: str) -> None:

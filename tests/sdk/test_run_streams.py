@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.schema import StreamPart
+
+from tests.acceptance.conftest import Server
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "what is the weather in Athens"}]}
 ANSWER = "Aye: it is sunny in Athens"
@@ -191,12 +194,41 @@ def test_the_sync_client_streams_the_same(sync_client: SyncLangGraphClient) -> N
 
 async def test_a_stream_is_joined_from_its_start_or_behind_an_event(client: LangGraphClient, thread: str) -> None:
     run = await client.runs.create(thread, "slow", input={"steps": 3}, stream_mode=["custom", "updates"])
-    whole = await parts_of(client.runs.join_stream(thread, run["run_id"]))
+    whole = await parts_of(client.runs.join_stream(thread, run["run_id"], last_event_id="-1"))
     assert [part.data for part in whole if part.event == "custom"] == [{"step": 1}, {"step": 2}, {"step": 3}]
     rest = await parts_of(client.runs.join_stream(thread, run["run_id"], last_event_id=whole[3].id))
     assert rest == whole[4:]
-    some = await parts_of(client.runs.join_stream(thread, run["run_id"], stream_mode="updates"))
+    some = await parts_of(client.runs.join_stream(thread, run["run_id"], stream_mode="updates", last_event_id="-1"))
     assert [part.event for part in some] == ["metadata", "updates", "updates", "updates"]
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+async def test_a_stream_is_joined_from_now_on(client: LangGraphClient, thread: str, resumable: bool) -> None:
+    """As the SDK says of it, and LangGraph's own server does, `stream_resumable` or not."""
+    given: Any = {"steps": 12, "delay": 0.1}
+    run = await client.runs.create(thread, "slow", input=given, stream_resumable=resumable)
+    so_far = []
+    async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
+        so_far.append(part)
+        if part.event == "values" and part.data["done"] == 3:
+            break
+    rest = await parts_of(client.runs.join_stream(thread, run["run_id"]))
+    assert 3 < rest[0].data["done"] < 12
+    assert [part.data["done"] for part in rest] == list(range(rest[0].data["done"], 13))
+    assert await parts_of(client.runs.join_stream(thread, run["run_id"])) == []
+    late = await client.runs.create(thread, "slow", input={"steps": 1}, after_seconds=0.5)
+    first, *_ = await parts_of(client.runs.join_stream(thread, late["run_id"]))
+    assert first.event == "metadata"
+
+
+async def test_who_is_cut_off_before_the_first_event_finds_it_where_he_was_told(server: Server, thread: str) -> None:
+    new = {"assistant_id": "slow", "input": {"steps": 2}, "stream_mode": ["updates", "custom"]}
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        whole = await http.post(f"/threads/{thread}/runs/stream", json=new)
+        assert (await http.get(whole.headers["location"])).text == whole.text
+        run = whole.headers["location"].partition("?")[0]
+        updates = await http.get(run, params={"stream_mode": "updates"}, headers={"Last-Event-ID": "-1"})
+        assert (await http.get(updates.headers["location"])).text == updates.text != whole.text
 
 
 async def test_a_run_is_told_where_it_is_before_its_stream_begins(client: LangGraphClient, thread: str) -> None:

@@ -41,7 +41,7 @@ async def test_a_run_goes_on_elsewhere_and_its_stream_with_it(
     assert run["status"] == "success"
     told = [part.data["attempt"] for part in parts if part.event == "metadata"]
     assert told == [1, 2][:attempt]
-    whole = [part async for part in client.runs.join_stream(thread, run["run_id"])]
+    whole = [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1")]
     assert whole == parts
     rest = [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id=parts[30].id)]
     assert rest == parts[31:]
@@ -52,7 +52,7 @@ async def test_a_run_goes_on_elsewhere_and_its_stream_with_it(
 
 async def test_a_graph_that_does_not_hear_is_cancelled_all_the_same(client: Any, thread: str) -> None:
     run = await client.runs.create(thread, "slow", input={"steps": 9, "delay": 5, "stubborn": True})
-    async for part in client.runs.join_stream(thread, run["run_id"]):
+    async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
         if part.event == "values":
             break
     asked = time.monotonic()

@@ -19,7 +19,7 @@ LONG: dict[str, Any] = {"steps": 200, "delay": 0.05}
 async def begun(client: Any, thread: str, **options: Any) -> Run:
     """A long run that is under way."""
     run: Run = await client.runs.create(thread, "slow", input=LONG, **options)
-    async for part in client.runs.join_stream(thread, run["run_id"]):
+    async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
         if part.event == "values":
             break
     return run
@@ -133,7 +133,7 @@ async def test_a_list_in_an_address_may_be_one_json_text(client: Any, thread: st
         (run,) = (await http.get("/runs", params={"select": '["run_id","status"]'})).json()
         assert (set(run), run["status"]) == ({"run_id", "status"}, "success")
         assert (await http.get("/state", params={"select": '["next"]'})).json() == {"next": []}
-        stream = await http.get(f"/runs/{run['run_id']}/stream", params={"stream_mode": '["values"]'})
+        stream = await http.get(f"/runs/{run['run_id']}/stream", params={"stream_mode": '["values"]', "after": 0})
         assert "event: values" in stream.text
         unknown = await http.get(f"/runs/{run['run_id']}/stream", params={"stream_mode": '["tea"]'})
         assert (unknown.status_code, "stream_mode" in unknown.json()["message"]) == (422, True)

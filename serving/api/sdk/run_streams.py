@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, NamedTuple
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -39,6 +40,18 @@ class Joined(NamedTuple):
     stream_mode: Modes = ()
     cancel_on_disconnect: bool = False
     last_event_id: LastEventId = ""
+    after: Annotated[
+        int | None, Query(ge=0, le=2**62, description="where there is no Last-Event-ID: from behind this event")
+    ] = None
+
+    def begins(self, row: Row) -> int:
+        """As the SDK has it, what was said before is told only to who asks for it."""
+        if self.last_event_id:
+            return behind(self.last_event_id)
+        if self.after is not None:
+            return self.after
+        so_far: int = row["last_seq"] if row["started_at"] else 0
+        return so_far
 
 
 Joining = Annotated[Joined, Depends()]
@@ -75,7 +88,7 @@ async def wait_for_stateless_run(body: NewRun, services: Services, idempotency_k
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=StreamingResponse)
 async def join_stream(thread_id: str, run_id: str, services: Services, how: Joining) -> Response:
-    """What a run has streamed and what is to come; without `Last-Event-ID` from its start."""
+    """What a run streams from now on, or behind `Last-Event-ID`; -1 is before the first."""
     row = await services.launches.get(thread_id, run_id)
     return await _joined(services, row, how)
 
@@ -94,14 +107,24 @@ async def join_run(thread_id: str, run_id: str, services: Services, cancel_on_di
 
 async def _begun(services: ApiServices, begun: Begun, new: NewRun, *, stateless: bool = False) -> Response:
     where, cancel = place(begun.row, stateless), new.on_disconnect == "cancel"
-    return await streamed(services, begun.row, new.stream_mode, begun.behind, where, cancel=cancel)
+    answer = await streamed(services, begun.row, new.stream_mode, begun.behind, where, cancel=cancel)
+    return _found_again(answer, begun.behind)
 
 
 async def _joined(services: ApiServices, row: Row, how: Joined, *, stateless: bool = False) -> Response:
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
-    modes = tuple(filter(None, how.stream_mode)) or tuple((row["launch"] or {}).get("stream_mode", ("values",)))
-    after, where = behind(how.last_event_id), place(row, stateless)
-    return await streamed(services, row, modes, after, where, cancel=how.cancel_on_disconnect)
+    asked = tuple(filter(None, how.stream_mode))
+    modes = asked or tuple((row["launch"] or {}).get("stream_mode", ("values",)))
+    after, where = how.begins(row), place(row, stateless)
+    answer = await streamed(services, row, modes, after, where, cancel=how.cancel_on_disconnect)
+    return _found_again(answer, after, asked)
+
+
+def _found_again(answer: Response, after: int, modes: tuple[str, ...] = ()) -> Response:
+    """Who is cut off before the first event has no id to send, and the SDK repeats no parameter."""
+    query = urlencode([("after", after), *(("stream_mode", mode) for mode in modes)])
+    answer.headers["Location"] += f"?{query}"
+    return answer
 
 
 async def streamed(

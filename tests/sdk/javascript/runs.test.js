@@ -8,7 +8,7 @@ const LONG = { steps: 200, delay: 0.05 };
 
 async function underWay(thread, options) {
   const run = await client.runs.create(thread, "slow", { input: LONG, ...options });
-  for await (const part of client.runs.joinStream(thread, run.run_id)) if (part.event === "values") break;
+  for await (const part of client.runs.joinStream(thread, run.run_id, { lastEventId: "-1" })) if (part.event === "values") break;
   return run;
 }
 

@@ -107,11 +107,11 @@ test("a graph that fails ends the stream with its error", async () => {
 test("a stream is joined from its start, behind an event, or for some modes", async () => {
   const thread = await newThread();
   const run = await client.runs.create(thread, "slow", { input: { steps: 3 }, streamMode: ["custom", "updates"] });
-  const whole = await all(client.runs.joinStream(thread, run.run_id));
+  const whole = await all(client.runs.joinStream(thread, run.run_id, { lastEventId: "-1" }));
   assert.deepEqual(data(whole, "custom"), [{ step: 1 }, { step: 2 }, { step: 3 }]);
   const rest = await all(client.runs.joinStream(thread, run.run_id, { lastEventId: whole[3].id }));
   assert.deepEqual(rest, whole.slice(4));
-  const some = await all(client.runs.joinStream(thread, run.run_id, { streamMode: "updates" }));
+  const some = await all(client.runs.joinStream(thread, run.run_id, { streamMode: "updates", lastEventId: "-1" }));
   assert.deepEqual(some.map((part) => part.event), ["metadata", "updates", "updates", "updates"]);
 });
 
