@@ -32,6 +32,10 @@ test: setup .venv-studio/.ready ## pass the tests
 test-cluster: setup ## pass the clients' tests with two API processes and two workers; write infra/compatibility.md
 	@$(BIN)/python -m pytest tests/sdk --cluster --compatibility
 
+# Node 20 or later with npm (Debian 12's own is 18), and: apt-get install chromium. The first time it builds the page.
+test-browser: setup ## agent-chat-ui, the real one, in Chromium
+	@$(BIN)/python -m pytest tests/browser/agent_chat_ui.py
+
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 

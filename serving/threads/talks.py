@@ -5,9 +5,9 @@ from typing import Any, LiteralString
 from graph.approval import interrupt_payload
 from graph.ports import ApprovalRequest
 
-# Goals and answers, as the messages of the chat that they are. Unless somebody wrote the state by hand.
+# Goals and answers, as the messages of the chat that they are. Where no run was, somebody wrote the state by hand.
 VALUES: LiteralString = """
-coalesce(thread.values, case when thread.metadata ->> 'graph_id' = %(agent)s then (
+coalesce(case when thread.metadata ->> 'graph_id' = %(agent)s then (
     select jsonb_build_object('messages', jsonb_agg(said.message order by said.created_at, said.nth)) from (
         select created_at, 1 as nth, jsonb_build_object(
             'type', 'human', 'id', 'goal-' || run_id, 'content', request ->> 'goal') as message
@@ -19,7 +19,7 @@ coalesce(thread.values, case when thread.metadata ->> 'graph_id' = %(agent)s the
             select body from run_events where run_events.run_id = runs.run_id and kind = 'answer_written'
             order by seq desc limit 1) line
         where runs.thread_id = thread.thread_id
-    ) said having count(*) > 0) end)
+    ) said having count(*) > 0) end, thread.values)
 """
 # By run, as it was asked; `asked` makes of it what clients read.
 INTERRUPTS: LiteralString = """

@@ -105,7 +105,10 @@ async def test_going_to_the_end_gives_up_the_question(client: Any, thread: str) 
     found = await client.runs.wait(thread, "trireme", input={}, command={"goto": "__end__"})
     assert [message["type"] for message in found["messages"]] == ["human"]
     (run,) = await client.runs.list(thread)
-    assert (run["status"], (await client.threads.get(thread))["interrupts"]) == ("interrupted", {})
+    left = await client.threads.get(thread)
+    assert (run["status"], left["status"], left["interrupts"]) == ("interrupted", "idle", {})
+    state = await client.threads.get_state(thread)
+    assert (state["next"], state["tasks"], state["interrupts"]) == ([], [], [])
     with pytest.raises(ConflictError):
         await client.runs.create(thread, "trireme", command={"goto": "__end__"})
 
