@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,9 @@ def _install(npm: str, packages: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def run_tests(node: str, where: Path, *files: str, concurrency: int = 1, **environment: str) -> None:
+def run_tests(
+    node: str, where: Path, files: Sequence[str], environment: Mapping[str, str], concurrency: int = 1
+) -> None:
     """Node's own test runner; what fails is shown as it shows it."""
     command = [node, "--test", f"--test-concurrency={concurrency}", "--test-reporter=spec", *files]
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=600, check=False)

@@ -65,4 +65,4 @@ def test_agent_chat_ui_chats_streams_asks_and_resumes(
     node: str, app: str, server: Server, chromium: str, tmp_path: Path
 ) -> None:
     places = {"TRIREME_URL": server.url, "CHAT_URL": app, "CHROMIUM": chromium, "SCREENSHOTS": str(tmp_path)}
-    run_tests(node, HERE, "agent_chat_ui.test.js", **(os.environ | places))
+    run_tests(node, HERE, ["agent_chat_ui.test.js"], os.environ | places)

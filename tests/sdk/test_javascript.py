@@ -33,7 +33,7 @@ def test_the_sdk_finds_what_it_expects(
     environment = os.environ | {"TRIREME_URL": server.url, "SDK": sdk}
     if recorder and sdk == NEWEST:
         environment["SDK_CALLS"] = str(calls)
-    run_tests(node, HERE, *CASES[sdk], concurrency=2, **environment)
+    run_tests(node, HERE, CASES[sdk], environment, concurrency=2)
     if recorder and calls.exists():
         recorder.javascript(calls.read_text().splitlines())
 
