@@ -266,7 +266,8 @@ def allowed_origins(settings: Settings) -> Origins:
     cors = read_hosting(settings.config).http.cors if settings.config else None
     if cors is None:
         return Origins(named)
-    return Origins([*named, *cors.allow_origins], cors.allow_origin_regex, cors.expose_headers)
+    origins, exposed = [*named, *cors.allow_origins], cors.expose_headers
+    return Origins(origins, cors.allow_origin_regex, exposed, credentials=cors.allow_credentials)
 
 
 def hosted_graphs(settings: Settings) -> Graphs:

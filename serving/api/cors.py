@@ -23,20 +23,35 @@ class Origins:
     No cookie or other credential of the browser's own counts here, so an origin that may ask still needs an API key.
     """
 
-    def __init__(self, named: Collection[str] = (), pattern: str | None = None, exposed: Collection[str] = ()) -> None:
-        """`pattern`: a regular expression of whole origins; `exposed`: headers that pages may see beside ours."""
-        self._named = {origin.strip().rstrip("/") for origin in named} - {""} | {_STUDIO}
+    def __init__(
+        self,
+        named: Collection[str] = (),
+        pattern: str | None = None,
+        exposed: Collection[str] = (),
+        *,
+        credentials: bool = False,
+    ) -> None:
+        """`pattern`: a regular expression of whole origins; `exposed`: headers that pages may see beside ours;
+        `credentials`: pages of origins that are named, not by `*`, may send cookies and such along."""
+        self._named = {origin.strip().rstrip("/") for origin in named} - {""}
         try:
             self._pattern = re.compile(pattern) if pattern else None
         except re.error as error:
             hint = "write a regular expression of whole origins"
             raise SettingsError(f"http.cors.allow_origin_regex can't be used: {error}", hint) from None
+        self._credentials = credentials
         self.exposed = ", ".join(dict.fromkeys([*_EXPOSED, *(name.lower() for name in exposed)]))
 
     def admits(self, origin: str) -> bool:
-        if "*" in self._named or origin in self._named or _LOCAL.fullmatch(origin):
-            return True
-        return bool(self._pattern and self._pattern.fullmatch(origin))
+        return "*" in self._named or origin == _STUDIO or bool(_LOCAL.fullmatch(origin)) or self._names(origin)
+
+    def allowed(self, origin: str) -> dict[str, str]:
+        """The headers that say to an admitted origin's browser what it may."""
+        trusted = {"Access-Control-Allow-Credentials": "true"} if self._credentials and self._names(origin) else {}
+        return {"Access-Control-Allow-Origin": origin, **trusted}
+
+    def _names(self, origin: str) -> bool:
+        return origin in self._named or bool(self._pattern and self._pattern.fullmatch(origin))
 
 
 class Cors:
@@ -56,9 +71,9 @@ class Cors:
             return
         scope["response_headers"] = [(b"vary", b"Origin")]
         if origin and self._origins.admits(origin):
+            told = {**self._origins.allowed(origin), "Access-Control-Expose-Headers": self._origins.exposed}
             scope["response_headers"] += [
-                (b"access-control-allow-origin", origin.encode("latin-1")),
-                (b"access-control-expose-headers", self._origins.exposed.encode()),
+                (name.lower().encode(), value.encode("latin-1")) for name, value in told.items()
             ]
         await self._app(scope, receive, _with_headers(send, scope))
 
@@ -68,7 +83,7 @@ class Cors:
         if not self._origins.admits(origin):
             return Response(status_code=204, headers=vary)
         allowed = {
-            "Access-Control-Allow-Origin": origin,
+            **self._origins.allowed(origin),
             "Access-Control-Allow-Methods": _METHODS,
             "Access-Control-Max-Age": _DAY_S,
         }

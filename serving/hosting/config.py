@@ -62,7 +62,18 @@ class ThreadLife(_Open):
 
 
 class Checkpointer(_Open):
+    """`serde` isn't asked: types come back by their names, and only what a server of this deployment has sealed."""
+
     ttl: ThreadLife | None = None
+    path: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _is_ours(cls, path: str | None) -> str | None:
+        """Another one would have no fence: two workers could write one thread."""
+        if path:
+            raise ValueError("checkpoints are kept in the server's Postgres, and in no other; remove it")
+        return path
 
 
 class Cors(_Open):

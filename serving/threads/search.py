@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, LiteralString
 
 from pydantic import BaseModel, Field
 
+from serving.database import Row
 from serving.jsonb import jsonb
 from serving.page import Page, SortOrder
 from serving.runs.limits import uuid_of
@@ -83,15 +84,24 @@ async def search(threads: ThreadStore, wanted: ThreadSearch) -> Page:
     query = _SEARCH.format(columns=", ".join(columns), where=where, by=by, order=order)
     # A plan for any metadata is wrong for most: which index is right depends on how many threads have them.
     values = {**given, "limit": wanted.limit + 1, "offset": wanted.offset}
-    rows = await threads.fetch(query, values, prepare=False)
+    rows = await _fetched(threads, query, values, wanted)
     return Page.of([_with_extracted(row, wanted.extract) for row in rows], wanted.offset, wanted.limit)
 
 
 async def count(threads: ThreadStore, wanted: ThreadFilter) -> int:
     where, given = wanted.condition()
-    (row,) = await threads.fetch(_COUNT.format(where=where), given, prepare=False)
+    (row,) = await _fetched(threads, _COUNT.format(where=where), given, wanted)
     found: int = row["found"]
     return found
+
+
+async def _fetched(
+    threads: ThreadStore, query: LiteralString, values: dict[str, Any], wanted: ThreadFilter
+) -> list[Row]:
+    """Values have no index, which would be many times as large as they are and written with every run."""
+    if wanted.values:
+        return await threads.fetch_in_time(query, values)
+    return await threads.fetch(query, values, prepare=False)
 
 
 def _with_extracted(row: dict[str, Any], extract: Mapping[str, str] | None) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
-from psycopg.errors import ForeignKeyViolation
+from psycopg.errors import ForeignKeyViolation, QueryCanceled
 
-from serving.database import Pool, Row, new_id
-from serving.errors import Conflict, NotFound
+from serving.database import Connection, Pool, Row, new_id
+from serving.errors import Conflict, NotFound, Unprocessable
 from serving.hosting.config import AGENT
 from serving.jsonb import jsonb
 from serving.runs.limits import uuid_of
 from serving.threads import talks
 from serving.threads.thread import NewThread, ThreadChange, Ttl, shown, ttl_of
 
+_PATIENCE_S: Final = 5.0
 LIVE: LiteralString = """exists (select from runs
     where runs.thread_id = thread.thread_id and runs.status in ('pending', 'running'))"""
 # What each is read from.
@@ -44,6 +45,7 @@ update threads set metadata = metadata || coalesce(%(metadata)s::jsonb, '{}'), u
     ttl_strategy = case when %(ttl)s::float8 is null then ttl_strategy else %(strategy)s end
 where tenant = %(tenant)s and thread_id = %(id)s
 """
+_WITHIN: LiteralString = "select set_config('statement_timeout', %s, true)"
 _DELETE: LiteralString = "select count(*) as gone from delete_threads(%(tenant)s, %(ids)s::uuid[])"
 _COPY: LiteralString = """
 insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle)
@@ -53,13 +55,15 @@ from threads where tenant = %(tenant)s and thread_id = %(id)s
 
 
 class ThreadStore:
-    """`ttl` is that of threads which are given none."""
+    """`ttl` is that of threads which are given none; `patience_s`: for what has to look into every thread."""
 
-    def __init__(self, pool: Pool, tenant: str = "default", ttl: Ttl | None = None) -> None:
-        self._pool, self._tenant, self._ttl = pool, tenant, ttl
+    def __init__(
+        self, pool: Pool, tenant: str = "default", ttl: Ttl | None = None, patience_s: float = _PATIENCE_S
+    ) -> None:
+        self._pool, self._tenant, self._ttl, self._patience_s = pool, tenant, ttl, patience_s
 
     def of(self, tenant: str) -> "ThreadStore":
-        return ThreadStore(self._pool, tenant, self._ttl)
+        return ThreadStore(self._pool, tenant, self._ttl, self._patience_s)
 
     async def create(self, new: NewThread) -> tuple[dict[str, Any], bool]:
         """Returns (thread, whether it is new). Raises Unprocessable, Conflict for an id that is taken."""
@@ -113,10 +117,27 @@ class ThreadStore:
 
     async def fetch(self, query: LiteralString, values: dict[str, Any], *, prepare: bool | None = None) -> list[Row]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                query, {**values, "tenant": self._tenant, "agent": AGENT}, prepare=prepare
-            )
-            return await cursor.fetchall()
+            return await self._rows(connection, query, values, prepare)
+
+    async def fetch_in_time(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
+        """Raises Unprocessable when it takes too long."""
+        async with self._pool.connection() as connection:
+            try:
+                async with connection.transaction():
+                    await connection.execute(_WITHIN, (f"{self._patience_s:g}s",))
+                    return await self._rows(connection, query, values, prepare=False)
+            except QueryCanceled:
+                raise Unprocessable(
+                    f"too many threads to look into the values of each in {self._patience_s:g} s",
+                    "ask for metadata, status or ids as well: these have an index",
+                    "search_too_wide",
+                ) from None
+
+    async def _rows(
+        self, connection: Connection, query: LiteralString, values: dict[str, Any], prepare: bool | None
+    ) -> list[Row]:
+        given = {**values, "tenant": self._tenant, "agent": AGENT}
+        return await (await connection.execute(query, given, prepare=prepare)).fetchall()
 
     async def has(self, id_: str) -> bool:
         query: LiteralString = "select " + _MINE

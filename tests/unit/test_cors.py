@@ -53,6 +53,27 @@ async def test_a_preflight_of_another_page_is_granted_nothing(client: httpx.Asyn
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.parametrize(
+    ("origin", "trusted"),
+    [
+        ("https://app.example.com", "true"),
+        ("https://x.example.org", "true"),
+        ("https://anything.example.net", None),
+        ("http://localhost:3000", None),
+        (STUDIO, None),
+    ],
+)
+async def test_only_pages_that_are_named_may_send_credentials(origin: str, trusted: str | None) -> None:
+    origins = Origins(["https://app.example.com", "*"], r"https://.*\.example\.org", credentials=True)
+    app = FastAPI()
+    app.add_middleware(Cors, origins=origins)
+    transport, ask = httpx.ASGITransport(app), {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for answer in (await client.options("/runs", headers=ask), await client.get("/runs", headers=ask)):
+            assert answer.headers["access-control-allow-origin"] == origin
+            assert answer.headers.get("access-control-allow-credentials") == trusted
+
+
 def test_an_operator_may_name_all_origins_a_pattern_and_more_headers() -> None:
     assert Origins(["*"]).admits("https://anything.example.org")
     pattern = Origins(pattern=r"https://.*\.example\.com", exposed=["X-Mine"])

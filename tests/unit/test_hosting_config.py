@@ -81,6 +81,10 @@ def test_our_own_file_names_the_agent_that_is_there_anyway() -> None:
         ({"env": ".nothing"}, "env: there is no file .nothing"),
         ({"env": ["A"]}, "env: neither a file nor a mapping"),
         ({"store": {"index": {"embed": "x"}}}, "store.index.dims: missing"),
+        (
+            {"checkpointer": {"path": "./mine.py:saver"}},
+            "checkpointer.path: checkpoints are kept in the server's Postgres",
+        ),
         ({"auth": {"path": "./auth.py:auth"}}, "auth: custom authentication isn't run here"),
         ({"encryption": {"path": "./e.py:e"}}, "encryption: custom encryption isn't run here"),
     ],
