@@ -216,7 +216,7 @@ async def test_a_stream_is_joined_from_now_on(client: LangGraphClient, thread: s
     assert 3 < rest[0].data["done"] < 12
     assert [part.data["done"] for part in rest] == list(range(rest[0].data["done"], 13))
     assert await parts_of(client.runs.join_stream(thread, run["run_id"])) == []
-    late = await client.runs.create(thread, "slow", input={"steps": 1}, after_seconds=0.5)
+    late = await client.runs.create(thread, "slow", input={"steps": 1}, after_seconds=1)
     first, *_ = await parts_of(client.runs.join_stream(thread, late["run_id"]))
     assert first.event == "metadata"
 
