@@ -7,6 +7,13 @@ from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk
 
 Part: TypeAlias = tuple[str, Any]  # the event's name, and its data before it is JSON
 _MESSAGES: Final = ("messages", "messages-tuple")
+# What LangGraph calls what happens to a tool's call, and what its SDK calls it: (event, field of ours, field of its).
+_TOOLS: Final = {
+    "tool-started": ("on_tool_start", "input", "input"),
+    "tool-output-delta": ("on_tool_event", "delta", "data"),
+    "tool-finished": ("on_tool_end", "output", "output"),
+    "tool-error": ("on_tool_error", "message", "error"),
+}
 
 
 class Parts:
@@ -16,6 +23,7 @@ class Parts:
         self._asked, self._run_id = frozenset(modes), run_id
         self._messages: dict[str, BaseMessageChunk] = {}
         self._known: set[str] = set()
+        self._tools: dict[str, str] = {}  # the tool's name, by its call
         self.values: Any = None
 
     @property
@@ -44,8 +52,16 @@ class Parts:
         if mode == "messages":
             message, metadata = data
             yield from self._of_message(message, metadata, within)
+        elif mode == "tools":
+            yield mode + within, self._of_tool(data)
         elif mode in self._asked:
             yield mode + within, data
+
+    def _of_tool(self, told: dict[str, Any]) -> dict[str, Any]:
+        event, ours, its = _TOOLS[told["event"]]
+        call = told["tool_call_id"]
+        name = self._tools.setdefault(call, told.get("tool_name", ""))
+        return {"event": event, "toolCallId": call, "name": name, its: told.get(ours)}
 
     def _of_message(self, message: BaseMessage, metadata: dict[str, Any], within: str) -> Iterator[Part]:
         if "messages-tuple" in self._asked:

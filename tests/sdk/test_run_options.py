@@ -17,6 +17,7 @@ from tests.sdk.test_runs import LONG, begun, status
 WAYS: Final = ("create", "stream", "wait")
 MODES: Final = [
     "values", "messages", "updates", "events", "tasks", "checkpoints", "debug", "custom", "messages-tuple",
+    "tools",
 ]  # fmt: skip
 APPROVE: Any = {"resume": {"decisions": [{"type": "approve"}]}}
 

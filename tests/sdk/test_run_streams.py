@@ -11,6 +11,8 @@ from langgraph_sdk.schema import StreamPart
 from tests.acceptance.conftest import Server
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "what is the weather in Athens"}]}
+MAIL: dict[str, Any] = {"messages": [{"role": "user", "content": "send a mail to ann@example.com"}]}
+APPROVE: Any = {"resume": {"decisions": [{"type": "approve"}]}}
 ANSWER = "Aye: it is sunny in Athens"
 
 
@@ -81,6 +83,24 @@ async def test_custom_is_what_the_graph_writes(client: LangGraphClient) -> None:
     assert [(part.event, part.data) for part in await streamed(client, "custom")] == [
         ("custom", {"looking_at": "Athens"})
     ]
+
+
+async def test_tools_tell_of_their_calls(client: LangGraphClient) -> None:
+    parts = await streamed(client, ["tools"])
+    assert {part.event for part in parts} == {"tools"}
+    events = [part.data for part in parts]
+    assert [event["event"] for event in events] == ["on_tool_start", "on_tool_event", "on_tool_end"]
+    assert {(event["name"], event["toolCallId"]) for event in events} == {("weather", "call-Athens")}
+    assert (events[0]["input"]["city"], events[1]["data"]) == ("Athens", "it is")
+    assert events[2]["output"]["content"] == "it is sunny in Athens"
+
+
+async def test_a_tool_that_waits_for_a_person_ends_when_it_has_its_answer(client: LangGraphClient, thread: str) -> None:
+    asked: Any = {"input": MAIL, "stream_mode": "tools"}
+    parts = await parts_of(client.runs.stream(thread, "chat", **asked))
+    assert [part.data["event"] for part in parts[1:]] == ["on_tool_start"]
+    parts = await parts_of(client.runs.stream(thread, "chat", command=APPROVE, stream_mode="tools"))
+    assert [part.data["event"] for part in parts[1:]] == ["on_tool_start", "on_tool_end"]
 
 
 async def test_tasks_begin_and_end(client: LangGraphClient) -> None:

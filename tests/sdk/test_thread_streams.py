@@ -55,6 +55,7 @@ async def test_every_channel_tells_its_part_of_a_run(client: LangGraphClient, tr
     tools = of(events, "tools")
     assert [(tool["event"], tool["tool_call_id"]) for tool in tools] == [
         ("tool-started", "call-Athens"),
+        ("tool-output-delta", "call-Athens"),
         ("tool-finished", "call-Athens"),
     ]
     assert (tools[0]["input"], tools[1]["output"]["content"]) == ({"city": "Athens"}, "it is sunny in Athens")

@@ -7,7 +7,7 @@ from langchain_core.messages import SystemMessage
 from langchain_core.tools import tool
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.prebuilt import ToolNode, ToolRuntime, tools_condition
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from sailor import Sailor  # type: ignore[import-not-found]
@@ -31,9 +31,10 @@ class State(MessagesState):
 
 
 @tool
-def weather(city: str) -> str:
+def weather(city: str, runtime: ToolRuntime) -> str:
     """What the weather is like in a city."""
     get_stream_writer()({"looking_at": city})
+    runtime.emit_output_delta("it is")
     return f"it is sunny in {city}"
 
 
