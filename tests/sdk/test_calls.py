@@ -65,6 +65,6 @@ async def test_headers_and_parameters_of_the_callers_own_go_with_a_call(client: 
     asked = call(*placed, **named, headers={"X-Trip": "Poros"}, params={"trip": "Poros"})
     answer = await asked if inspect.isawaitable(asked) else asked
     if hasattr(answer, "__anext__"):
-        assert [each async for each in answer]
+        assert [each async for each in answer] or name == "runs.join_stream"  # of a run that has ended
     request, *_ = seen
     assert (request.headers["X-Trip"], request.url.params["trip"]) == ("Poros", "Poros")

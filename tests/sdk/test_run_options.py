@@ -198,7 +198,7 @@ async def test_subgraphs_are_streamed_when_asked(client: Any, thread: str) -> No
     options: Any = {"input": {"path": []}, "stream_mode": "updates"}
     for asked in (True, False):
         run = await client.runs.create(thread, "nested", stream_subgraphs=asked, **options)
-        parts = [part async for part in client.runs.join_stream(thread, run["run_id"])]
+        parts = [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1")]
         assert any("|middle:" in part.event for part in parts) == asked
 
 
@@ -207,7 +207,8 @@ async def test_each_mode_of_a_run_is_joined_alone(client: Any, thread: str) -> N
     run = await client.runs.create(thread, "chat", input=asked, stream_mode=MODES)
 
     async def joined(**options: Any) -> list[Any]:
-        return [part async for part in client.runs.join_stream(thread, run["run_id"], **options)]
+        joined = client.runs.join_stream(thread, run["run_id"], last_event_id="-1", **options)
+        return [part async for part in joined]
 
     first, *whole = await joined()
     assert first.event == "metadata"

@@ -58,7 +58,7 @@ async def test_every_channel_tells_its_part_of_a_run(client: LangGraphClient, tr
         ("tool-output-delta", "call-Athens"),
         ("tool-finished", "call-Athens"),
     ]
-    assert (tools[0]["input"], tools[1]["output"]["content"]) == ({"city": "Athens"}, "it is sunny in Athens")
+    assert (tools[0]["input"], tools[-1]["output"]["content"]) == ({"city": "Athens"}, "it is sunny in Athens")
     assert of(events, "custom") == [{"payload": {"looking_at": "Athens"}}]
     tasks = of(events, "tasks")
     assert [(task["name"], "result" in task) for task in tasks[:4]] == [
