@@ -284,3 +284,4 @@ class Deps:
     profile: Profile = field(default_factory=Profile)
     model: str | None = None
     approval_ttl_s: float = 7 * 86_400
+    check_lease: Callable[[], None] = lambda: None  # raises FenceLost in who stood still for longer than its lease

@@ -48,6 +48,7 @@ async def _complete(deps: Deps, call: ModelCall, on_text: OnText | None) -> Mode
     try:
         async with limit:
             point("model.sent")
+            deps.check_lease()
             answer = await deps.models.complete(call, on_text)
             point("model.answered")
             return answer

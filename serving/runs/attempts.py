@@ -73,6 +73,7 @@ class AttemptDeps:
             models=self.models,
             tools=ToolRunner(tools, ledger, approvals, run_id, approval_ttl_s=ttl_s),
             events=events,
+            check_lease=ledger.check_lease,
             approvals=approvals,
             documents=CollectionDocuments(self.documents, request.collection or None),
             memory=RunMemory(LongTermMemory(self.memory), run_id, guard(run_id, fence)),

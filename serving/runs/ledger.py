@@ -58,7 +58,7 @@ class PostgresLedger:
 
     def check_lease(self) -> None:
         if not self._lasts():
-            raise fence_lost(self._run_id, "let effects out")
+            raise fence_lost(self._run_id, "let anything out")
 
     async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
         values = {"key": key, "state": state, "result": canonical(result), "arguments": None, "reason": ""}

@@ -164,6 +164,7 @@ async def test_a_worker_that_vanished_is_followed_by_another(house: House) -> No
     run_id = await house.create()
     dying = Queue(house.pool, "dying", 0.25)
     (claim,) = await dying.claim()
+    claim.lease.until += 60  # it doesn't know
     first = ScriptedModels(planner=plans("s1", "s2"), worker=gate)
     dead = asyncio.create_task(house.executor(first, lookup).attempt(claim))
     await asyncio.wait_for(gate.reached.wait(), 30)
@@ -190,6 +191,15 @@ async def test_a_worker_that_loses_its_lease_stops_the_attempt(house: House) -> 
             while worker._attempts:
                 await asyncio.sleep(0.01)
     assert kinds(await house.events(run_id))[-1] != "run_finished"
+
+
+async def test_who_stood_still_past_its_lease_asks_no_model(house: House) -> None:
+    run_id, models = await house.create(), ScriptedModels()
+    claim = await house.claim()
+    claim.lease.until = time.monotonic()
+    await house.executor(models).attempt(claim)
+    assert models.calls == []
+    assert (await house.store.get(run_id)).status == "running", "it is for the next to claim"
 
 
 async def test_a_worker_that_claims_its_own_lapsed_run_goes_on_with_the_new_claim_alone(house: House) -> None:
