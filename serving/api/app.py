@@ -17,6 +17,7 @@ from serving.api.guard import Guard
 from serving.api.openai import chat, models, responses
 from serving.api.sdk import assistants, crons, run_streams, states, store, threads
 from serving.api.sdk import runs as graph_runs
+from serving.api.standing import Lent
 from serving.api.thread_streams import socket, streams
 from serving.services import ApiServices
 
@@ -42,12 +43,13 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
-            app.state.services = services
-            warm = asyncio.create_task(services.warm())
+            app.state.services, app.state.lent = services, Lent()
+            background = [asyncio.create_task(work) for work in (services.warm(), app.state.lent.serve())]
             try:
                 yield
             finally:
-                warm.cancel()
+                for task in background:
+                    task.cancel()
 
     app = FastAPI(
         title="Trireme",

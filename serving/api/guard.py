@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from serving.api.failures import answered, failure
+from serving.api.standing import Standing, Watched
 from serving.errors import Forbidden, ServingError, Unauthorized, Unreachable
 from serving.keys.identity import OPERATOR, Identity
 from serving.keys.lookup import Keys
@@ -57,7 +58,9 @@ class Guard:
         if scope["type"] == "http":
             _read_text_as_json(scope)
             receive = _counted(receive)
-        await self._app(scope, receive, send)
+        scope["standing"] = Standing(scope["app"].state.services.keys, _given(request), self._exposed)
+        watched = Watched(receive, send, scope["standing"])
+        await self._app(scope, watched.receive, watched.send)
 
     async def _identity(self, request: HTTPConnection) -> Identity:
         if request.url.path in _OPEN_PATHS:

@@ -42,6 +42,9 @@ class LendingProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         self.flow.resume_reading()
         cycle.disconnected = True  # whatever the application still says to it is dropped
+        scope: Any = self.scope
+        if standing := scope.get("standing"):
+            scope["app"].state.lent.hold(transport, standing)
         del self.parser, self.cycle, self.scope, self.headers  # they refer to each other
         transport.set_protocol(borrower)
         borrower.connection_made(transport)

@@ -3,12 +3,17 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import httpx
 import orjson
 import psycopg
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.acceptance.conftest import Home
 from tests.acceptance.keyed import Keyed, serving
@@ -16,6 +21,7 @@ from tests.acceptance.test_http import failed
 from tests.conftest import fresh_database
 
 REVOKED_WITHIN_S = 5.5
+STREAM_ENDS_WITHIN_S = 2 * REVOKED_WITHIN_S
 GOAL = {"goal": "What is in the documents?"}
 
 
@@ -102,6 +108,43 @@ def test_a_revoked_key_is_refused_by_every_process_within_seconds(keyed: Keyed) 
     again = keyed.home.run("keys", "revoke", key[:12])
     assert again.returncode == 2
     assert "was revoked at" in again.stderr
+
+
+def test_a_stream_ends_with_the_key_that_opened_it(keyed: Keyed) -> None:
+    """No worker is here, so the run says nothing more, and a stream of it goes on for ever."""
+    key, other = keyed.key("acme"), keyed.key("acme")
+    with keyed.client(key) as client, keyed.client(other) as stays:
+        run = client.post("/runs", json=GOAL).json()
+        events, thread = f"/runs/{run['run_id']}/events", f"/threads/{run['thread_id']}/stream/events"
+        ask: Any = {"method": "POST", "url": thread, "json": {"channels": ["lifecycle"]}}
+        socket = f"{keyed.urls[0].replace('http', 'ws')}{thread}"
+        with (
+            client.stream("GET", events) as log,
+            client.stream(**ask) as protocol,
+            stays.stream("GET", events) as staying,
+            connect(socket, additional_headers={"X-Api-Key": key}) as conversation,
+        ):
+            ends: list[float] = []
+            for stream in (log, protocol, staying):
+                Thread(target=_read, args=(stream, ends), daemon=True).start()
+            assert keyed.home.run("keys", "revoke", key[:12]).returncode == 0
+            revoked_at = time.monotonic()
+            while len(ends) < 2:
+                assert time.monotonic() - revoked_at < STREAM_ENDS_WITHIN_S
+                time.sleep(0.1)
+            conversation.send(orjson.dumps({"id": 1, "method": "agent.getTree"}))
+            with pytest.raises(ConnectionClosed) as closed:
+                conversation.recv(5)
+            assert closed.value.rcvd
+            assert closed.value.rcvd.code == 1008
+            assert len(ends) == 2
+
+
+def _read(stream: httpx.Response, ends: list[float]) -> None:
+    with suppress(httpx.StreamError, httpx.TransportError):  # the test is over
+        for _ in stream.iter_raw():
+            pass
+        ends.append(time.monotonic())
 
 
 def test_a_key_that_has_expired_is_refused(keyed: Keyed) -> None:

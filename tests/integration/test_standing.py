@@ -1,0 +1,41 @@
+"""An answer that goes on for long ends when the key that asked for it would be refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from serving.api import standing
+from serving.api.standing import Standing, Watched
+from serving.database import Pool
+from serving.keys import lookup
+from serving.keys.key import create, revoke
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"\n"
+        await asyncio.sleep(0.02)
+
+
+async def test_an_answer_ends_with_the_key_that_asked_for_it(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (standing, lookup):
+        monkeypatch.setattr(module, "REMEMBERED_S", 0.1)
+    async with pool.connection() as connection:
+        _, key = await create(connection, "acme", "", ["read"], None)
+    keys = lookup.Keys(pool)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        watched = Watched(receive, send, Standing(keys, key, exposed=False))
+        await StreamingResponse(_endless())(scope, watched.receive, watched.send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        answer = asyncio.create_task(client.get("/"))
+        await asyncio.sleep(0.5)
+        assert not answer.done()
+        async with pool.connection() as connection:
+            await revoke(connection, key[:12])
+        assert len((await asyncio.wait_for(answer, 5)).content) > 5
