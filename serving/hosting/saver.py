@@ -15,7 +15,7 @@ def hosted_saver(
     pool: Pool, key: bytes, tenant: str, run_id: str | None = None, fence: int | None = None
 ) -> PostgresSaver:
     """For an attempt; without `run_id` and `fence` for those who read or edit state."""
-    return _HostedSaver(pool, run_id, fence, key=key, tenant=tenant, codec=OpenCodec())
+    return _HostedSaver(pool, run_id, fence, key=key, tenant=tenant, codec=OpenCodec(), task_results=True)
 
 
 class _HostedSaver(PostgresSaver):

@@ -320,3 +320,20 @@ async def test_what_runs_leave_is_seen_in_state_history_and_search(client: LangG
     await client.threads.update_state(thread, {"answers": ["left by hand"]}, as_node="left")
     edited = await client.threads.get(thread)
     assert (edited["values"] or {})["answers"] == ["left by hand"]
+
+
+async def test_history_tells_what_each_task_came_to(client: LangGraphClient, thread: str) -> None:
+    await client.runs.wait(thread, "slow", input={"steps": 2})
+    history = await client.threads.get_history(thread)
+    told = [[(task["name"], task["result"], task["error"]) for task in state["tasks"]] for state in history]
+    step = [("step", {"done": 1}, None)]
+    assert told == [[], step, step, [("__start__", {"steps": 2}, None)]]
+    await client.runs.wait(thread, "nested", input={"path": ["here"]})
+    asked, *_ = await client.threads.get_history(thread)
+    assert {task["name"]: (task["result"], len(task["interrupts"])) for task in asked["tasks"]} == {
+        "left": (None, 1),
+        "right": (None, 1),
+    }
+    await client.runs.wait(thread, "slow", input={"steps": 4, "fail_at": 4}, raise_error=False)
+    failed, *_ = await client.threads.get_history(thread)
+    assert [(task["result"], task["error"]) for task in failed["tasks"]] == [(None, "ValueError('the mast broke')")]

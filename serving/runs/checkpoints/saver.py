@@ -20,6 +20,7 @@ from langgraph.checkpoint.base import (
 from graph.faults import point
 from serving.database import Pool
 from serving.runs.checkpoints.codec import Codec
+from serving.runs.checkpoints.errors import NotCarried
 from serving.runs.checkpoints.held import HeldWrites, may_hold
 from serving.runs.checkpoints.layout import Stored
 from serving.runs.checkpoints.place import Place, place_of
@@ -41,8 +42,8 @@ class PostgresSaver(BaseCheckpointSaver[int]):
     With `run_id` and `fence` every put raises FenceLost once the run isn't running or a newer attempt has claimed it.
     `key` binds rows to tenant, thread and place; `types` are the classes that state may hold beside JSON and messages;
     with an `OpenCodec` any.
-    A task's writes are not kept when the checkpoint that contains them commits with them; `task_results` keeps them,
-    for hosts that show `tasks[].result` in a thread's history.
+    A task's writes are not kept when the checkpoint that contains them commits with them; with `task_results` they are,
+    in the same statement, for hosts that show `tasks[].result` in a thread's history.
     """
 
     def __init__(
@@ -99,16 +100,25 @@ class PostgresSaver(BaseCheckpointSaver[int]):
     ) -> RunnableConfig:
         place, parent_id = place_of(config), get_checkpoint_id(config)
         parent = (place, parent_id) if metadata.get("source") == "loop" else None
-        with self._held.contained(parent, (place, checkpoint["id"])):
+        with self._held.contained(parent, (place, checkpoint["id"])) as results:
             point("checkpoint.ready")
-            await self._put(config, place, checkpoint, metadata, new_versions)
+            await self._put(config, place, checkpoint, metadata, new_versions, results)
             point("checkpoint.committed")
         return place.config(checkpoint["id"])
 
-    async def _put(self, config: RunnableConfig, place: Place, checkpoint: Checkpoint, metadata: Any, new: Any) -> None:
+    async def _put(
+        self,
+        config: RunnableConfig,
+        place: Place,
+        checkpoint: Checkpoint,
+        metadata: Any,
+        new: Any,
+        results: Sequence[Entry],
+    ) -> None:
         before: Mapping[str, Stored] = self._stored.get(place, {})
         while True:
             entry, stored = self._writer.checkpoint(config, place, checkpoint, metadata, new, before)
+            entry.writes += [row for result in results for row in result.writes]
             try:
                 await self._commit(entry)
             except psycopg.errors.UniqueViolation:
@@ -124,12 +134,20 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         if not writes:
             return
         place, checkpoint_id = place_of(config), config["configurable"]["checkpoint_id"]
-        may_wait = not self._task_results and may_hold(task_id, writes)
-        if may_wait and await self._held.hold((place, checkpoint_id)):
-            return
+        if may_hold(task_id, writes):
+            rows = self._result(place, checkpoint_id, writes, task_id, task_path) if self._task_results else None
+            if await self._held.hold((place, checkpoint_id), rows):
+                return
         point("writes.ready")
         await self._commit(self._writer.writes(place, checkpoint_id, writes, task_id, task_path))
         point("writes.committed")
+
+    def _result(self, place: Place, checkpoint_id: str, writes: Any, task_id: str, task_path: str) -> Entry | None:
+        """What can't be kept exactly is shown to nobody; the state may be made from it all the same."""
+        try:
+            return self._writer.writes(place, checkpoint_id, writes, task_id, task_path)
+        except NotCarried:
+            return None
 
     async def adelete_thread(self, thread_id: str) -> None:
         """All that is kept of the thread. Cancel its runs first: this isn't fenced, nor are the other deletions."""
