@@ -129,7 +129,8 @@ async def test_a_thread_is_made_only_when_that_is_asked_for(client: Any, way: st
     with pytest.raises(Exception, match=f"no thread {missing}"):
         await ended(client, way, missing, "slow", input={"steps": 1}, if_not_exists="reject")
     assert (await ended(client, way, missing, "slow", input={"steps": 1}, if_not_exists="create"))["done"] == 1
-    assert (await client.threads.get(missing))["status"] == "idle"
+    again = await ended(client, way, missing, "slow", input={"steps": 2}, if_not_exists="reject")
+    assert (again, (await client.threads.get(missing))["status"]) == ({"steps": 2, "done": 2}, "idle")
 
 
 async def test_reject_refuses_beside_another_run(client: Any, thread: str, way: str) -> None:
@@ -138,6 +139,7 @@ async def test_reject_refuses_beside_another_run(client: Any, thread: str, way: 
         await ended(client, way, thread, "slow", input={}, multitask_strategy="reject")
     await client.runs.cancel(thread, run["run_id"], wait=True, action="interrupt")
     assert await status(client, run) == "interrupted"
+    assert (await ended(client, way, thread, "slow", input={"steps": 1}, multitask_strategy="reject"))["done"]
 
 
 async def test_enqueue_waits_for_the_other_run(client: Any, thread: str, way: str) -> None:
@@ -296,7 +298,8 @@ async def test_runs_are_listed_by_each_status_and_with_the_fields_asked_for(clie
         (run,) = await client.runs.list(found, status=expected)
         assert run["status"] == expected
         assert await client.runs.list(found, status="timeout") == []
-        for field in ("thread_id", "assistant_id", "created_at", "updated_at", "metadata", "kwargs"):
+        fields = "run_id thread_id assistant_id created_at updated_at status metadata kwargs multitask_strategy"
+        for field in fields.split():
             assert await client.runs.list(found, select=[field]) == [{field: run[field]}]
     for stopped in ("pending", "running"):
         await client.runs.cancel_many(thread_id=threads[stopped], status=stopped, action="interrupt")
