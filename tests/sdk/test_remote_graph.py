@@ -3,10 +3,14 @@
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
+from langgraph.types import Command
 
 ASK: Any = {"messages": [{"role": "user", "content": "what is the weather in Athens"}]}
+MAIL: Any = {"messages": [{"role": "user", "content": "send a mail to ann@example.com"}]}
+APPROVE: Any = Command(resume={"decisions": [{"type": "approve"}]})
 ANSWER = "Aye: it is sunny in Athens"
 
 
@@ -38,3 +42,35 @@ async def test_it_is_a_node_of_another_graph(remote: RemoteGraph) -> None:
     assert found["messages"][-1].content == ANSWER
     places = [place async for place, _ in outer.astream(ASK, stream_mode="updates", subgraphs=True)]
     assert any(place and place[0].startswith("remote") for place in places)
+
+
+async def test_what_it_asks_is_answered(remote: RemoteGraph, thread: str) -> None:
+    config: Any = {"configurable": {"thread_id": thread}}
+    asked: Any = await remote.ainvoke(MAIL, config)
+    assert asked["__interrupt__"][0]["value"]["action_requests"][0]["name"] == "send_mail"
+    found: Any = await remote.ainvoke(APPROVE, config)
+    assert found["messages"][-1]["content"] == "Aye: the mail to ann@example.com was sent"
+
+
+async def test_its_state_is_read_changed_and_drawn(remote: RemoteGraph, thread: str) -> None:
+    config: Any = {"configurable": {"thread_id": thread}}
+    await remote.ainvoke(MAIL, config)
+    state = await remote.aget_state(config)
+    assert (state.next, state.interrupts[0].value["action_requests"][0]["name"]) == (("tools",), "send_mail")
+    changed = await remote.aupdate_state(config, {"greeting": "Ahoy, Bea"}, as_node="greet")
+    history = [each async for each in remote.aget_state_history(config)]
+    assert [each.values.get("greeting") for each in history[:2]] == ["Ahoy, Bea", "Ahoy, nobody"]
+    assert history[0].config["configurable"]["checkpoint_id"] == changed["configurable"]["checkpoint_id"]
+    assert set((await remote.aget_graph()).nodes) == {"__start__", "greet", "agent", "tools", "__end__"}
+
+
+async def test_what_it_asks_within_another_graph_that_one_asks(remote: RemoteGraph, client: Any, thread: str) -> None:
+    builder = StateGraph(MessagesState)
+    builder.add_node("remote", remote)
+    builder.add_edge(START, "remote")
+    outer: Any = builder.compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": thread}}
+    asked = await outer.ainvoke(MAIL, config)
+    assert asked["__interrupt__"][0].value["action_requests"][0]["name"] == "send_mail"
+    found = await client.runs.wait(thread, "chat", command={"resume": APPROVE.resume})
+    assert found["messages"][-1]["content"] == "Aye: the mail to ann@example.com was sent"
