@@ -322,7 +322,7 @@ async def test_what_runs_leave_is_seen_in_state_history_and_search(client: LangG
     assert (edited["values"] or {})["answers"] == ["left by hand"]
 
 
-async def test_history_tells_what_each_task_came_to(client: LangGraphClient, thread: str) -> None:
+async def test_history_tells_what_each_task_came_to(client: Any, thread: str) -> None:
     await client.runs.wait(thread, "slow", input={"steps": 2})
     history = await client.threads.get_history(thread)
     told = [[(task["name"], task["result"], task["error"]) for task in state["tasks"]] for state in history]
