@@ -15,6 +15,7 @@ from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.api.openai import chat, models, responses
+from serving.api.refusal import REFUSALS
 from serving.api.sdk import assistants, crons, run_streams, states, store, threads
 from serving.api.sdk import runs as graph_runs
 from serving.api.standing import Lent
@@ -57,6 +58,7 @@ def create_app(
         summary="Runs of planner, worker and critic",
         lifespan=lifespan,
         dependencies=[Depends(refuse_unkeepable)],
+        responses=REFUSALS,
     )
     install_failures(app)
     app.add_middleware(Guard, exposed=exposed, admits=origins.admits)

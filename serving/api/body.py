@@ -1,12 +1,14 @@
-"""A request's JSON body: what can't be read or can't be kept exactly is refused, by its place or the field's name."""
+"""What a request says: what can't be read or can't be kept exactly is refused, by its place or the field's name."""
 
 from starlette.requests import Request
 
-from serving.runs.limits import TOO_DEEP, check_json
+from serving.runs.limits import TOO_DEEP, check_json, check_text
 
 
 async def refuse_unkeepable(request: Request) -> None:
     """Before any route. Raises BadRequest, as `check_json` does."""
+    for name, value in request.query_params.multi_items():
+        check_text(value, name)
     if "json" not in request.headers.get("content-type", "") or not await request.body():
         return
     try:

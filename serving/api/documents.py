@@ -21,7 +21,7 @@ class SectionIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     heading: str = Field(default="", max_length=2_000)
-    page: int | None = Field(default=None, ge=1)
+    page: int | None = Field(default=None, ge=1, lt=2**31)
     text: str
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from serving.api.refusal import TEXT
 from serving.api.runs import Services
 from serving.telemetry.metrics import render
 
@@ -32,6 +33,6 @@ async def info() -> dict[str, Any]:
     }
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses=TEXT)
 async def metrics(services: Services) -> Response:
     return Response(await render(services.pool), media_type="text/plain; version=0.0.4")

@@ -48,3 +48,12 @@ _WHEN: Final[Mapping[int | str, str]] = {
 def refusals(*statuses: int | str, model: type[BaseModel] = Refusal) -> Responses:
     """What a route answers beside its success."""
     return {status: {"model": model, "description": _WHEN[status]} for status in statuses}
+
+
+REFUSALS: Final[Responses] = refusals("4XX", "5XX")
+_EVENT: Final = {"type": "object", "properties": {name: {"type": "string"} for name in ("id", "event", "data")}}
+# `itemSchema` (OpenAPI 3.2, 4.14.3.3) is of each event, not of their whole text. A route that answers so has the plain
+# Response for its class: with a class of this media type FastAPI would give its refusals that type too.
+EVENTS: Final[dict[str, Any]] = {"text/event-stream": {"itemSchema": _EVENT}}
+STREAMS: Final[Responses] = {200: {"content": EVENTS}}
+TEXT: Final[Responses] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}

@@ -1,16 +1,18 @@
 """Runs over HTTP: create, look, follow, decide, resume, cancel."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from graph.ports import ApprovalDecision
 from serving.api.admission import step_aside
 from serving.api.failures import GRAPHS, NATIVE
+from serving.api.refusal import EVENTS, STREAMS, TEXT, Responses
 from serving.api.sdk.answer import answer
+from serving.api.sdk.answers import Run
 from serving.api.sdk.creation import LOCATION, created, place
 from serving.api.sockets import EventStream
 from serving.errors import BadRequest, Gone, NotFound
@@ -45,6 +47,14 @@ def _whose(body: Any) -> str:
 NativeOrGraphs = Annotated[Annotated[RunRequest, Tag(NATIVE)] | Annotated[NewRun, Tag(GRAPHS)], Discriminator(_whose)]
 
 
+_LOG: Final[Responses] = {**STREAMS, 204: {"description": "Nothing is left to come"}}
+_MADE: Final[dict[str, Any]] = {
+    "model": Run | RunView,
+    "description": "A run of a graph; or a run of a goal that was waited for or made before; or its log",
+    "content": EVENTS,
+}
+
+
 class Approve(BaseModel):
     """A person's decision. `reveal` releases values behind placeholders to this run's tools, for an hour."""
 
@@ -58,7 +68,7 @@ class Approve(BaseModel):
     reveal: dict[str, str] = Field(default_factory=dict, max_length=50)
 
 
-@router.post("/runs", status_code=202, response_model=RunView)
+@router.post("/runs", status_code=202, response_model=RunView, responses={200: _MADE})
 async def create_run(
     body: NativeOrGraphs,
     services: Services,
@@ -97,7 +107,7 @@ async def get_run(run_id: str, services: Services) -> Any:
     return await services.restore((await services.runs.get(run_id)).model_dump(mode="json"))
 
 
-@router.get("/runs/{run_id}/events", response_class=StreamingResponse)
+@router.get("/runs/{run_id}/events", response_class=Response, responses=_LOG)
 async def run_events(
     run_id: str,
     services: Services,
@@ -160,7 +170,7 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
     return await services.restore(run.model_dump(mode="json"))
 
 
-@router.get("/runs/{run_id}/artifacts/{name}", response_class=PlainTextResponse)
+@router.get("/runs/{run_id}/artifacts/{name}", response_class=Response, responses=TEXT)
 async def artifact(run_id: str, name: str, services: Services) -> PlainTextResponse:
     """A file that the run wrote."""
     run = await services.runs.get(run_id)

@@ -51,12 +51,6 @@ class LendingProtocol(HttpToolsProtocol):
         return True
 
 
-class Events(StreamingResponse):
-    """Server-sent events, for the documents of routes that answer with an EventStream."""
-
-    media_type = "text/event-stream"
-
-
 class EventStream(Response):
     """Answers with a run's log from behind line `after` until the run has ended.
 

@@ -1,18 +1,20 @@
 """Runs of the Agent Protocol: create them, on a thread or on none; find, stop and forget them."""
 
+from typing import Final
+
 from fastapi import APIRouter, Response
 
 from serving.api.agent_protocol.failures import ABSENT, CREATING
 from serving.api.agent_protocol.place import at
 from serving.api.agent_protocol.run import Run, RunCreate, RunSearchRequest, RunStream, RunWaitResponse, shown
 from serving.api.agent_protocol.waiting import awaited
+from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import Begun
 from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import LOCATION, IdempotencyKey, created
 from serving.api.sdk.run_streams import LastEventId, behind, streamed
 from serving.api.sdk.runs import end_of
-from serving.api.sockets import Events
 from serving.hosting.config import AGENT
 from serving.runs.launches import CancelAction
 from serving.runs.search import search
@@ -21,7 +23,7 @@ from serving.services import ApiServices
 from serving.threads.thread import ThreadChange, Ttl
 
 router = APIRouter(prefix="/runs", tags=["Runs"])
-_SOON = Ttl(ttl=0.5)
+_SOON: Final = Ttl(ttl=0.5)
 
 
 @router.post("", response_model=Run, responses=CREATING, tags=["Background Runs"])
@@ -31,7 +33,7 @@ async def create_run(body: RunStream, services: Services, idempotency_key: Idemp
     return answer(shown(row), {LOCATION: at(row)})
 
 
-@router.post("/stream", response_class=Events, responses=CREATING)
+@router.post("/stream", response_class=Response, responses=STREAMS | CREATING)
 async def create_and_stream_run(
     body: RunStream, services: Services, idempotency_key: IdempotencyKey = None
 ) -> Response:
@@ -73,7 +75,7 @@ async def wait_run(run_id: str, services: Services) -> Response:
     return awaited(services, await services.launches.get(None, run_id), cancel=False)
 
 
-@router.get("/{run_id}/stream", response_class=Events, responses=ABSENT, tags=["Background Runs"])
+@router.get("/{run_id}/stream", response_class=Response, responses=STREAMS | ABSENT, tags=["Background Runs"])
 async def stream_run(run_id: str, services: Services, last_event_id: LastEventId = "") -> Response:
     """What the run streams from now on, or behind `Last-Event-ID`; -1 is before the first."""
     row = await services.launches.get(None, run_id)

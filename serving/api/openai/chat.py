@@ -9,17 +9,18 @@ from pydantic import BaseModel, Field
 
 from serving.api.openai.asking import Asking
 from serving.api.openai.completion import Completion
-from serving.api.openai.failures import error_body
+from serving.api.openai.failures import REFUSALS, error_body
 from serving.api.openai.hosted import hosted_models, launch
 from serving.api.openai.messages import ChatMessage, conversation_of
 from serving.api.openai.place import place_of
 from serving.api.openai.turn import End, Turn, take, told, told_whole
+from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.stream import HEARTBEAT
 from serving.errors import BadRequest
 from serving.services import ApiServices
 
-router = APIRouter(prefix="/v1/chat", tags=["openai"])
+router = APIRouter(prefix="/v1/chat", tags=["openai"], responses=REFUSALS)
 STREAMED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -44,7 +45,7 @@ class ChatRequest(Asking):
             raise BadRequest("`response_format` can only be text", "leave it out", "unsupported")
 
 
-@router.post("/completions")
+@router.post("/completions", responses=STREAMS)
 async def create_completion(
     body: ChatRequest,
     services: Services,

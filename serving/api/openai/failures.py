@@ -2,6 +2,10 @@
 
 from typing import Any, Final
 
+from pydantic import BaseModel
+
+from serving.api.refusal import Responses, refusals
+
 PREFIX: Final = "/v1/"
 _TYPES: Final = {
     401: "authentication_error",
@@ -10,6 +14,22 @@ _TYPES: Final = {
     409: "conflict_error",
     429: "rate_limit_error",
 }
+
+
+class OpenAIError(BaseModel):
+    """`param`: the field that it is about."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIRefusal(BaseModel):
+    error: OpenAIError
+
+
+REFUSALS: Final[Responses] = refusals("4XX", "5XX", model=OpenAIRefusal)
 
 
 def status_of(status: int) -> int:

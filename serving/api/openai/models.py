@@ -5,12 +5,13 @@ from typing import Annotated, Any, Final, LiteralString
 from fastapi import APIRouter, Path
 
 from serving.api.openai.asking import MODEL
+from serving.api.openai.failures import REFUSALS
 from serving.api.openai.hosted import hosted_models
 from serving.api.runs import Services
 from serving.errors import NotFound
 from serving.services import ApiServices
 
-router = APIRouter(prefix="/v1/models", tags=["openai"])
+router = APIRouter(prefix="/v1/models", tags=["openai"], responses=REFUSALS)
 _MOST: Final = 200
 _COLLECTIONS: LiteralString = """
 select name, extract(epoch from created_at)::bigint as created from collections where tenant = %s

@@ -12,11 +12,13 @@ from pydantic import Field
 from serving.api.openai.asking import Asking, Kept
 from serving.api.openai.chat import STREAMED, whereabouts
 from serving.api.openai.draft import ResponseDraft, frame, id_of
+from serving.api.openai.failures import REFUSALS
 from serving.api.openai.items import Input, input_of
 from serving.api.openai.messages import Conversation
 from serving.api.openai.place import place_of
 from serving.api.openai.previous import found, kept_of, place_behind
 from serving.api.openai.turn import End, Turn, answered, take, told, told_so_far, told_whole
+from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.stream import HEARTBEAT
 from serving.errors import BadRequest, Conflict
@@ -24,7 +26,7 @@ from serving.runs.store import refuse_pruned
 from serving.runs.view import TERMINAL
 from serving.services import ApiServices
 
-router = APIRouter(prefix="/v1/responses", tags=["openai"])
+router = APIRouter(prefix="/v1/responses", tags=["openai"], responses=REFUSALS)
 _CANCEL_S = 2.0
 _FORGET: LiteralString = """
 update runs set asked = coalesce(asked, '{}')
@@ -65,7 +67,7 @@ class ResponseRequest(Asking):
         )
 
 
-@router.post("")
+@router.post("", responses=STREAMS)
 async def create_response(
     body: ResponseRequest,
     services: Services,
@@ -95,7 +97,7 @@ async def create_response(
     return JSONResponse(draft.response(), headers=headers)
 
 
-@router.get("/{response_id}")
+@router.get("/{response_id}", responses=STREAMS)
 async def get_response(
     response_id: str,
     services: Services,

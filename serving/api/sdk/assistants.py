@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer, page
+from serving.api.sdk.answers import Drawing, Schemas
 from serving.assistants.assistant import Assistant, AssistantChange, AssistantVersion, NewAssistant
 from serving.assistants.search import AssistantFilter, AssistantSearch, count, search
 from serving.errors import Unprocessable
@@ -87,14 +88,14 @@ async def set_latest_version(assistant_id: str, body: Latest, services: Services
     return answer(await services.assistants.set_latest(assistant_id, body.version))
 
 
-@router.get("/{assistant_id}/schemas")
+@router.get("/{assistant_id}/schemas", response_model=Schemas)
 async def assistant_schemas(assistant_id: str, services: Services) -> Response:
     """What its graph takes, gives and keeps, as JSON schemas."""
     async with graph_of(services, assistant_id) as (graph_id, graph):
         return answer(await asyncio.to_thread(describe.schemas, graph_id, graph))
 
 
-@router.get("/{assistant_id}/graph")
+@router.get("/{assistant_id}/graph", response_model=Drawing)
 async def assistant_graph(
     assistant_id: str,
     services: Services,
@@ -106,8 +107,8 @@ async def assistant_graph(
         return answer(await asyncio.to_thread(describe.drawing, graph, depth))
 
 
-@router.get("/{assistant_id}/subgraphs")
-@router.get("/{assistant_id}/subgraphs/{namespace}")
+@router.get("/{assistant_id}/subgraphs", response_model=dict[str, Schemas])
+@router.get("/{assistant_id}/subgraphs/{namespace}", response_model=dict[str, Schemas])
 async def assistant_subgraphs(
     assistant_id: str,
     services: Services,

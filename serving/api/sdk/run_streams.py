@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import Begun, agent_framing, agent_values
 from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
@@ -57,7 +58,7 @@ class Joined(NamedTuple):
 Joining = Annotated[Joined, Depends()]
 
 
-@router.post("/threads/{thread_id}/runs/stream", response_class=StreamingResponse)
+@router.post("/threads/{thread_id}/runs/stream", response_class=Response, responses=STREAMS)
 async def stream_run(
     thread_id: str, body: NewRun, services: Services, idempotency_key: IdempotencyKey = None
 ) -> Response:
@@ -66,7 +67,7 @@ async def stream_run(
     return await _begun(services, await created(services, thread_id, body, idempotency_key), body)
 
 
-@router.post("/runs/stream", response_class=StreamingResponse)
+@router.post("/runs/stream", response_class=Response, responses=STREAMS)
 async def stream_stateless_run(body: NewRun, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
     begun = await created(services, None, body, idempotency_key)
     return await _begun(services, begun, body, stateless=True)
@@ -86,14 +87,14 @@ async def wait_for_stateless_run(body: NewRun, services: Services, idempotency_k
     return _awaited(services, await created(services, None, body, idempotency_key), body, stateless=True)
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=StreamingResponse)
+@router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=Response, responses=STREAMS)
 async def join_stream(thread_id: str, run_id: str, services: Services, how: Joining) -> Response:
     """What a run streams from now on, or behind `Last-Event-ID`; -1 is before the first."""
     row = await services.launches.get(thread_id, run_id)
     return await _joined(services, row, how)
 
 
-@router.get("/runs/{run_id}/stream", response_class=StreamingResponse)
+@router.get("/runs/{run_id}/stream", response_class=Response, responses=STREAMS)
 async def join_stateless_stream(run_id: str, services: Services, how: Joining) -> Response:
     row = await services.launches.get(None, run_id)
     return await _joined(services, row, how, stateless=True)

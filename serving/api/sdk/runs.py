@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.answers import Run, RunPart
 from serving.api.sdk.creation import LOCATION, Batch, IdempotencyKey, created, created_batch, place
 from serving.api.sdk.listed import LISTED
 from serving.runs.launch import NewRun
@@ -27,7 +28,7 @@ class CancelMany(BaseModel):
     status: Literal["pending", "running", "all"] | None = None
 
 
-@router.post("/threads/{thread_id}/runs")
+@router.post("/threads/{thread_id}/runs", response_model=Run)
 async def create_thread_run(
     thread_id: str, body: NewRun, services: Services, idempotency_key: IdempotencyKey = None
 ) -> Response:
@@ -36,13 +37,13 @@ async def create_thread_run(
     return answer(shown_run(row), {LOCATION: place(row, stateless=False)})
 
 
-@router.post("/runs/batch")
+@router.post("/runs/batch", response_model=list[Run])
 async def create_runs(body: Batch, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
     """Queues several runs, each on a thread of its own; none where one of them can't be used."""
     return answer([shown_run(row) for row in await created_batch(services, body, idempotency_key)])
 
 
-@router.get("/threads/{thread_id}/runs")
+@router.get("/threads/{thread_id}/runs", response_model=list[RunPart])
 async def list_thread_runs(
     thread_id: str,
     services: Services,
@@ -58,7 +59,7 @@ async def list_thread_runs(
     return answer([_selected(shown_run(row), select) for row in rows])
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}")
+@router.get("/threads/{thread_id}/runs/{run_id}", response_model=Run)
 async def get_thread_run(thread_id: str, run_id: str, services: Services) -> Response:
     return answer(shown_run(await services.launches.get(thread_id, run_id)))
 
@@ -69,7 +70,7 @@ async def delete_thread_run(thread_id: str, run_id: str, services: Services) -> 
     await services.launches.delete(thread_id, run_id)
 
 
-@router.post("/threads/{thread_id}/runs/{run_id}/cancel")
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel", responses={202: {"description": "Asked to stop"}})
 async def cancel_thread_run(
     thread_id: str, run_id: str, services: Services, wait: bool = False, action: CancelAction = "interrupt"
 ) -> Response:

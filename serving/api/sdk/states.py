@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.answers import StatePart, StateUpdated
 from serving.api.sdk.listed import LISTED
 from serving.threads.checkpoint import CheckpointRef
 
@@ -49,7 +50,7 @@ class HistorySearch(BaseModel):
     _name = field_validator("before", "checkpoint", mode="before")(_named)
 
 
-@router.get("/{thread_id}/state")
+@router.get("/{thread_id}/state", response_model=StatePart)
 async def get_state(
     thread_id: str, services: Services, subgraphs: _Subgraphs = False, select: _Select = None
 ) -> Response:
@@ -57,13 +58,13 @@ async def get_state(
     return _raw(await services.states.get(thread_id, CheckpointRef(), subgraphs=subgraphs, select=select or ()))
 
 
-@router.post("/{thread_id}/state/checkpoint")
+@router.post("/{thread_id}/state/checkpoint", response_model=StatePart)
 async def get_state_at(thread_id: str, body: AtCheckpoint, services: Services) -> Response:
     """The state at a checkpoint, also of a subgraph."""
     return _raw(await services.states.get(thread_id, body.checkpoint, subgraphs=body.subgraphs, select=body.select))
 
 
-@router.get("/{thread_id}/state/{checkpoint_id}")
+@router.get("/{thread_id}/state/{checkpoint_id}", response_model=StatePart)
 async def get_state_at_id(
     thread_id: str,
     checkpoint_id: Annotated[str, Path(max_length=255)],
@@ -76,20 +77,20 @@ async def get_state_at_id(
     return _raw(await services.states.get(thread_id, at, subgraphs=subgraphs, select=select or ()))
 
 
-@router.post("/{thread_id}/state")
+@router.post("/{thread_id}/state", response_model=StateUpdated)
 async def update_state(thread_id: str, body: StateUpdate, services: Services) -> Response:
     """Adds a checkpoint on top of the latest, or of the one that is named. 409 while a run of the thread is live."""
     at = body.checkpoint or CheckpointRef(checkpoint_id=body.checkpoint_id)
     return answer(await services.states.update(thread_id, at, body.values, body.as_node))
 
 
-@router.post("/{thread_id}/history")
+@router.post("/{thread_id}/history", response_model=list[StatePart])
 async def search_history(thread_id: str, body: HistorySearch, services: Services) -> Response:
     """States, newest first."""
     return await _history(thread_id, body, services)
 
 
-@router.get("/{thread_id}/history")
+@router.get("/{thread_id}/history", response_model=list[StatePart])
 async def get_history(
     thread_id: str,
     services: Services,

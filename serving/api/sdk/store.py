@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.answers import Item, Items, Namespaces
 from serving.errors import Unprocessable
 from serving.jsonb import jsonb
 from serving.services import ApiServices
@@ -65,7 +66,7 @@ async def put_item(body: NewItem, services: Services) -> None:
     await (await _store(services)).aput(namespace, body.key, body.value, index=body.index, **given)
 
 
-@router.get("/items")
+@router.get("/items", response_model=Item | None)
 async def get_item(
     services: Services,
     namespace: Annotated[str, Query(description="labels with dots between them", max_length=10_000)],
@@ -81,7 +82,7 @@ async def delete_item(body: Place, services: Services) -> None:
     await (await _store(services)).adelete(_namespace(body.namespace), body.key)
 
 
-@router.post("/items/search")
+@router.post("/items/search", response_model=Items)
 async def search_items(body: ItemSearch, services: Services) -> Response:
     """The newest first; with a `query`, and an index in langgraph.json, the nearest in meaning."""
     found = await (await _store(services)).asearch(
@@ -95,7 +96,7 @@ async def search_items(body: ItemSearch, services: Services) -> Response:
     return answer({"items": [item.dict() for item in found]})
 
 
-@router.post("/namespaces")
+@router.post("/namespaces", response_model=Namespaces)
 async def list_namespaces(body: NamespaceSearch, services: Services) -> Response:
     return answer({"namespaces": await namespaces_of(services, body)})
 

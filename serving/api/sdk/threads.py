@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.answers import Pruned, Thread, ThreadPart
 from serving.services import ApiServices
 from serving.threads.copies import copy, create
 from serving.threads.search import ThreadFilter, ThreadSearch, count, search
@@ -15,7 +16,7 @@ from serving.threads.thread import NewThread, ThreadChange, ThreadPrune, told
 router = APIRouter(prefix="/threads", tags=["threads"])
 
 
-@router.post("")
+@router.post("", response_model=Thread)
 async def create_thread(
     body: NewThread, services: Services, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -31,25 +32,25 @@ async def made(services: ApiServices, body: NewThread, idempotency_key: str | No
         return await create(services.threads, services.states, body)
 
 
-@router.post("/search")
+@router.post("/search", response_model=list[ThreadPart])
 async def search_threads(body: ThreadSearch, services: Services) -> Response:
     """A page; `X-Pagination-Next` is the offset of the next one."""
     found = await search(services.threads, body)
     return answer([await told(thread, services.restore) for thread in found.rows], found.headers)
 
 
-@router.post("/count")
+@router.post("/count", response_model=int)
 async def count_threads(body: ThreadFilter, services: Services) -> Response:
     return answer(await count(services.threads, body))
 
 
-@router.post("/prune")
+@router.post("/prune", response_model=Pruned)
 async def prune_threads(body: ThreadPrune, services: Services) -> Response:
     """Deletes threads, or all that they keep but their latest state."""
     return answer({"pruned_count": await prune(services.threads, services.states.saved, body)})
 
 
-@router.get("/{thread_id}")
+@router.get("/{thread_id}", response_model=Thread)
 async def get_thread(
     thread_id: str,
     services: Services,
@@ -59,7 +60,7 @@ async def get_thread(
     return answer(await told(thread, services.restore))
 
 
-@router.patch("/{thread_id}")
+@router.patch("/{thread_id}", response_model=Thread, responses={204: {"description": "Changed; not shown, as asked"}})
 async def update_thread(
     thread_id: str, body: ThreadChange, services: Services, prefer: Annotated[str, Header()] = ""
 ) -> Response:
@@ -76,7 +77,7 @@ async def delete_thread(thread_id: str, services: Services) -> None:
     await services.threads.delete(thread_id)
 
 
-@router.post("/{thread_id}/copy")
+@router.post("/{thread_id}/copy", response_model=Thread)
 async def copy_thread(thread_id: str, services: Services) -> Response:
     """A new thread with the same metadata, state and history, and without runs."""
     return answer(await told(await copy(services.threads, services.states.saved, thread_id), services.restore))
