@@ -6,9 +6,10 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Header, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from serving.api.pages import PageStream
+from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
 from serving.api.stream import HEARTBEAT
@@ -50,7 +51,10 @@ def _takes(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 @router.post(
-    "/threads/{thread_id}/stream/events", response_class=StreamingResponse, openapi_extra=_takes(_SUBSCRIPTION)
+    "/threads/{thread_id}/stream/events",
+    response_class=Response,
+    responses=STREAMS,
+    openapi_extra=_takes(_SUBSCRIPTION),
 )
 async def stream_events(
     thread_id: str, request: Request, services: Services, last_event_id: Annotated[str, Header()] = ""
@@ -99,5 +103,6 @@ async def _json(request: Request) -> Any:
 
 
 def _refused(request: Request, error: Refused, id_: Any = None) -> Response:
-    more = {"detail": error.message, "request_id": request.scope.get("request_id", "")}
+    """As the protocol has it, and as every error here."""
+    more = {"code": error.code, "hint": "", "detail": error.message, "request_id": request.scope.get("request_id", "")}
     return JSONResponse({**error_frame(error, id_), **more}, status_code=400)
