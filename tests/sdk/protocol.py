@@ -41,6 +41,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "POST /runs/{run_id}/cancel": Operation(204, "404 422"),
     "POST /runs/stream": Operation(200, "404 409 422", takes=_RUN),
     "POST /runs/wait": Operation(200, "404 409 422", "RunWaitResponse", takes=_RUN.removesuffix(" stream_mode")),
+    "POST /threads/{thread_id}/stream": Operation(200, "404 422", needs="channels", takes="namespaces depth since"),
+    "GET /threads/{thread_id}/stream": Operation(101, "404 422"),
+    "POST /threads/{thread_id}/commands": Operation(
+        200, "404 422", "StreamingCommandResponse", needs="id method", takes="params"
+    ),
     "PUT /store/items": Operation(204, "422", needs="namespace key value"),
     "DELETE /store/items": Operation(204, "404 422", needs="key", takes="namespace"),
     "GET /store/items": Operation(200, "404 422", "Item"),
@@ -55,6 +60,7 @@ SCHEMAS: Final[Mapping[str, tuple[str, str]]] = {
     "ThreadState": ("checkpoint values", "messages metadata"),
     "Run": ("run_id created_at updated_at status metadata", "thread_id agent_id input messages"),
     "RunWaitResponse": ("", "run values messages"),
+    "StreamingCommandResponse": ("type id", ""),
     "Item": ("namespace key value created_at updated_at", ""),
     "Message": ("role content", ""),
 }

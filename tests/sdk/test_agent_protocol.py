@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
+from websockets.sync.client import connect
 
 from tests.acceptance.conftest import Up
 from tests.sdk.protocol import OPERATIONS, RUN_STATUSES, SCHEMAS, THREAD_STATUSES
@@ -43,6 +45,7 @@ def refused(answer: httpx.Response, status: int) -> str:
 def test_the_document_has_the_protocols_operations_and_no_other(document: dict[str, Any]) -> None:
     here = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
     assert here == set(OPERATIONS)
+    assert len(here) == 27
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -166,6 +169,34 @@ def test_a_stream_tells_of_the_run_and_goes_on_behind_a_cut(api: httpx.Client) -
     rest = api.get(where, headers={"Last-Event-ID": frames[-2]["id"]}).text
     assert rest.split("\n\n") == whole.text.split("\n\n")[-2:]
     assert api.get(where).text == ""  # only what comes from now on
+
+
+def test_a_thread_is_streamed_and_takes_commands(api: httpx.Client, thread: str) -> None:
+    start = {"assistant_id": "slow", "input": {"steps": 1}}
+    begun = api.post(f"/threads/{thread}/commands", json={"id": 7, "method": "run.start", "params": start}).json()
+    assert (begun["type"], begun["id"]) == ("success", 7)
+    wanted = {"channels": ["values", "lifecycle"]}
+    with api.stream("POST", f"/threads/{thread}/stream", json=wanted) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        told = (orjson.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+        done = next(event["params"]["data"] for event in told if event["params"]["data"].get("done") == 1)
+    assert done == {"steps": 1, "done": 1}
+    unknown = api.post(f"/threads/{thread}/commands", json={"id": 8, "method": "sail"}).json()
+    assert (unknown["type"], unknown["id"], unknown["error"]) == ("error", 8, "unknown_command")
+    assert refused(api.post(f"/threads/{thread}/stream", json={"channels": ["sails"]}), 422) == "invalid_request"
+    assert refused(api.post(f"/threads/{NOBODY}/stream", json=wanted), 404) == "thread_not_found"
+    assert refused(api.get(f"/threads/{thread}/stream"), 422) == "upgrade_needed"
+
+
+def test_a_thread_is_streamed_over_a_websocket(server: Up, thread: str) -> None:
+    url = f"{server.url.replace('http', 'ws', 1)}/agent-protocol/threads/{thread}/stream"
+    with connect(url) as socket:
+        socket.send(orjson.dumps({"id": 1, "method": "subscription.subscribe", "params": {"channels": ["values"]}}))
+        assert orjson.loads(socket.recv())["type"] == "success"
+        start = {"assistant_id": "slow", "input": {"steps": 1}}
+        socket.send(orjson.dumps({"id": 2, "method": "run.start", "params": start}))
+        frames = [orjson.loads(frame) for frame in (socket.recv(timeout=30) for _ in range(3))]
+    assert {frame["type"] for frame in frames} == {"success", "event"}
 
 
 def test_a_run_is_cancelled_once_and_its_thread_takes_the_next(api: httpx.Client, thread: str) -> None:

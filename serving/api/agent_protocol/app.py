@@ -6,7 +6,7 @@ otherwise there.
 
 from fastapi import Depends, FastAPI
 
-from serving.api.agent_protocol import agents, runs, store, threads
+from serving.api.agent_protocol import agents, runs, store, streaming, threads
 from serving.api.agent_protocol.failures import AROUND
 from serving.api.body import refuse_unkeepable
 from serving.api.failures import install_failures
@@ -23,6 +23,6 @@ def protocol_app(host: FastAPI) -> FastAPI:
     )
     app.state = host.state
     install_failures(app)
-    for part in (agents, threads, runs, store):
+    for part in (agents, threads, runs, streaming, store):
         app.include_router(part.router)
     return app

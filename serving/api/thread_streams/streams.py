@@ -65,14 +65,16 @@ async def stream_events(
     A thread that isn't there yet may be made by `run.start`, so its stream is open, too.
     """
     try:
-        asked = await _json(request)
-        wanted = subscription_of(asked)
-        since = since_of(asked, last_event_id)
-        id_ = uuid_of(thread_id, "thread")
+        return await told(services, uuid_of(thread_id, "thread"), await _json(request), last_event_id)
     except (Refused, ServingError) as error:
         return _refused(request, refusal(error))
-    start = await beginning(services, id_, wanted, since)
-    return PageStream(_frames(services, id_, wanted, start), services.tails.patience_s)
+
+
+async def told(services: ApiServices, thread_id: str, asked: Any, last_event_id: str) -> Response:
+    """Raises Refused for what can't be asked."""
+    wanted, since = subscription_of(asked), since_of(asked, last_event_id)
+    start = await beginning(services, thread_id, wanted, since)
+    return PageStream(_frames(services, thread_id, wanted, start), services.tails.patience_s)
 
 
 @router.post("/threads/{thread_id}/commands", openapi_extra=_takes(_COMMAND))
