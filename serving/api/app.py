@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 
 from serving.api import control, documents, effects, health, memory, profiles, runs, webhooks
 from serving.api.admission import Admission
+from serving.api.agent_protocol import agents
 from serving.api.agent_protocol.app import protocol_app
 from serving.api.agent_protocol.place import PREFIX
 from serving.api.body import refuse_unkeepable
@@ -27,6 +28,7 @@ _PARTS = (
     *(assistants, threads, states, store, crons, run_streams, graph_runs),
     *(streams, socket),
     *(models, chat, responses),
+    agents,
 )
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
 
@@ -55,7 +57,8 @@ def create_app(
     app = FastAPI(
         title="Trireme",
         version="0.1.0",
-        summary="Runs of planner, worker and critic",
+        summary="Runs of planner, worker and critic, and of graphs",
+        description=f"The Agent Protocol is under {PREFIX}, with [a document of its own]({PREFIX}/docs).",
         lifespan=lifespan,
         dependencies=[Depends(refuse_unkeepable)],
         responses=REFUSALS,

@@ -70,13 +70,14 @@ def test_a_schema_promises_at_least_what_the_protocol_asks(document: dict[str, A
         assert set(status["enum"]) == (RUN_STATUSES if name == "Run" else THREAD_STATUSES)
 
 
-def test_agents_are_found_looked_at_and_described(api: httpx.Client) -> None:
+def test_agents_are_found_looked_at_and_described(api: httpx.Client, server: Up) -> None:
     found = api.post("/agents/search", json={"name": "CHA"}).json()
     assert [(each["name"], each["capabilities"]) for each in found] == [
         ("chat", {"ap.io.messages": True, "ap.io.streaming": True})
     ]
     chat = found[0]["agent_id"]
     assert api.get(f"/agents/{chat}").json() == api.get("/agents/chat").json() == found[0]
+    assert httpx.get(f"{server.url}/agents/chat").json() == found[0]  # no other vocabulary has this path
     schemas = api.get(f"/agents/{chat}/schemas").json()
     assert schemas["agent_id"] == chat
     assert "messages" in schemas["input_schema"]["properties"]

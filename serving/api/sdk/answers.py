@@ -60,6 +60,37 @@ class Run(RunPart):
     multitask_strategy: Multitask
 
 
+class CronPart(BaseModel):
+    """`payload`: what its runs are made with; `next_run_date` is null when none is to come."""
+
+    cron_id: str = ""
+    assistant_id: str | None = None
+    thread_id: str | None = None
+    user_id: str | None = None
+    payload: dict[str, Any] = {}
+    schedule: str = ""
+    timezone: str | None = None
+    next_run_date: datetime | None = None
+    end_time: datetime | None = None
+    metadata: dict[str, Any] = {}
+    on_run_completed: Literal["delete", "keep"] | None = None
+    enabled: bool = True
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    now: datetime | None = None
+
+
+class Cron(CronPart):
+    cron_id: str
+    assistant_id: str
+    payload: dict[str, Any]
+    schedule: str
+    metadata: dict[str, Any]
+    enabled: bool
+    created_at: datetime
+    updated_at: datetime
+
+
 class StatePart(BaseModel):
     """`next`: the nodes that run next; `tasks`: those that did or will, with their interrupts and subgraphs' states."""
 

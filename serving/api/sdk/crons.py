@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.answers import Cron, CronPart
 from serving.api.sdk.creation import IdempotencyKey
 from serving.crons.cron import CronChange, NewCron, shown
 from serving.crons.search import CronFilter, CronSearch, count, search
@@ -20,7 +21,7 @@ from serving.webhooks.address import check_url
 router = APIRouter(tags=["crons"])
 
 
-@router.post("/threads/{thread_id}/runs/crons")
+@router.post("/threads/{thread_id}/runs/crons", response_model=Cron)
 async def create_thread_cron(
     thread_id: str, body: NewCron, services: Services, idempotency_key: IdempotencyKey = None
 ) -> Response:
@@ -28,31 +29,31 @@ async def create_thread_cron(
     return await _created(services, thread_id, body, idempotency_key)
 
 
-@router.post("/runs/crons")
+@router.post("/runs/crons", response_model=Cron)
 async def create_cron(body: NewCron, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
     """Makes a run whenever the schedule says so, each on a thread of its own, which goes with it unless
     `on_run_completed` is keep."""
     return await _created(services, None, body, idempotency_key)
 
 
-@router.post("/runs/crons/search")
+@router.post("/runs/crons/search", response_model=list[CronPart])
 async def search_crons(body: CronSearch, services: Services) -> Response:
     """A page; `X-Pagination-Next` is the offset of the next one."""
     found = await search(services.crons, services.assistants, body)
     return answer([await _told(services, cron) for cron in found.rows], found.headers)
 
 
-@router.post("/runs/crons/count")
+@router.post("/runs/crons/count", response_model=int)
 async def count_crons(body: CronFilter, services: Services) -> Response:
     return answer(await count(services.crons, services.assistants, body))
 
 
-@router.get("/runs/crons/{cron_id}")
+@router.get("/runs/crons/{cron_id}", response_model=Cron)
 async def get_cron(cron_id: str, services: Services) -> Response:
     return answer(await _told(services, shown(await services.crons.get(cron_id))))
 
 
-@router.patch("/runs/crons/{cron_id}")
+@router.patch("/runs/crons/{cron_id}", response_model=Cron)
 async def update_cron(cron_id: str, body: CronChange, services: Services) -> Response:
     """From its next run on."""
     cron = shown(await services.crons.get(cron_id))
