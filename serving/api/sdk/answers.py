@@ -13,6 +13,19 @@ from serving.runs.search import RunStatus
 from serving.threads.thread import Status
 
 
+class AssistantPart(BaseModel):
+    assistant_id: str = ""
+    graph_id: str = ""
+    version: int = 1
+    name: str = ""
+    description: str | None = None
+    config: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
 class ThreadPart(BaseModel):
     """`values` are null until a graph has worked on the thread; `interrupts` what its tasks wait for, by task."""
 

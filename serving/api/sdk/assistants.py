@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer, page
-from serving.api.sdk.answers import Drawing, Schemas
+from serving.api.sdk.answers import AssistantPart, Drawing, Schemas
 from serving.assistants.assistant import Assistant, AssistantChange, AssistantVersion, NewAssistant
 from serving.assistants.search import AssistantFilter, AssistantSearch, count, search
 from serving.errors import Unprocessable
@@ -45,7 +45,7 @@ async def create_assistant(
     return answer(made)
 
 
-@router.post("/search", response_model=list[Assistant])
+@router.post("/search", response_model=list[AssistantPart])
 async def search_assistants(body: AssistantSearch, services: Services) -> Response:
     """A page; `X-Pagination-Next` is the offset of the next one."""
     return page(await search(services.assistants, body))
