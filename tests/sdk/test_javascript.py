@@ -20,7 +20,7 @@ EVERY: Final = tuple(sorted(path.name for path in HERE.glob("*.test.js")))
 CASES: Final = {NEWEST: EVERY, "langgraph-sdk-latest": ("interrupts.test.js", "streams.test.js", "use_stream.test.js")}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def node() -> str:
     return node_with(HERE)
 
