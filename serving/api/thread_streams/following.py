@@ -24,8 +24,20 @@ async def beginning(services: ApiServices, thread_id: str, wanted: Subscription,
 async def followed(
     services: ApiServices, thread_id: str, wanted: Subscription, start: Place, *, plain: bool = False
 ) -> AsyncGenerator[Page | None]:
+    async with aclosing(stepwise(services, thread_id, wanted, start, plain=plain)) as found:
+        async for page, _ in found:
+            yield page
+
+
+async def stepwise(
+    services: ApiServices, thread_id: str, wanted: Subscription, start: Place, *, plain: bool
+) -> AsyncGenerator[tuple[Page | None, int]]:
+    """With each page, the seq up to which everything has been told by it."""
+    run, reached = start.run, start.seq
+
     async def framing_of(row: Row, heard: int) -> Framing:
-        graph, run_id = row["graph"] or AGENT, str(row["run_id"])
+        nonlocal run
+        graph, run_id, run = row["graph"] or AGENT, str(row["run_id"]), row["place"]
         if graph == AGENT:
             return await agent_events(services, row, wanted, heard, plain=plain)
         return EventFraming(run_id, graph, row["place"], wanted, heard, plain)
@@ -33,4 +45,6 @@ async def followed(
     pages = services.thread_tails.follow(services.places, thread_id, start, framing_of)
     async with aclosing(pages) as found:  # type: ignore[type-var]
         async for page in found:
-            yield page
+            if page is not None:
+                reached = Place(run + 1).seq - 1 if page.over else Place(run, page.last + 1).seq - 1
+            yield page, reached

@@ -16,7 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from serving.api.thread_streams.commands import obey, read, success
 from serving.api.thread_streams.errors import Refused, error_frame
-from serving.api.thread_streams.following import beginning, followed
+from serving.api.thread_streams.following import beginning, stepwise
+from serving.api.thread_streams.in_step import InStep
 from serving.api.thread_streams.subscription import Subscription, since_of, subscription_of
 from serving.errors import ServingError
 from serving.runs.limits import uuid_of
@@ -53,6 +54,7 @@ class _Conversation:
         self._websocket, self._services, self._thread_id = websocket, services, thread_id
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
         self._sent: dict[int, None] = {}
+        self._in_step = InStep()
         self._sending = asyncio.Lock()
 
     async def held(self) -> None:
@@ -103,7 +105,8 @@ class _Conversation:
         known = await self._services.places.end(self._thread_id)
         start = await beginning(self._services, self._thread_id, wanted, since)
         id_ = secrets.token_hex(16)
-        self._subscriptions[id_] = asyncio.create_task(self._follow(wanted, start, known))
+        self._in_step.reached(id_, start.seq)
+        self._subscriptions[id_] = asyncio.create_task(self._follow(id_, wanted, start, known))
         return {"subscription_id": id_}
 
     def _unsubscribe(self, id_: Any) -> None:
@@ -111,26 +114,31 @@ class _Conversation:
         if task is None:
             raise Refused("no_such_subscription", f"this connection has no subscription {id_!r:.80}")
         task.cancel()
+        self._in_step.left(str(id_))
 
-    async def _follow(self, wanted: Subscription, start: Place, known: Place) -> None:
+    async def _follow(self, id_: str, wanted: Subscription, start: Place, known: Place) -> None:
         code = _GOING_AWAY
         try:
-            pages = followed(self._services, self._thread_id, wanted, start, plain=True)
+            pages = stepwise(self._services, self._thread_id, wanted, start, plain=True)
             async with aclosing(pages) as found:
-                async for page in found:
+                async for page, reached in found:
                     for event in page.data.splitlines() if page else ():
-                        await self._tell(event, known)
+                        await self._tell(id_, event, known)
+                    self._in_step.reached(id_, reached)
         except TimeoutError:
             log.info("action=cut_slow_reader thread=%s", self._thread_id)
             code = _TRY_AGAIN
         except (WebSocketDisconnect, RuntimeError):
             return
+        finally:
+            self._in_step.left(id_)
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
             async with asyncio.timeout(1):
                 await self._websocket.close(code)
 
-    async def _tell(self, event: bytes, known: Place) -> None:
+    async def _tell(self, id_: str, event: bytes, known: Place) -> None:
         seq = orjson.loads(event)["seq"]
+        await self._in_step.turn(id_, seq)
         if seq > known.seq:
             if seq in self._sent:
                 return
