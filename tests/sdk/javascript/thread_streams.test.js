@@ -9,9 +9,11 @@ import { all, ask, client, mail, newThread } from "./client.js";
 const ANSWER = "Aye: it is sunny in Athens";
 const webSocketFactory = (address) => new WebSocket(address);
 
-async function streaming(threadId, assistantId, transport, use) {
-  const thread = client.threads.stream(threadId, { assistantId, transport, webSocketFactory });
+// Listens before anything is started: who comes later to a run this short may be told its end first.
+async function streaming(assistantId, transport, use) {
+  const thread = client.threads.stream(await newThread(), { assistantId, transport, webSocketFactory });
   try {
+    await thread.subscribe(["values", "messages", "tools", "lifecycle", "input"]);
     await use(thread);
   } finally {
     await thread.close();
@@ -21,9 +23,8 @@ async function streaming(threadId, assistantId, transport, use) {
 const text = (message) => (typeof message.content === "string" ? message.content : message.content[0].text);
 
 for (const transport of ["sse", "websocket"]) {
-  // It listens before it starts: who comes later to a run this short may be told the end first.
-  test(`${transport}: a run's values, words and tool calls are told`, async () =>
-    streaming(await newThread(), "chat", transport, async (thread) => {
+  test(`${transport}: a run's values, words and tool calls are told`, () =>
+    streaming("chat", transport, async (thread) => {
       const messages = all(thread.messages);
       const calls = all(thread.toolCalls);
       const { run_id } = await thread.run.start({ input: ask("what is the weather in Athens") });
@@ -37,7 +38,7 @@ for (const transport of ["sse", "websocket"]) {
     }));
 
   test(`${transport}: an approval is asked and answered on the same thread`, () =>
-    streaming(undefined, "chat", transport, async (thread) => {
+    streaming("chat", transport, async (thread) => {
       await thread.run.start({ input: mail("ann@example.com") });
       await thread.output;
       assert.ok(thread.interrupted);
@@ -53,9 +54,8 @@ for (const transport of ["sse", "websocket"]) {
       assert.equal(text(values.messages.at(-1)), "Aye: the mail to ann@example.com was sent");
     }));
 
-  test(`${transport}: channels are subscribed to by name`, async () => {
-    const threadId = await newThread();
-    await streaming(threadId, "slow", transport, async (thread) => {
+  test(`${transport}: channels are subscribed to by name`, () =>
+    streaming("slow", transport, async (thread) => {
       const updates = await thread.subscribe(["updates", "lifecycle"]);
       await thread.run.start({ input: { steps: 2 } });
       const seen = [];
@@ -64,11 +64,10 @@ for (const transport of ["sse", "websocket"]) {
         if (event.method === "lifecycle" && event.params.data.event === "completed") break;
       }
       assert.deepEqual(seen, ["lifecycle", "updates", "updates", "lifecycle"]);
-    });
-  });
+    }));
 
   test(`${transport}: the agent answers`, () =>
-    streaming(undefined, "trireme", transport, async (thread) => {
+    streaming("trireme", transport, async (thread) => {
       await thread.run.start({ input: ask("What is 12 * 12?") });
       const { messages } = await thread.output;
       assert.deepEqual(messages.map(text), ["What is 12 * 12?", "12 * 12 = 144"]);
