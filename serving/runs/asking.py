@@ -1,6 +1,7 @@
 """From what a client of LangGraph's asks to a run that can be created: of a request, or of a cron that is due."""
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -17,6 +18,7 @@ from serving.runs.launches import Asked, request_json
 from serving.runs.limits import uuid_of
 from serving.runs.request import RunRequest, redacted
 
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OPTIONS: Final = ("collection", "channel", "review_plan", "model", "bounds", "priority")
 
 
@@ -50,7 +52,9 @@ async def _for_the_agent(settling: Settling, asked: Asked) -> Asked:
     request = await asyncio.to_thread(redacted, settling.redactor, _request_of(asked.launch))
     return replace(
         asked,
-        launch=asked.launch.model_copy(update={"input": None, "command": None}),
+        launch=asked.launch.model_copy(
+            update={"input": None, "command": None, "message_id": _message_id(asked.launch)}
+        ),
         request=request.model_dump_json(),
         goal=request.goal,
         profile=(await settling.profiles.get(request.channel)).profile,
@@ -68,6 +72,14 @@ def _request_of(launch: Launch) -> RunRequest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise Unprocessable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", "see GET /docs") from None
+
+
+def _message_id(launch: Launch) -> str | None:
+    """By which a page finds the message again that it shows since it was sent. A UUID says nothing of a person."""
+    messages = launch.input.get("messages") if isinstance(launch.input, dict) else None
+    last = messages[-1] if isinstance(messages, list) and messages else messages
+    id_ = last.get("id") if isinstance(last, dict) else None
+    return id_ if isinstance(id_, str) and _UUID.fullmatch(id_) else None
 
 
 def _last_message(messages: Any) -> str:

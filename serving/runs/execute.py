@@ -26,6 +26,7 @@ from serving.errors import ServingError
 from serving.runs import approvals, effects
 from serving.runs.checkpoints import PostgresSaver
 from serving.runs.hosted import HostedRuns
+from serving.runs.launch import goal_id
 from serving.runs.log import AttemptLog
 from serving.runs.notices import QUEUE_CHANNEL, Notices
 from serving.runs.queue import CANCELLED, Claim, Queue
@@ -170,7 +171,7 @@ class Executor:
         found = await graph.checkpointer.aget_tuple(config)
         if found is None or found.checkpoint["channel_values"].get("run_id") != claim.run_id:
             begun = _brought(request) if found is None else []
-            message = HumanMessage(request.goal, id=f"goal-{claim.run_id}")
+            message = HumanMessage(request.goal, id=goal_id(claim.run_id, claim.launch))
             options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
             return {**options, "run_id": claim.run_id, "messages": [*begun, message]}
         state = await graph.aget_state(config)

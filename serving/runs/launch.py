@@ -59,11 +59,17 @@ class Launch(BaseModel):
     feedback_keys: tuple[str, ...] = ()
     temporary: bool = False
     all_channels: bool = False  # it is told as the thread-centric protocol tells it, whatever the modes
+    message_id: str | None = None  # of the message that is the agent's goal, where a page shows it already
 
     @property
     def configurable(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.config.get("configurable") or {}
         return found
+
+
+def goal_id(run_id: str, launch: Mapping[str, Any] | None) -> str:
+    """Of the message that is the goal of a run of the agent."""
+    return (launch or {}).get("message_id") or f"goal-{run_id}"
 
 
 class NewRun(BaseModel):

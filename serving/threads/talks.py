@@ -10,7 +10,8 @@ VALUES: LiteralString = """
 coalesce(case when thread.metadata ->> 'graph_id' = %(agent)s then (
     select jsonb_build_object('messages', jsonb_agg(said.message order by said.created_at, said.nth)) from (
         select created_at, 1 as nth, jsonb_build_object(
-            'type', 'human', 'id', 'goal-' || run_id, 'content', request ->> 'goal') as message
+            'type', 'human', 'id', coalesce(launch ->> 'message_id', 'goal-' || run_id),
+            'content', request ->> 'goal') as message
         from runs where runs.thread_id = thread.thread_id
         union all
         select created_at, 2, jsonb_build_object(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -72,6 +73,18 @@ async def test_a_question_is_answered_once(client: Any, thread: str) -> None:
     assert {type(outcome) for outcome in outcomes} == {dict, ConflictError}
     with pytest.raises(ConflictError):
         await client.runs.create(thread, "trireme", command=APPROVE)
+
+
+async def test_a_message_keeps_the_id_by_which_a_page_knows_it(client: Any, thread: str) -> None:
+    kept, other = str(uuid4()), "Ann's message"
+    for id_ in (kept, other):
+        said = {"messages": [{"type": "human", "id": id_, "content": "What is 12 * 12?"}]}
+        found = await client.runs.wait(thread, "trireme", input=said)
+    ids = [message["id"] for message in found["messages"]]
+    assert (ids[0], ids[2].startswith("goal-")) == (kept, True)
+    state, told = await client.threads.get_state(thread), await client.threads.get(thread)
+    assert [message["id"] for message in state["values"]["messages"]] == ids
+    assert [message["id"] for message in told["values"]["messages"]] == ids
 
 
 async def test_a_thread_tells_what_was_said_on_it_and_what_it_waits_for(client: Any, thread: str) -> None:

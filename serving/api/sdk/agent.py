@@ -16,7 +16,7 @@ from serving.errors import Conflict, NotFound
 from serving.idempotency import Claim
 from serving.runs import approvals
 from serving.runs.answers import decisions_of
-from serving.runs.launch import NewRun, RunCommand
+from serving.runs.launch import NewRun, RunCommand, goal_id
 from serving.runs.limits import uuid_of
 from serving.runs.plan_edit import edited_plan
 from serving.services import ApiServices
@@ -32,7 +32,7 @@ order by created_at limit 1
 """
 _BEHIND: LiteralString = "select coalesce(max(seq), 0) as seq from run_events where run_id = %s and at < %s"
 _BEFORE: LiteralString = """
-select run_id, request ->> 'goal' as goal, (
+select run_id, launch, request ->> 'goal' as goal, (
     select body -> 'answer' ->> 'text' from run_events line
     where line.run_id = runs.run_id and kind = 'answer_written' order by seq desc limit 1) as answer
 from runs where thread_id = %s and created_at < %s and coalesce(graph, 'trireme') = 'trireme'
@@ -128,10 +128,10 @@ async def _said(services: ApiServices, row: Row) -> list[dict[str, Any]]:
         rows = await (await connection.execute(_BEFORE, (row["thread_id"], row["created_at"]))).fetchall()
     messages: list[dict[str, Any]] = []
     for each in reversed(rows):
-        messages.append(AgentFraming.human(str(each["run_id"]), each["goal"]))
+        messages.append(AgentFraming.human(goal_id(str(each["run_id"]), each["launch"]), each["goal"]))
         if each["answer"] is not None:
             messages.append(AgentFraming.ai(str(each["run_id"]), each["answer"]))
-    return [*messages, AgentFraming.human(str(row["run_id"]), row["request"]["goal"])]
+    return [*messages, AgentFraming.human(goal_id(str(row["run_id"]), row["launch"]), row["request"]["goal"])]
 
 
 async def _fit(services: ApiServices, approval_id: str, decision: ApprovalDecision) -> ApprovalDecision:

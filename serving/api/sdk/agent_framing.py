@@ -79,8 +79,8 @@ class AgentFraming(SdkFraming):
         return {"id": request.id, "value": interrupt_payload(request)}
 
     @staticmethod
-    def human(run_id: str, text: str) -> dict[str, Any]:
-        return {**_MESSAGE, "type": "human", "content": text, "id": f"goal-{run_id}"}
+    def human(id_: str, text: str) -> dict[str, Any]:
+        return {**_MESSAGE, "type": "human", "content": text, "id": id_}
 
     @staticmethod
     def ai(run_id: str, text: str) -> dict[str, Any]:
