@@ -20,13 +20,13 @@ from serving.api.refusal import REFUSALS
 from serving.api.sdk import assistants, crons, run_streams, states, store, threads
 from serving.api.sdk import runs as graph_runs
 from serving.api.standing import Lent
-from serving.api.thread_streams import socket, streams
+from serving.api.thread_streams import joining, socket, streams
 from serving.services import ApiServices
 
 _PARTS = (
     *(runs, control, effects, documents, memory, profiles, webhooks, health),
     *(assistants, threads, states, store, crons, run_streams, graph_runs),
-    *(streams, socket),
+    *(streams, socket, joining),
     *(models, chat, responses),
     agents,
 )

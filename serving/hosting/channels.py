@@ -4,6 +4,22 @@ from typing import Any, Final
 
 # Before the method of an event that LangGraph's older streams don't have, or have in another shape.
 EVENT: Final = "event:"
+_MESSAGES: Final = f"{EVENT}messages"
+_PIECES: Final = {"text-delta": "text", "reasoning-delta": "reasoning", "tool-call-delta": "args"}
+
+
+def joined(event: str, before: Any, after: Any) -> Any:
+    """The piece of a message that two of the same block are together; None where they are no such pieces."""
+    if not event.startswith(_MESSAGES) or "delta" not in before or "delta" not in after:
+        return None
+    name = _PIECES.get(after["delta"]["type"])
+    if name is None or _whose(before) != _whose(after):
+        return None
+    return {**after, "delta": {**after["delta"], name: before["delta"][name] + after["delta"][name]}}
+
+
+def _whose(piece: Any) -> tuple[Any, ...]:
+    return piece["id"], piece["index"], piece["delta"]["type"]
 
 
 def place_of(checkpoint: dict[str, Any]) -> dict[str, Any]:

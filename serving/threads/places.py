@@ -34,8 +34,10 @@ where thread_runs.thread_id = %(thread)s and run.tenant = %(tenant)s
 _NEWEST: LiteralString = _STANDING + " order by place desc limit 1"
 _NEXT: LiteralString = _STANDING + " and place >= %(place)s order by place limit 1"
 _CHANGED: LiteralString = """
-select thread_id::text, updated_at, exists (
-    select from runs where runs.thread_id = thread.thread_id and status = 'running') as live
+select thread_id::text, exists (
+    select from runs where runs.thread_id = thread.thread_id and status = 'running') as live, updated_at, (
+    select max(finished_at) from (select finished_at from runs where runs.thread_id = thread.thread_id
+        order by created_at desc limit 8) newest) as ended
 from threads thread where thread_id = any(%s::uuid[])
 """
 
@@ -103,8 +105,8 @@ class Places:
             return await (await connection.execute(query, {**values, "tenant": self._tenant})).fetchone()
 
 
-async def changes(pool: Pool, thread_ids: Sequence[str]) -> dict[str, tuple[Any, bool]]:
+async def changes(pool: Pool, thread_ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """Of each thread that is there something that is another when a run of it has begun or ended."""
     async with pool.connection() as connection:
         rows = await (await connection.execute(_CHANGED, (list(thread_ids),))).fetchall()
-    return {row["thread_id"]: (row["updated_at"], row["live"]) for row in rows}
+    return {row["thread_id"]: (row["live"], row["updated_at"], row["ended"]) for row in rows}

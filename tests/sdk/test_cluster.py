@@ -27,6 +27,9 @@ from tests.sdk.test_runs import (
     test_rollback_forgets_the_others,
     test_runs_of_a_thread_wait_for_each_other,
 )
+from tests.sdk.test_thread_questions import test_parallel_questions_are_answered_one_behind_the_other_at_once
+from tests.sdk.test_thread_stream_cuts import SLOW, SLOW_EVENTS, replayed
+from tests.sdk.test_thread_streams import Transport
 
 __all__ = [
     "remote",
@@ -36,6 +39,7 @@ __all__ = [
     "test_interrupt_stops_the_others_and_keeps_what_they_did",
     "test_it_is_a_node_of_another_graph",
     "test_parallel_interrupts_are_answered_by_their_ids",
+    "test_parallel_questions_are_answered_one_behind_the_other_at_once",
     "test_rollback_forgets_the_others",
     "test_runs_of_a_thread_wait_for_each_other",
 ]
@@ -126,3 +130,30 @@ async def test_what_one_changes_counts_at_the_other_at_once(each: tuple[Any, ...
     await one.assistants.delete(id_)
     with pytest.raises(httpx.HTTPStatusError, match="no assistant"):
         await greeting(other)
+
+
+async def test_streams_of_threads_go_on_when_both_processes_are_killed(client: Any, server: Cluster) -> None:
+    async def told(transport: Transport) -> tuple[str, list[Any]]:
+        seen: list[Any] = []
+        async with client.threads.stream(assistant_id="slow", transport=transport) as thread:
+            await thread.run.start(input=SLOW)
+            async for event in thread.subscribe(["custom"]):
+                seen.append(event["params"]["data"])
+                if len(seen) == 5:
+                    halfway.release()
+            assert (await thread.output)["done"] == 20
+        return thread.thread_id, seen
+
+    halfway = asyncio.Semaphore(0)
+    async with asyncio.timeout(60):
+        telling = asyncio.gather(told("sse"), told("websocket"))
+        for _ in range(2):
+            await halfway.acquire()
+        for api in server.members[:2]:
+            assert api.process
+            os.kill(api.process.pid, signal.SIGKILL)
+        for thread, seen in await telling:
+            assert seen == [{"payload": {"step": step}} for step in range(1, 21)]
+            apis = [f"http://127.0.0.1:{port}" for port in server.proxy.ports]
+            one, other = [await replayed(url, thread, SLOW_EVENTS) for url in apis]
+            assert one == other

@@ -1,11 +1,13 @@
 """The thread-centric protocol, as the SDK speaks it: every channel, over server-sent events and WebSockets."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
-from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 Transport = Literal["sse", "websocket"]
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "what is the weather in Athens"}]}
@@ -59,7 +61,10 @@ async def test_every_channel_tells_its_part_of_a_run(client: LangGraphClient, tr
         ("tool-finished", "call-Athens"),
     ]
     assert (tools[0]["input"], tools[-1]["output"]["content"]) == ({"city": "Athens"}, "it is sunny in Athens")
-    assert of(events, "custom") == [{"payload": {"looking_at": "Athens"}}]
+    assert of(events, "custom") == [
+        {"name": "sightings", "payload": {"city": "ATHENS"}},
+        {"payload": {"looking_at": "Athens"}},
+    ]
     tasks = of(events, "tasks")
     assert [(task["name"], "result" in task) for task in tasks[:4]] == [
         ("greet", False),
@@ -86,3 +91,162 @@ def written(events: list[Any]) -> list[dict[str, list[Any]]]:
         assert next(iter(message)) == "message-start"
         assert list(message)[-1] == "message-finish"
     return list(messages.values())
+
+
+@transports
+async def test_the_sdks_views_of_a_run(client: LangGraphClient, transport: Transport) -> None:
+    """Each view is read by a task of its own: several channels at once, over one connection."""
+    async with client.threads.stream(assistant_id="chat", transport=transport) as thread:
+        await thread.run.start(input=ASK)
+
+        async def states() -> list[int]:
+            return [len(state["messages"]) async for state in thread.values if "messages" in state]
+
+        async def texts() -> list[str]:
+            return [await message.text for message in [message async for message in thread.messages]]
+
+        async def tools() -> list[tuple[str, Any, Any]]:
+            calls = [call async for call in thread.tool_calls]
+            return [(call.name, call.input, (await call.output)["content"]) for call in calls]
+
+        async def sightings() -> list[Any]:
+            return [event["payload"] async for event in thread.extensions["sightings"]]
+
+        async with asyncio.timeout(20):
+            seen, said, called, found = await asyncio.gather(states(), texts(), tools(), sightings())
+        assert (await thread.output)["greeting"] == "Ahoy, nobody"
+    assert seen[-4:] == [1, 2, 3, 4]
+    assert said == ["", ANSWER]
+    assert called == [("weather", {"city": "Athens"}, "it is sunny in Athens")]
+    assert found == [{"city": "ATHENS"}]
+
+
+@transports
+def test_the_sdks_views_without_an_event_loop(sync_client: SyncLangGraphClient, transport: Transport) -> None:
+    channels = ["values", "messages", "tool_calls", "updates", "tasks", "checkpoints", "sightings"]
+    with sync_client.threads.stream(assistant_id="chat", transport=transport) as thread:
+        thread.run.start(input=ASK)
+        told = list(thread.interleave_projections(channels))
+        assert len(thread.output["messages"]) == 4
+    items: dict[str, list[Any]] = {name: [item for channel, item in told if channel == name] for name in channels}
+    assert [len(state["messages"]) for state in items["values"]] == [1, 1, 2, 3, 4]
+    assert [str(message.text) for message in items["messages"]] == ["", ANSWER]
+    assert [call.output["content"] for call in items["tool_calls"]] == ["it is sunny in Athens"]
+    assert items["updates"][0] == {"greeting": "Ahoy, nobody", "rank": "none"}
+    assert len(items["tasks"]) == 8
+    assert [place["step"] for place in items["checkpoints"]] == [-1, 0, 1, 2, 3, 4]
+    assert items["sightings"] == [{"name": "sightings", "payload": {"city": "ATHENS"}}]
+
+
+@transports
+async def test_subgraphs_are_found_in_subgraphs(client: LangGraphClient, transport: Transport) -> None:
+    found: list[tuple[str, ...]] = []
+    async with client.threads.stream(assistant_id="nested", transport=transport) as thread, asyncio.timeout(20):
+        await thread.run.start(input={"path": ["x"]})
+
+        async def look(graph: Any) -> None:
+            async for inner in graph.subgraphs:
+                looked.append(asyncio.create_task(look(inner)))
+                found.append(tuple(part.partition(":")[0] for part in inner.path))
+
+        looked: list[asyncio.Task[None]] = []
+        await look(thread)
+        await asyncio.gather(*looked)
+    assert found == [("middle",), ("middle", "deep")]
+
+
+@pytest.mark.parametrize(
+    ("scope", "number", "paths"),
+    [
+        ({"depth": 0}, 5, {()}),
+        ({"depth": 1}, 8, {(), ("middle",)}),
+        ({"namespaces": [["middle"]]}, 5, {("middle",), ("middle", "deep")}),
+        ({"namespaces": [["middle"]], "depth": 0}, 3, {("middle",)}),
+        ({"namespaces": [["middle", "deep"], []], "depth": 0}, 7, {(), ("middle", "deep")}),
+        ({"namespaces": [["elsewhere"]]}, 0, set()),
+    ],
+)
+async def test_a_reader_hears_of_the_subgraphs_that_it_asks_for(
+    client: LangGraphClient, scope: dict[str, Any], number: int, paths: set[tuple[str, ...]]
+) -> None:
+    async with client.threads.stream(assistant_id="nested") as thread:
+        await thread.run.start(input={"path": ["x"]})
+        await until_end(thread.events, "interrupted")
+        raw = frames(client, thread.thread_id, {"channels": ["values"], "since": 0, **scope})
+        told = await exactly(raw, number)
+    assert len(told) == number
+    assert {tuple(part.partition(":")[0] for part in event["params"]["namespace"]) for event in told} == paths
+
+
+async def test_a_run_of_the_older_routes_is_told_as_far_as_it_streams(client: Any, thread: str) -> None:
+    async with client.threads.stream(thread, assistant_id="chat") as stream:
+        reading = asyncio.create_task(until_end(stream.events))
+        modes = ["updates", "custom", "messages", "checkpoints"]
+        _ = [part async for part in client.runs.stream(thread, "chat", input=ASK, stream_mode=modes)]
+        events = await reading
+    nodes = [event["params"]["node"] for event in events if event["method"] == "updates"]
+    assert nodes == ["greet", "agent", "tools", "agent"]
+    assert of(events, "custom") == [{"payload": {"looking_at": "Athens"}}]
+    assert [place["step"] for place in of(events, "checkpoints")] == [-1, 0, 1, 2, 3, 4]
+    assert [each["event"] for each in of(events, "lifecycle")] == ["running", "completed"]
+
+
+async def test_how_a_run_fails_is_said(client: LangGraphClient) -> None:
+    async with client.threads.stream(assistant_id="slow") as thread:
+        await thread.run.start(input={"fail_at": 2})
+        events = await until_end(thread.events, "failed")
+        with pytest.raises(RuntimeError, match="the mast broke"):
+            await thread.output
+    assert of(events, "lifecycle")[-1] == {"event": "failed", "graph_name": "slow", "error": "the mast broke"}
+
+
+async def test_a_run_that_is_cancelled_is_interrupted(client: Any, thread: str) -> None:
+    async with client.threads.stream(thread, assistant_id="slow") as stream:
+        reading = asyncio.create_task(until_end(stream.events, "interrupted"))
+        run = await stream.run.start(input={"steps": 100, "delay": 0.1})
+        waiting = await stream.run.start(input={"steps": 1})
+        await asyncio.sleep(0.3)
+        await client.runs.cancel(thread, waiting["run_id"])
+        await client.runs.cancel(thread, run["run_id"], wait=True)
+        await reading
+        ended = await until_end(stream.events, "interrupted")
+    assert [each["event"] for each in of(ended, "lifecycle")] == ["interrupted"]
+    assert ended[0]["event_id"].startswith(waiting["run_id"])
+
+
+async def test_planner_worker_and_critic_tell_their_talk_and_steps(client: LangGraphClient) -> None:
+    async with client.threads.stream(assistant_id="trireme") as thread:
+        await thread.run.start(input={"messages": [{"role": "user", "content": "What is 12 * 12?"}]})
+        events = await until_end(thread.events)
+        answer = (await thread.output)["messages"][-1]["content"]
+    assert "144" in answer
+    (message,) = written(of(events, "messages"))
+    assert "".join(piece["delta"]["text"] for piece in message["content-block-delta"]) == answer
+    first, *_, last = of(events, "values")
+    assert [len(first["messages"]), len(last["messages"])] == [1, 2]
+    nodes = [event["params"]["node"] for event in events if event["method"] == "updates"]
+    assert nodes == ["plan", "work", "critic", "answer"]
+    assert {"plan_proposed", "step_started", "verdict_given"} <= {each["name"] for each in of(events, "custom")}
+    calls = of(events, "tools")
+    assert [call["event"] for call in calls] == ["tool-started", "tool-finished"]
+    assert calls[0]["tool_call_id"] == calls[1]["tool_call_id"]
+
+
+async def frames(client: LangGraphClient, thread: str, asked: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """Without what the SDK adds of its own."""
+    path = f"/threads/{thread}/stream/events"
+    async with client.http.client.stream("POST", path, json=asked) as answer:
+        assert answer.status_code == 200
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                yield json.loads(line[6:])
+
+
+async def exactly(events: AsyncIterator[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """So many, and then nothing for a while."""
+    async with asyncio.timeout(20):
+        found = [await anext(events) for _ in range(number)]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.3):
+            found.append(await anext(events))
+    return found

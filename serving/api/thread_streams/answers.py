@@ -1,11 +1,15 @@
 """`input.respond`: answers to what a thread waits for, one or several at once."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, LiteralString
+
+import orjson
 
 from serving.api.thread_streams.errors import Refused
 from serving.api.thread_streams.start import start
 from serving.database import Row
+from serving.errors import Conflict
 from serving.hosting.config import AGENT
 from serving.runs import approvals
 from serving.services import ApiServices
@@ -13,6 +17,8 @@ from serving.services import ApiServices
 _THREAD: LiteralString = """
 select thread.interrupts, run.run_id, coalesce(run.graph, %(agent)s) as graph,
     coalesce(run.assistant_id::text, run.graph, %(agent)s) as assistant,
+    (select run_id from runs past where past.thread_id = thread.thread_id and finished_at is not null
+        order by finished_at desc limit 1) as asked_by,
     array(select live.launch -> 'command' -> 'resume' from runs live
         where live.thread_id = thread.thread_id and live.status in ('pending', 'running')) as answering
 from threads thread join lateral (
@@ -32,7 +38,13 @@ async def respond(services: ApiServices, thread_id: str, params: Mapping[str, An
     command = {"resume": answers, "update": params.get("update"), "goto": params.get("goto")}
     run = {"assistant_id": thread["assistant"], "command": command}
     more = {name: params[name] for name in ("config", "metadata", "context") if name in params}
-    return {"run_id": await start(services, thread_id, {**run, **more})}
+    # Of those who answer at the same moment, all who say the same have the same run; the others come too late.
+    questions = hashlib.sha256(orjson.dumps(sorted(answers))).hexdigest()
+    key = f"answer-to-{thread['asked_by']}-{questions}"
+    try:
+        return {"run_id": await start(services, thread_id, {**run, **more}, key)}
+    except Conflict as late:
+        raise Refused("no_such_interrupt", f"the question has an answer already: {late}") from None
 
 
 def _answers(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,8 @@ async def started(services: ApiServices, thread_id: str, params: Mapping[str, An
     return {"run_id": await start(services, thread_id, params)}
 
 
-async def start(services: ApiServices, thread_id: str, asked: Mapping[str, Any]) -> str:
-    """The id of the run, which is a new one unless it answers what the agent's run waits for."""
+async def start(services: ApiServices, thread_id: str, asked: Mapping[str, Any], key: str | None = None) -> str:
+    """The id of the run, which is a new one unless it answers what the agent's run waits for, or `key` made one."""
     given = {name: value for name, value in asked.items() if name in _TAKEN}
     new = ProtocolRun.model_validate({**given, "if_not_exists": "create"})
-    return str((await created(services, thread_id, new)).row["run_id"])
+    return str((await created(services, thread_id, new, key)).row["run_id"])

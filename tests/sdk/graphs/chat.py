@@ -9,6 +9,7 @@ from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, ToolRuntime, tools_condition
 from langgraph.runtime import Runtime
+from langgraph.stream import ProtocolEvent, StreamChannel, StreamTransformer
 from langgraph.types import interrupt
 from sailor import Sailor  # type: ignore[import-not-found]
 from typing_extensions import TypedDict
@@ -50,6 +51,21 @@ def send_mail(to: str) -> str:
     return f"the mail to {to} was sent" if agreed else f"the mail to {to} was not sent"
 
 
+class Sightings(StreamTransformer):
+    """An extension of the stream: the cities that were looked at, by name."""
+
+    required_stream_modes = ("custom",)
+
+    def init(self) -> dict[str, Any]:
+        self._seen: StreamChannel[dict[str, str]] = StreamChannel("sightings")
+        return {"sightings": self._seen}
+
+    def process(self, event: ProtocolEvent) -> bool:
+        if event["method"] == "custom" and (city := event["params"]["data"].get("looking_at")):
+            self._seen.push({"city": city.upper()})
+        return True
+
+
 async def greet(state: State, runtime: Runtime[Context]) -> Answered:
     captain = (runtime.context or {}).get("captain", "nobody")
     rank = get_config()["configurable"].get("rank", "none")
@@ -70,4 +86,4 @@ _builder.add_edge(START, "greet")
 _builder.add_edge("greet", "agent")
 _builder.add_conditional_edges("agent", tools_condition)
 _builder.add_edge("tools", "agent")
-graph = _builder.compile()
+graph = _builder.compile(transformers=[Sightings])

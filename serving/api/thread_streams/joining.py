@@ -1,0 +1,105 @@
+"""A thread joined: what its runs stream, one behind the other, as LangGraph's older clients read it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
+
+import orjson
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+
+from serving.api.pages import PageStream
+from serving.api.runs import Services
+from serving.api.sdk.agent import agent_framing
+from serving.api.sdk.framing import SdkFraming, events_of, message
+from serving.api.sdk.listed import LISTED
+from serving.api.sdk.run_streams import behind
+from serving.api.stream import HEARTBEAT, Framing
+from serving.database import Row
+from serving.hosting.config import AGENT
+from serving.runs.view import TERMINAL
+from serving.services import ApiServices
+from serving.threads.places import Place
+
+router = APIRouter(tags=["thread streams"])
+Mode = Literal["run_modes", "lifecycle", "state_update"]
+Modes = Annotated[
+    tuple[Mode, ...], LISTED, Query(description="what the runs stream; their begin and end; what changes the state")
+]
+_OF_THE_STATE: Final = ("values", "updates")
+_STOPS: Final = frozenset({"run_finished", "run_interrupted", "run_paused"})
+
+
+@router.get("/threads/{thread_id}/stream", response_class=StreamingResponse)
+async def join_thread(
+    thread_id: str,
+    services: Services,
+    stream_mode: Modes = ("run_modes",),
+    last_event_id: Annotated[str, Header()] = "",
+    after: Annotated[
+        int | None, Query(ge=0, le=2**53, description="where there is no Last-Event-ID: from behind this event")
+    ] = None,
+) -> Response:
+    """What is to come, or what comes behind `Last-Event-ID` (-1: from the first run on), until the reader goes away.
+    Each run begins with `metadata` and ends with `metadata` whose `status` is `run_done`."""
+    id_ = str((await services.threads.get(thread_id))["thread_id"])
+    start = await _start(services, id_, last_event_id, after)
+    again = urlencode([*(("stream_mode", mode) for mode in stream_mode), ("after", start.seq)])
+    frames = _frames(services, id_, frozenset(stream_mode), start)
+    return PageStream(frames, services.tails.patience_s, f"/threads/{id_}/stream?{again}")
+
+
+async def _start(services: ApiServices, thread_id: str, last_event_id: str, after: int | None) -> Place:
+    now = await services.places.end(thread_id)
+    if last_event_id.strip():
+        after = behind("" if last_event_id == "-" else last_event_id)
+    return now if after is None else min(Place.of(after), now)
+
+
+async def _frames(services: ApiServices, thread_id: str, modes: frozenset[Mode], start: Place) -> AsyncGenerator[bytes]:
+    async def framing_of(row: Row, heard: int) -> Framing:
+        asked = _modes(modes, row)
+        run: SdkFraming = SdkFraming(str(row["run_id"]), events_of(asked))
+        if row["graph"] in (None, AGENT):
+            run = await agent_framing(services, row, asked)
+        return _RunOfMany(run, row["place"], heard)
+
+    pages = services.thread_tails.follow(services.places, thread_id, start, framing_of)
+    async with aclosing(pages) as found:  # type: ignore[type-var]
+        async for page in found:
+            if page is None or page.data:
+                yield HEARTBEAT if page is None else page.data
+
+
+def _modes(asked: frozenset[Mode], row: Row) -> tuple[str, ...]:
+    modes: tuple[str, ...] = _OF_THE_STATE if "state_update" in asked else ()
+    if "run_modes" in asked:
+        modes += tuple((row["launch"] or {}).get("stream_mode", ("values",)))
+    return modes
+
+
+@dataclass(frozen=True)
+class _RunOfMany:
+    """The run's own frames, with their place in the thread as their id."""
+
+    run: SdkFraming
+    place: int
+    heard: int
+
+    def __call__(self, row: Row, body: str) -> str:
+        framed = self.run(row, body)
+        if row["kind"] in _STOPS:
+            done: dict[str, Any] = {"status": "run_done", "run_id": self.run.run_id}
+            framed += message(row["seq"], "metadata", orjson.dumps(done).decode())
+        frames = enumerate(framed.split("\n\n")[:-1])
+        return "".join(self._placed(row["seq"], telling, frame) for telling, frame in frames)
+
+    def _placed(self, line: int, telling: int, frame: str) -> str:
+        seq = Place(self.place, line, telling).seq
+        _, _, rest = frame.partition("\n")
+        return f"id: {seq}\n{rest}\n\n" if seq > self.heard else ""
+
+    def ends(self, status: str) -> bool:
+        return status in TERMINAL
