@@ -28,7 +28,16 @@ _TOO_LARGE: Final = f"a request body has at most {LARGEST_BODY // 1024 // 1024} 
 _OPEN_PATHS: Final = frozenset({"/ok"})
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Questions that are too long for an address are asked with POST.
-_QUESTIONS: Final = ("/search", "/count", "/history", "/versions", "/missing", "/namespaces", "/state/checkpoint")
+_QUESTIONS: Final = (
+    "/search",
+    "/count",
+    "/history",
+    "/versions",
+    "/missing",
+    "/namespaces",
+    "/state/checkpoint",
+    "/stream/events",
+)
 _HOW: Final = "send it as Authorization: Bearer KEY or X-Api-Key; the command line takes it from TRIREME_API_KEY"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import httpx
 import orjson
 import psycopg
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.acceptance.conftest import Home
@@ -91,6 +92,24 @@ def test_a_key_may_do_what_its_scopes_say(keyed: Keyed) -> None:
     with keyed.client(scraper) as client:
         assert client.get("/metrics").status_code == 200
         failed(client.get("/runs"), 403, "scope_missing")
+
+
+def test_a_websocket_needs_a_key_too(keyed: Keyed) -> None:
+    url = f"ws{keyed.urls[0].removeprefix('http')}/threads/{uuid.uuid4()}/stream/events"
+    reading, writing = keyed.key("acme", "read"), keyed.key("acme", "read", "write")
+    for key, status in (("", 401), ("wrong", 401), (keyed.key("acme", "metrics"), 403)):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(url, additional_headers={"X-Api-Key": key} if key else {})
+        assert refused.value.response.status_code == status
+        assert set(orjson.loads(refused.value.response.body or b"")) == {"code", "message", "hint", "request_id"}
+    for key, begun in ((reading, "permission_denied"), (writing, "success")):
+        with connect(url, additional_headers={"X-Api-Key": key}) as socket:
+            socket.send('{"id": 1, "method": "subscription.subscribe", "params": {"channels": ["values"]}}')
+            assert orjson.loads(socket.recv())["type"] == "success"
+            start = {"assistant_id": "trireme", "input": {"messages": "Hello"}}
+            socket.send(orjson.dumps({"id": 2, "method": "run.start", "params": start}).decode())
+            told = orjson.loads(socket.recv())
+            assert begun in (told["type"], told.get("error"))
 
 
 def test_a_revoked_key_is_refused_by_every_process_within_seconds(keyed: Keyed) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,29 @@ def test_a_stream_gives_back_its_own_tenants_values(tenants: tuple[Tenant, Tenan
         assert MAIL[tenant.name] in stream.text
         assert MAIL[other.name] not in stream.text
         assert events_of(stream)[-1]["status"] == "success"
+
+
+def test_a_threads_stream_is_its_own_tenants(tenants: tuple[Tenant, Tenant]) -> None:
+    """Another one can listen to it as to any thread that may come to be, and never hears a thing."""
+    for tenant, other in (tenants, tenants[::-1]):
+        path, asked = f"/threads/{tenant.run['thread_id']}", {"channels": ["values", "lifecycle"], "since": 0}
+        own = _heard(tenant.client, f"{path}/stream/events", asked)
+        assert MAIL[tenant.name] in own
+        assert '"completed"' in own
+        assert not _heard(other.client, f"{path}/stream/events", asked)
+        tree = {"id": 1, "method": "agent.getTree"}
+        assert tenant.client.post(f"{path}/commands", json=tree).json()["type"] == "success"
+        assert other.client.post(f"{path}/commands", json=tree).json()["error"] == "no_such_run"
+        start = {"id": 2, "method": "run.start", "params": _SDK_RUN}
+        assert other.client.post(f"{path}/commands", json=start).json()["type"] == "error"
+
+
+def _heard(client: httpx.Client, path: str, asked: dict[str, Any]) -> str:
+    heard = ""
+    with suppress(httpx.ReadTimeout), client.stream("POST", path, json=asked, timeout=2) as answer:
+        for line in answer.iter_lines():
+            heard += line
+    return heard
 
 
 def test_what_another_tenant_has_can_not_be_told_from_what_nobody_has(tenants: tuple[Tenant, Tenant]) -> None:

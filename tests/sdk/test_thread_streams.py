@@ -181,7 +181,7 @@ async def test_a_reader_hears_of_the_subgraphs_that_it_asks_for(
 async def test_a_run_of_the_older_routes_is_told_as_far_as_it_streams(client: Any, thread: str) -> None:
     async with client.threads.stream(thread, assistant_id="chat") as stream:
         reading = asyncio.create_task(until_end(stream.events))
-        modes = ["updates", "custom", "messages", "checkpoints"]
+        modes = ["updates", "custom", "messages", "checkpoints", "tools"]
         _ = [part async for part in client.runs.stream(thread, "chat", input=ASK, stream_mode=modes)]
         events = await reading
     nodes = [event["params"]["node"] for event in events if event["method"] == "updates"]
@@ -189,6 +189,10 @@ async def test_a_run_of_the_older_routes_is_told_as_far_as_it_streams(client: An
     assert of(events, "custom") == [{"payload": {"looking_at": "Athens"}}]
     assert [place["step"] for place in of(events, "checkpoints")] == [-1, 0, 1, 2, 3, 4]
     assert [each["event"] for each in of(events, "lifecycle")] == ["running", "completed"]
+    assert of(events, "tools")[:2] == [
+        {"event": "tool-started", "tool_call_id": "call-Athens", "tool_name": "weather", "input": {"city": "Athens"}},
+        {"event": "tool-output-delta", "tool_call_id": "call-Athens", "delta": "it is"},
+    ]
 
 
 async def test_how_a_run_fails_is_said(client: LangGraphClient) -> None:

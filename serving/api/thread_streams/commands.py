@@ -24,6 +24,7 @@ _COMMANDS: Final[dict[str, Command]] = {
     "state.listCheckpoints": list_checkpoints,
     "state.fork": fork,
 }
+LOOKS: Final = frozenset({"agent.getTree", "state.get", "state.listCheckpoints"})
 _ELSEWHERE: Final = {
     "input.inject": "send the message with run.start; multitask_strategy says what becomes of a run under way",
     "subscription.subscribe": "over HTTP, open /stream/events instead; subscriptions are a WebSocket's",

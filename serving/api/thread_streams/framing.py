@@ -18,6 +18,13 @@ from serving.threads.places import Place
 Told = tuple[str, str, Namespace, str, str]
 _AS_IT_IS: Final = frozenset({"values", "tasks"})
 _CHANNEL: Final = {"input.requested": "input"}
+# What LangGraph's older stream calls what happens to a tool's call: the event here, and its fields there.
+_TOOLS: Final = {
+    "on_tool_start": ("tool-started", {"tool_name": "name", "input": "input"}),
+    "on_tool_event": ("tool-output-delta", {"delta": "data"}),
+    "on_tool_end": ("tool-finished", {"output": "output"}),
+    "on_tool_error": ("tool-error", {"message": "error"}),
+}
 _ENDS: Final = {"success": "completed", "error": "failed", "timeout": "failed", "cancelled": "interrupted"}
 
 
@@ -92,6 +99,8 @@ def _part(body: str) -> Iterator[Told]:
                 yield channel, method, namespace, values, f',"node":{orjson.dumps(node).decode()}'
     elif mode == "checkpoints":
         yield told("checkpoints", namespace, place_of(orjson.loads(data)))
+    elif mode == "tools":
+        yield told("tools", namespace, _call(orjson.loads(data)))
     elif mode == RESULT and "__interrupt__" in data:
         yield from _questions(orjson.loads(data))
 
@@ -100,6 +109,12 @@ def _event(method: str, namespace: Namespace, data: str) -> Told:
     if method == "custom":
         return f"custom:{orjson.loads(data)['name']}", method, namespace, data, ""
     return _CHANNEL.get(method, method), method, namespace, data, ""
+
+
+def _call(given: dict[str, Any]) -> dict[str, Any]:
+    event, fields = _TOOLS[given["event"]]
+    named = {here: given[there] for here, there in fields.items() if given.get(there) is not None}
+    return {"event": event, "tool_call_id": given["toolCallId"], **named}
 
 
 def _questions(result: Any) -> Iterator[Told]:

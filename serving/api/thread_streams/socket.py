@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from psycopg_pool import PoolTimeout
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from serving.api.thread_streams.commands import obey, read, success
+from serving.api.thread_streams.commands import LOOKS, obey, read, success
 from serving.api.thread_streams.errors import Refused, error_frame
 from serving.api.thread_streams.following import beginning, stepwise
 from serving.api.thread_streams.in_step import InStep
@@ -92,6 +92,8 @@ class _Conversation:
                 return success(id_, {}, await self._through())
             if method == "subscription.reconnect":  # a connection's subscriptions end with it
                 return success(id_, {"restored": False}, await self._through())
+            if method not in LOOKS and "write" not in self._websocket.scope["identity"].scopes:
+                raise Refused("permission_denied", f"this API key lacks the scope 'write', which {method} needs")
             return await obey(self._services, self._thread_id, id_, method, params)
         except Refused as refused:
             return error_frame(refused, id_)
