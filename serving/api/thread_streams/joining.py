@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import StreamingResponse
 
 from serving.api.pages import PageStream
+from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import agent_framing
 from serving.api.sdk.framing import SdkFraming, events_of, message
@@ -32,7 +32,7 @@ _OF_THE_STATE: Final = ("values", "updates")
 _STOPS: Final = frozenset({"run_finished", "run_interrupted", "run_paused"})
 
 
-@router.get("/threads/{thread_id}/stream", response_class=StreamingResponse)
+@router.get("/threads/{thread_id}/stream", response_class=Response, responses=STREAMS)
 async def join_thread(
     thread_id: str,
     services: Services,
