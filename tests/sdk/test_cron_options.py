@@ -61,6 +61,18 @@ async def test_a_cron_keeps_what_its_runs_do_to_others(client: Any, thread: str,
         await client.crons.delete(cron["cron_id"])
 
 
+async def test_checkpoint_during_is_an_older_name_for_durability(client: Any, thread: str) -> None:
+    asked: Any = {"schedule": NEVER_YET, "checkpoint_during": False}
+    with pytest.warns(DeprecationWarning, match="checkpoint_during"):
+        made = [
+            await client.crons.create("slow", **asked),
+            await client.crons.create_for_thread(thread, "slow", **asked),
+        ]
+    for cron in made:
+        assert cron["payload"]["checkpoint_during"] is False
+        await client.crons.delete(cron["cron_id"])
+
+
 async def test_what_becomes_of_the_threads_can_be_changed(client: Any) -> None:
     cron = await client.crons.create("slow", schedule=NEVER_YET, on_run_completed="keep")
     for behavior in ("delete", "keep"):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import UnprocessableEntityError
 
 from tests.acceptance.processes import wait_until
 from tests.acceptance.test_webhooks import receiving
@@ -222,6 +223,13 @@ async def test_each_mode_of_a_run_is_joined_alone(client: Any, thread: str) -> N
         told |= {part.event.partition("/")[0] for part in parts}
     assert told == {part.event.partition("/")[0] for part in whole} == {*MODES} - {"messages-tuple"}
     assert await joined(stream_mode=MODES[:3]) == await joined(stream_mode=tuple(MODES[:3]))
+
+
+async def test_a_mode_that_nobody_streams_is_refused(client: Any, thread: str, way: str) -> None:
+    """LangGraph's own server refuses it too."""
+    if way != "wait":  # which has no mode
+        with pytest.raises(UnprocessableEntityError, match="stream_mode"):
+            await ended(client, way, thread, "slow", input={}, stream_mode="lifecycle")
 
 
 async def test_a_cut_stream_goes_on_behind_its_last_event(client: Any, thread: str) -> None:

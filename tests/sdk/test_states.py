@@ -204,8 +204,10 @@ async def test_the_agents_state_is_read_and_edited_and_stays_redacted(client: La
     assert (await client.threads.get_history(thread, limit=1))[0]["values"]["goal"] == goal["goal"]  # type: ignore[call-overload]
     node = state["next"][0] if state["next"] else "answer"
     await client.threads.update_state(thread, {"goal": "Tell nikos@example.com"}, as_node=node)
-    found = await client.threads.get(thread)
-    assert found["values"]["goal"] == "Tell nikos@example.com"  # type: ignore[index]
+    edited = await client.threads.get_state(thread)
+    assert edited["values"]["goal"] == "Tell nikos@example.com"  # type: ignore[call-overload]
+    talk = (await client.threads.get(thread))["values"]["messages"]  # type: ignore[index]
+    assert talk[0]["content"] == goal["goal"]
     with psycopg.connect(server.home.dsn) as connection:
         row = connection.execute("select values::text from threads where thread_id = %s", (thread,)).fetchone()
     assert row is not None
@@ -238,7 +240,7 @@ async def test_pruning_keeps_the_latest_or_nothing(client: LangGraphClient) -> N
     assert state["values"] == {"steps": 9, "done": 3}
     await client.threads.update_state(kept, {"done": 1}, as_node="step")
     assert (await client.threads.get_state(kept))["values"] == {"steps": 9, "done": 4}
-    assert await client.threads.prune([gone, NOBODY]) == {"pruned_count": 1}
+    assert await client.threads.prune([gone, NOBODY], strategy="delete") == {"pruned_count": 1}
     await refused(client.threads.get(gone), 404)
     assert "strategy" in await refused(client.threads.prune([kept], strategy="burn"), 422)  # type: ignore[arg-type]
     assert "is no UUID" in await refused(client.threads.prune(["zz"]), 422)

@@ -99,6 +99,12 @@ async def test_an_item_with_a_time_to_live_is_gone_after_it(client: LangGraphCli
         assert first is not None
         assert later is not None
         assert later[0] > first[0]
+        await client.store.search_items([root], refresh_ttl=False)
+        assert connection.execute(query, (f"default.{root}",)).fetchone() == later
+        await client.store.search_items([root], refresh_ttl=True)
+        latest = connection.execute(query, (f"default.{root}",)).fetchone()
+        assert latest is not None
+        assert latest[0] > later[0]
         late = "update store set expires_at = now() - interval '1 second' where prefix = %s and key = 'k'"
         connection.execute(late, (f"default.{root}",))
     gone: Any = await client.store.get_item([root], "k")

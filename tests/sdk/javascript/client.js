@@ -35,7 +35,8 @@ function record(file) {
       const method = `${part}.${name}`;
       tell({ method });
       client[part][name] = function (...given) {
-        tell({ method, options: Object.keys(typeof given.at(-1) === "object" ? (given.at(-1) ?? {}) : {}) });
+        const last = given.at(-1);
+        tell({ method, options: typeof last === "object" && !Array.isArray(last) ? Object.keys(last ?? {}) : [] });
         return value.apply(this, given);
       };
     }
