@@ -2,42 +2,15 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
-import { Window } from "happy-dom";
-
 import { apiUrl, ask, client, mail, newThread } from "./client.js";
+import { closeWindow, page as pageOf } from "./page.js";
 
-const window = new Window();
-for (const name of ["window", "document", "navigator"]) {
-  Object.defineProperty(globalThis, name, { value: window[name], configurable: true });
-}
-const { createElement } = await import("react");
-const { createRoot } = await import("react-dom/client");
 const { useStream } = await import(`${process.env.SDK ?? "@langchain/langgraph-sdk"}/react`);
 
-after(() => window.close());
+after(closeWindow);
 
-// A page with the hook on it: `now` is what it shows, `seen` all that it has shown.
-function page(options) {
-  const shown = { seen: [] };
-  const root = createRoot(document.createElement("div"));
-  function Chat() {
-    const now = useStream({ apiUrl, apiKey: null, messagesKey: "messages", ...options });
-    shown.now = now;
-    shown.seen.push({ messages: now.messages.map(({ type, content }) => ({ type, content })), loading: now.isLoading });
-    return null;
-  }
-  root.render(createElement(Chat));
-  shown.close = () => root.unmount();
-  shown.until = async (holds, what) => {
-    for (let tries = 0; tries < 600; tries++) {
-      if (shown.now && holds(shown.now)) return shown.now;
-      await new Promise((later) => setTimeout(later, 20));
-    }
-    assert.fail(`${what}: ${JSON.stringify([shown.now?.messages, shown.now?.error?.message])}`);
-  };
-  return shown;
-}
-
+const look = (now) => ({ messages: now.messages.map(({ type, content }) => ({ type, content })) });
+const page = (options) => pageOf(() => useStream({ apiUrl, apiKey: null, messagesKey: "messages", ...options }), look);
 const contents = (now) => now.messages.map((message) => message.content);
 const settled = (now) => !now.isLoading && !now.isThreadLoading;
 

@@ -1,0 +1,34 @@
+// A page of React's without a browser, and a hook on it.
+import assert from "node:assert/strict";
+
+import { Window } from "happy-dom";
+
+const window = new Window();
+for (const name of ["window", "document", "navigator"]) {
+  Object.defineProperty(globalThis, name, { value: window[name], configurable: true });
+}
+const { createElement } = await import("react");
+const { createRoot } = await import("react-dom/client");
+
+export const closeWindow = () => window.close();
+
+// What the hook gives is `now`; `seen` is what it has given before, as `look` sees it.
+export function page(hook, look) {
+  const shown = { seen: [] };
+  const root = createRoot(document.createElement("div"));
+  function Chat() {
+    shown.now = hook();
+    shown.seen.push(look(shown.now));
+    return null;
+  }
+  root.render(createElement(Chat));
+  shown.close = () => root.unmount();
+  shown.until = async (holds, what) => {
+    for (let tries = 0; tries < 1_000; tries++) {
+      if (shown.now && holds(shown.now)) return shown.now;
+      await new Promise((later) => setTimeout(later, 20));
+    }
+    assert.fail(`${what}: ${JSON.stringify([shown.seen.at(-1), String(shown.now?.error)])}`);
+  };
+  return shown;
+}
