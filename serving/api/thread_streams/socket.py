@@ -130,6 +130,9 @@ class _Conversation:
         except TimeoutError:
             log.info("action=cut_slow_reader thread=%s", self._thread_id)
             code = _TRY_AGAIN
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("action=follow thread=%s error=%s outcome=cut", self._thread_id, type(error).__name__)
+            code = _TRY_AGAIN
         except (WebSocketDisconnect, RuntimeError):
             return
         finally:
