@@ -104,7 +104,10 @@ class NewRun(BaseModel):
     strict_resume: bool = False
     after_seconds: float = Field(default=0.0, ge=0, le=_YEAR_S)
     webhook: str | None = Field(default=None, max_length=2_000)
-    feedback_keys: tuple[str, ...] | None = None
+    feedback_keys: tuple[str, ...] | None = Field(
+        default=None,
+        description="kept with the run; links come of LangSmith alone, so there is no `feedback` event",
+    )
 
     def launch(self, config: Mapping[str, Any], context: Mapping[str, Any], *, temporary: bool) -> Launch:
         """`config` and `context` are the assistant's: what the run itself says goes before them."""

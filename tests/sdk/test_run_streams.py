@@ -241,6 +241,14 @@ async def test_a_stream_is_joined_from_now_on(client: LangGraphClient, thread: s
     assert first.event == "metadata"
 
 
+async def test_feedback_keys_stay_with_the_run_and_disturb_no_stream(client: LangGraphClient, thread: str) -> None:
+    """LangGraph's own server, too, has links only where LangSmith makes them."""
+    stream = client.runs.stream(thread, "slow", input={"steps": 1}, feedback_keys=["score"])
+    assert [part.event for part in await parts_of(stream)] == ["metadata", "values", "values"]
+    runs: Any = await client.runs.list(thread)
+    assert [run["kwargs"]["feedback_keys"] for run in runs] == [["score"]]
+
+
 async def test_who_is_cut_off_before_the_first_event_finds_it_where_he_was_told(server: Server, thread: str) -> None:
     new = {"assistant_id": "slow", "input": {"steps": 2}, "stream_mode": ["updates", "custom"]}
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:

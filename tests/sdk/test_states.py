@@ -330,7 +330,8 @@ async def test_history_tells_what_each_task_came_to(client: Any, thread: str) ->
     told = [[(task["name"], task["result"], task["error"]) for task in state["tasks"]] for state in history]
     step = [("step", {"done": 1}, None)]
     assert told == [[], step, step, [("__start__", {"steps": 2}, None)]]
-    await client.runs.wait(thread, "nested", input={"path": ["here"]})
+    given: dict[str, Any] = {"path": ["here"]}
+    await client.runs.wait(thread, "nested", input=given)
     asked, *_ = await client.threads.get_history(thread)
     assert {task["name"]: (task["result"], len(task["interrupts"])) for task in asked["tasks"]} == {
         "left": (None, 1),
