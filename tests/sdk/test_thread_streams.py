@@ -97,7 +97,7 @@ def written(events: list[Any]) -> list[dict[str, list[Any]]]:
 async def test_the_sdks_views_of_a_run(client: LangGraphClient, transport: Transport) -> None:
     """Each view is read by a task of its own: several channels at once, over one connection."""
     async with client.threads.stream(assistant_id="chat", transport=transport) as thread:
-        await thread.run.start(input=ASK)
+        started = await thread.run.start(input=ASK, config={"configurable": {"rank": "mate"}}, metadata={"by": "Ann"})
 
         async def states() -> list[int]:
             return [len(state["messages"]) async for state in thread.values if "messages" in state]
@@ -114,7 +114,10 @@ async def test_the_sdks_views_of_a_run(client: LangGraphClient, transport: Trans
 
         async with asyncio.timeout(20):
             seen, said, called, found = await asyncio.gather(states(), texts(), tools(), sightings())
-        assert (await thread.output)["greeting"] == "Ahoy, nobody"
+        assert (await thread.output.with_timeout(10))["rank"] == "mate"
+        assert {node["id"] for node in (await thread.agent.get_tree())["nodes"]} >= {"greet", "agent", "tools"}
+        run = await client.runs.get(thread.thread_id, started["run_id"])
+        assert (run["metadata"] or {})["by"] == "Ann"
     assert seen[-4:] == [1, 2, 3, 4]
     assert said == ["", ANSWER]
     assert called == [("weather", {"city": "Athens"}, "it is sunny in Athens")]
@@ -128,6 +131,8 @@ def test_the_sdks_views_without_an_event_loop(sync_client: SyncLangGraphClient, 
         thread.run.start(input=ASK)
         told = list(thread.interleave_projections(channels))
         assert len(thread.output["messages"]) == 4
+        assert thread.values.get() == thread.output
+        assert {node["id"] for node in thread.agent.get_tree(xray=True)["nodes"]} >= {"greet", "agent", "tools"}
     items: dict[str, list[Any]] = {name: [item for channel, item in told if channel == name] for name in channels}
     assert [len(state["messages"]) for state in items["values"]] == [1, 1, 2, 3, 4]
     assert [str(message.text) for message in items["messages"]] == ["", ANSWER]
@@ -136,6 +141,15 @@ def test_the_sdks_views_without_an_event_loop(sync_client: SyncLangGraphClient, 
     assert len(items["tasks"]) == 8
     assert [place["step"] for place in items["checkpoints"]] == [-1, 0, 1, 2, 3, 4]
     assert items["sightings"] == [{"name": "sightings", "payload": {"city": "ATHENS"}}]
+
+
+@transports
+def test_a_subscription_without_an_event_loop(sync_client: SyncLangGraphClient, transport: Transport) -> None:
+    with sync_client.threads.stream(assistant_id="chat", transport=transport) as thread:
+        thread.run.start(input=ASK, config={"configurable": {"rank": "mate"}}, metadata={"by": "Ann"})
+        told: list[Any] = list(thread.subscribe(["updates"], namespaces=[[]], depth=0))
+        assert thread.output["rank"] == "mate"
+    assert [event["params"]["node"] for event in told] == ["greet", "agent", "tools", "agent"]
 
 
 @transports
