@@ -30,7 +30,7 @@ test: setup .venv-studio/.ready ## pass the tests
 	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
 
 test-cluster: setup ## pass the clients' tests with two API processes and two workers; write infra/compatibility.md
-	@$(BIN)/python -m pytest tests/sdk --cluster --compatibility
+	@$(BIN)/python -m pytest tests/sdk --compatibility
 
 # Node 20 or later with npm (Debian 12's own is 18), and: apt-get install chromium. The first time it builds the page.
 test-browser: setup ## agent-chat-ui, the real one, in Chromium

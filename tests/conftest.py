@@ -16,14 +16,15 @@ from serving.postgres import EmbeddedPostgres
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="tests/sdk: two API processes and two workers")
-    parser.addoption("--compatibility", action="store_true", help="tests/sdk: write infra/compatibility.md")
+    parser.addoption("--compatibility", action="store_true", help="--cluster, and write infra/compatibility.md")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A shell without job control starts `pytest &` deaf to Ctrl-C, and so all that the tests start.
 
     Hypothesis holds each example to 200 ms of wall time, which other work on the machine may take.
     """
+    config.option.cluster |= config.option.compatibility
     signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("busy machine", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
     settings.load_profile("busy machine")
