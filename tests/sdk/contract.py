@@ -108,15 +108,17 @@ def _of(known: Mapping[str, str], given: Mapping[str, Any]) -> Mapping[str, str]
 
 
 def known_things(url: str) -> Mapping[str, str]:
-    """Makes a thread with a run that has ended, to have ids that are there."""
+    """Makes an assistant, and a thread with a run that has ended: to have ids that are there, and nobody else's."""
     with httpx.Client(base_url=url, timeout=60) as client:
         thread = client.post("/threads", json={}).json()["thread_id"]
-        run = client.post(f"/threads/{thread}/runs", json={"assistant_id": "slow", "input": {"steps": 1}}).json()
+        assistant = client.post("/assistants", json={"graph_id": "slow", "name": "for requests of any kind"}).json()
+        asked = {"assistant_id": assistant["assistant_id"], "input": {"steps": 1}}
+        run = client.post(f"/threads/{thread}/runs", json=asked).json()
         client.get(f"/threads/{thread}/runs/{run['run_id']}/join")
         state = client.get(f"/threads/{thread}/state").json()
     agents = {"assistant_id": run["assistant_id"], "agent_id": run["assistant_id"], "graph_id": "slow"}
     named = {"thread_id": thread, "run_id": run["run_id"], "checkpoint_id": state["checkpoint_id"]}
-    return {**named, **agents, "channel": "web", "model": "slow"}
+    return {**named, **agents, "channel": "contract", "model": "slow"}
 
 
 def main() -> int:
