@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, TypeVar
 
+import orjson
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from graph.errors import StorageLost
@@ -101,6 +103,8 @@ async def _still_there(connection: AsyncConnection[Any]) -> None:
 async def _configured(connection: Connection) -> None:
     """A process that stands still in the middle of a transaction must not keep a run's row from being taken over."""
     await connection.execute("set idle_in_transaction_session_timeout = '5s'")
+    # jsonb keeps 1e25 by its digits. json.loads makes an integer of them, which can't be written again; orjson a float.
+    set_json_loads(orjson.loads, connection)
 
 
 def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnection]:

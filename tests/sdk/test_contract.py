@@ -16,6 +16,7 @@ NOBODY: Final = "11111111-1111-1111-1111-111111111111"
 JSON: Final = {"content-type": "application/json"}
 BODIES: Final = (
     *(b'{"a": "\\u0000"}', b'{"a": "\\ud800"}', b'{"a": NaN}', b'{"a": 1e999}', b'{"a": %b}' % (b"9" * 5_000)),
+    b'{"metadata": {"n": 1e25}, "value": {"n": 1e25}, "assistant_id": "slow", "graph_id": "slow", "input": 1e25}',
     *(b"[" * 5_000, b"[]", b'"x"', b"null", b"", b"{", b"\xff\xfe"),
     *(
         text.replace(b"HUGE", b"9" * 30)

@@ -261,3 +261,9 @@ def test_the_sync_client_gets_the_same(sync_client: SyncLangGraphClient) -> None
     assert sync_client.threads.search(metadata={"in": "step"}) == [made]
     sync_client.threads.delete(made["thread_id"])
     assert sync_client.threads.count(metadata={"in": "step"}) == 0
+
+
+async def test_a_number_of_many_digits_comes_back_as_it_was_sent(client: LangGraphClient) -> None:
+    made = await client.threads.create(metadata={"drops in the sea": 1.2e25, "a drop": 1e-30})
+    assert made["metadata"] == {"drops in the sea": 1.2e25, "a drop": 1e-30}
+    assert (await client.threads.get(made["thread_id"]))["metadata"] == made["metadata"]
