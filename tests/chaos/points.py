@@ -22,7 +22,7 @@ _API = ("accept.", "decide.", "effect_decide.", "resume.", *_CANCEL, "pause.", "
 _WITHOUT_DATABASE = ("stream.", "cancel.heard", "drain.begun")
 _ON_SIGTERM = ("drain.", "hand_over.")
 _PRUNE, _CRON = "prune.", "cron."
-_TRY_S, _PATIENCE_S = 16.0, 60.0
+_TRY_S, _PATIENCE_S = 16.0, 180.0
 # The kinds of run that come by there, where not every run does.
 _ON_THE_WAY = {
     "fork.": ("forked",),
