@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +17,7 @@ from graph.errors import FenceLost, StorageLost
 from graph.events import RunFinished
 from serving.database import Pool
 from serving.errors import ServingError
+from serving.hosting.cut_off import cut_off
 from serving.hosting.event_parts import EventParts
 from serving.hosting.factory import Graph, context_of
 from serving.hosting.graphs import Graphs
@@ -82,18 +83,21 @@ class HostedRuns:
             graph: Graph = found.copy({"checkpointer": saver, "store": store})
             start, config = await self._start(saver, config, claim, launch)
             parts = EventParts() if launch.all_channels else Parts(launch.stream_mode, claim.run_id)
+            broken = await cut_off(self._pool, claim.run_id) if claim.fence > 1 and launch.all_channels else []
             try:
-                await self._stream(claim, _streamed(graph, parts, start, config, launch, control))
+                await self._stream(claim, _streamed(graph, parts, start, config, launch, control), broken)
             except _NOT_THE_GRAPHS:
                 raise
             except Exception as error:
                 return await _left(graph, claim, _failed(claim, error))
             return await _left(graph, claim, RunFinished(status="success"), parts)
 
-    async def _stream(self, claim: Claim, stream: AsyncIterator[Part]) -> None:
-        """What was given out before the end, whatever that is, is in the log."""
+    async def _stream(self, claim: Claim, stream: AsyncIterator[Part], broken: Sequence[Part]) -> None:
+        """What was given out before the end, whatever that is, is in the log, behind what an attempt before left."""
         lines = PartLog(FencedLog(self._pool, claim.run_id, claim.fence, self._notices))
         try:
+            for event, data in broken:
+                await lines.put(event, data)
             async with aclosing(stream) as given:  # type: ignore[type-var]
                 async for event, data in given:
                     await lines.put(event, data)

@@ -1,6 +1,8 @@
 """Thread streams that are cut, and go on: what was missed comes, and nothing twice."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +14,7 @@ from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient
 
 from tests.acceptance.conftest import Server
+from tests.sdk.test_run_survives import worker_of
 from tests.sdk.test_thread_streams import Transport, exactly, frames, of, transports, until_end
 
 SLOW: dict[str, Any] = {"steps": 20, "delay": 0.05}
@@ -73,6 +76,23 @@ async def test_the_sdk_misses_nothing_when_its_connection_is_cut(server: Server,
     assert of(custom, "custom") == [{"payload": {"step": step}} for step in range(1, 21)]
     assert [state["done"] for state in of(custom, "values")] == list(range(21))
     assert len(of(custom, "tasks")) == 40
+
+
+async def test_a_stream_goes_on_when_its_worker_is_killed(client: LangGraphClient, server: Server) -> None:
+    states: list[int] = []
+    phases: list[str] = []
+    async with client.threads.stream(assistant_id="slow") as thread, asyncio.timeout(60):
+        await thread.run.start(input={"steps": 30, "delay": 0.05})
+        events: Any = thread.subscribe(["values", "lifecycle"])
+        async for event in events:
+            data = event["params"]["data"]
+            (phases if event["method"] == "lifecycle" else states).append(data.get("event", data.get("done")))
+            if states == list(range(11)):
+                os.kill(worker_of(server, thread.thread_id), signal.SIGKILL)
+        assert (await thread.output)["done"] == 30
+    assert phases == ["running", "running", "completed"]
+    assert sorted(states) == states
+    assert list(dict.fromkeys(states)) == list(range(31))
 
 
 async def replayed(url: str, thread: str, number: int, since: int = 0) -> list[dict[str, Any]]:
