@@ -132,10 +132,13 @@ async def test_what_one_changes_counts_at_the_other_at_once(each: tuple[Any, ...
         await greeting(other)
 
 
-async def test_streams_of_threads_go_on_when_both_processes_are_killed(client: Any, server: Cluster) -> None:
+async def test_streams_of_threads_go_on_when_both_processes_are_killed(server: Cluster) -> None:
     async def told(transport: Transport) -> tuple[str, list[Any]]:
         seen: list[Any] = []
-        async with client.threads.stream(assistant_id="slow", transport=transport) as thread:
+        async with (
+            get_client(url=server.url, api_key=None) as client,
+            client.threads.stream(assistant_id="slow", transport=transport) as thread,
+        ):
             await thread.run.start(input=SLOW)
             async for event in thread.subscribe(["custom"]):
                 seen.append(event["params"]["data"])
