@@ -66,7 +66,11 @@ class Recorder:
 
         def begun(arguments: Sequence[Any], options: Mapping[str, Any]) -> Call:
             bound = dict(list(signature.bind(*arguments, **options).arguments.items())[1:])
-            given = {name: _said(value, method.parameters[name]) for name, value in bound.items() if value is not None}
+            given = {
+                name: _said(value, method.parameters.get(name, ()))
+                for name, value in bound.items()
+                if value is not None
+            }
             self.calls.append(Call(side, method.name, given, _test()))
             return self.calls[-1]
 
