@@ -141,3 +141,9 @@ def test_the_sync_client_gets_the_same(sync_client: SyncLangGraphClient, root: s
     assert [item["key"] for item in sync_client.store.search_items([root])["items"]] == ["k"]
     sync_client.store.delete_item([root], "k")
     assert sync_client.store.list_namespaces(prefix=[root])["namespaces"] == []
+
+
+async def test_a_field_that_is_named_twice_is_indexed_once(client: LangGraphClient, root: str) -> None:
+    await client.store.put_item([root], "k", {"text": "a lighthouse"}, index=["text", "text"])
+    found = await client.store.search_items([root], query="a lighthouse")
+    assert [(item["key"], item["value"]) for item in found["items"]] == [("k", {"text": "a lighthouse"})]

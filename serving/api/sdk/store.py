@@ -63,7 +63,8 @@ async def put_item(body: NewItem, services: Services) -> None:
     namespace = _namespace(body.namespace)
     jsonb(body.value, "value")
     given: dict[str, Any] = {} if body.ttl is None else {"ttl": body.ttl}
-    await (await _store(services)).aput(namespace, body.key, body.value, index=body.index, **given)
+    fields = list(dict.fromkeys(body.index)) if body.index else body.index  # one named twice can't be written
+    await (await _store(services)).aput(namespace, body.key, body.value, index=fields, **given)
 
 
 @router.get("/items", response_model=Item | None)
