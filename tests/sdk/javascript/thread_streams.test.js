@@ -73,3 +73,19 @@ for (const transport of ["sse", "websocket"]) {
       assert.deepEqual(messages.map(text), ["What is 12 * 12?", "12 * 12 = 144"]);
     }));
 }
+
+test("the thread's own stream tells of its runs as they come", async () => {
+  const thread = await newThread();
+  const leaving = new AbortController();
+  const seen = [];
+  const reading = (async () => {
+    for await (const part of client.threads.joinStream(thread, { streamMode: "run_modes", signal: leaving.signal })) {
+      seen.push(part);
+      if (part.event === "values" && part.data.done === 2) leaving.abort();
+    }
+  })();
+  await new Promise((later) => setTimeout(later, 500));
+  await client.runs.wait(thread, "slow", { input: { steps: 2 } });
+  await reading;
+  assert.deepEqual(seen.filter((part) => part.event === "values").at(-1).data, { steps: 2, done: 2 });
+});
