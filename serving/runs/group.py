@@ -36,6 +36,9 @@ class Entry(Protocol):
     done: asyncio.Future[list[Row]]
 
     @property
+    def writing(self) -> "Writing": ...
+
+    @property
     def fence(self) -> Fence | None: ...
 
     @property
@@ -58,22 +61,25 @@ class Writing:
 
 
 class GroupCommit:
-    """One a pool and kind. The work belongs to it, not to who waits: a cancelled caller leaves the connection whole."""
+    """One a pool. The work belongs to it, not to who waits: a cancelled caller leaves the connection whole.
 
-    _of_pool: ClassVar[WeakValueDictionary[tuple[int, Writing], "GroupCommit"]] = WeakValueDictionary()
+    A group is of one kind; a run's entries of two kinds go one after the other, and don't lock its row for each other.
+    """
 
-    def __init__(self, pool: Pool, writing: Writing) -> None:
-        self._pool, self._writing = pool, writing
+    _of_pool: ClassVar[WeakValueDictionary[int, "GroupCommit"]] = WeakValueDictionary()
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._waiting: list[Entry] = []
         self._writers = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    def of(cls, pool: Pool, writing: Writing) -> "GroupCommit":
-        """The one that all who write so on this pool share; it lives as long as one of them."""
-        group = cls._of_pool.get((id(pool), writing))
+    def of(cls, pool: Pool) -> "GroupCommit":
+        """The one that all who write on this pool share; it lives as long as one of them."""
+        group = cls._of_pool.get(id(pool))
         if group is None:
-            group = cls._of_pool[id(pool), writing] = cls(pool, writing)
+            group = cls._of_pool[id(pool)] = cls(pool)
         return group
 
     def submit(self, entry: Entry) -> asyncio.Future[list[Row]]:
@@ -105,13 +111,18 @@ class GroupCommit:
                 _end(self._take(), _ENDING)  # only when this process ends: else nothing waits
 
     def _next(self) -> list[Entry]:
-        size, count = 0, 0
-        for entry in self._waiting[:_MOST_ENTRIES]:
-            size += entry.size
-            if count and size > _MOST_BYTES:
-                break
-            count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        """Those of the kind that has waited longest."""
+        size = 0
+        group: list[Entry] = []
+        left: list[Entry] = []
+        for entry in self._waiting:
+            fits = len(group) < _MOST_ENTRIES and (not group or size + entry.size <= _MOST_BYTES)
+            if fits and entry.writing is self._waiting[0].writing:
+                group.append(entry)
+                size += entry.size
+            else:
+                left.append(entry)
+        self._waiting = left
         return group
 
     def _take(self) -> list[Entry]:
@@ -121,12 +132,13 @@ class GroupCommit:
     async def _write_group(self, connection: Connection, group: list[Entry]) -> None:
         """What failed with the group, or whose run's row was locked just then, is tried again by itself."""
         written: Mapping[int, list[Row]] = {}
+        writing = group[0].writing
         try:
-            cursor = await connection.execute(self._writing.group, self._writing.parameters(group))
+            cursor = await connection.execute(writing.group, writing.parameters(group))
             written = _by_number(await cursor.fetchall())
         except psycopg.Error as error:
             log.info("action=group_commit entries=%s error=%s", len(group), type(error).__name__)
-            if connection.broken and not self._writing.repeatable:
+            if connection.broken and not writing.repeatable:
                 _end(group, error)
         except BaseException:
             _end(group, _ENDING)
@@ -141,7 +153,7 @@ class GroupCommit:
         """Twice when the database or the connection fails, if it can be written again."""
         outcome: list[Row] | Exception = _ENDING
         try:
-            for _ in range(2 if self._writing.repeatable else 1):
+            for _ in range(2 if entry.writing.repeatable else 1):
                 outcome = await self._outcome(entry)
                 if not isinstance(outcome, psycopg.OperationalError) or isinstance(outcome, PoolTimeout):
                     break
@@ -151,7 +163,7 @@ class GroupCommit:
     async def _outcome(self, entry: Entry) -> list[Row] | Exception:
         try:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(self._writing.alone, self._writing.parameters([entry]))
+                cursor = await connection.execute(entry.writing.alone, entry.writing.parameters([entry]))
                 rows = await cursor.fetchall()
         except psycopg.Error as error:
             return error

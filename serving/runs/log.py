@@ -166,6 +166,10 @@ class _Lines:
     done: asyncio.Future[list[Row]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
+    def writing(self) -> Writing:
+        return _LOG
+
+    @property
     def size(self) -> int:
         return len(self.bodies)
 
@@ -186,7 +190,7 @@ class FencedLog:
 
     def __init__(self, pool: Pool, run_id: str, fence: int, notices: Notices) -> None:
         self._pool, self._run_id, self._fence, self._notices = pool, run_id, fence, notices
-        self._group = GroupCommit.of(pool, _LOG)
+        self._group = GroupCommit.of(pool)
 
     async def write(self, bodies: str) -> list[Row]:
         """A JSON list of bodies, as Postgres can hold it. Raises FenceLost, StorageLost."""

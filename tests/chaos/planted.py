@@ -68,12 +68,12 @@ def events_without_fence() -> None:
 
 
 def checkpoints_without_fence() -> None:
-    saver = _module("runs.checkpoints.saver")
+    rows = _module("runs.checkpoints.rows")
     group, alone = (
         _reworded(_reworded(text, "or owned.fence = entry.fence", "or true"), "and status = 'running'", "")
-        for text in (saver.CHECKPOINTS.group, saver.CHECKPOINTS.alone)
+        for text in (rows.CHECKPOINTS.group, rows.CHECKPOINTS.alone)
     )
-    saver.CHECKPOINTS = replace(saver.CHECKPOINTS, group=group, alone=alone)
+    rows.CHECKPOINTS = replace(rows.CHECKPOINTS, group=group, alone=alone)
 
 
 def effects_without_fence() -> None:

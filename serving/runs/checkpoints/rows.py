@@ -24,6 +24,10 @@ class Entry:
     done: asyncio.Future[list[Row]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
+    def writing(self) -> Writing:
+        return CHECKPOINTS
+
+    @property
     def size(self) -> int:
         return sum(len(body) for table in self._tables() for _, body in table)
 

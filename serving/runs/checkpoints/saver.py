@@ -26,7 +26,7 @@ from serving.runs.checkpoints.layout import Stored
 from serving.runs.checkpoints.place import Place, place_of
 from serving.runs.checkpoints.reading import Reader
 from serving.runs.checkpoints.retention import Retention
-from serving.runs.checkpoints.rows import CHECKPOINTS, Entry
+from serving.runs.checkpoints.rows import Entry
 from serving.runs.checkpoints.seal import Seal
 from serving.runs.checkpoints.search import Search
 from serving.runs.checkpoints.writing import Writer
@@ -62,7 +62,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
             raise ValueError("give run_id and fence together, or neither")
         codec, seal = codec or Codec(types), Seal(key, tenant)
         super().__init__(serde=codec)
-        self._group, self._task_results = GroupCommit.of(pool, CHECKPOINTS), task_results
+        self._group, self._task_results = GroupCommit.of(pool), task_results
         owner = None if run_id is None or fence is None else Fence(str(uuid.UUID(run_id)), fence)
         self._writer, reader = Writer(codec, seal, tenant, owner), Reader(codec, seal)
         self._search = Search(pool, tenant, reader)
