@@ -31,8 +31,8 @@ router = APIRouter(tags=["runs"])
 _LONGEST_WAIT_S = 600.0
 
 
-def services_of(request: Request) -> ApiServices:
-    """Those of the tenant whose API key the request carries."""
+async def services_of(request: Request) -> ApiServices:
+    """Those of the tenant whose API key the request carries. Async: FastAPI has a thread for what isn't."""
     services: ApiServices = request.app.state.services
     return services.of(request.scope["identity"].tenant)
 
