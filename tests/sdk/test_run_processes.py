@@ -13,7 +13,7 @@ from tests.acceptance.conftest import Server
 from tests.acceptance.processes import processes_of, wait_until
 from tests.sdk.test_run_survives import worker_of
 
-_SOON_S = 4.0  # 0.6 s on a quiet machine, of which most is the time that SIGTERM is given
+_SOON_S = 8.0  # 0.6 s on a quiet machine, of which most is the time that SIGTERM is given
 
 
 def new_mark() -> str:
