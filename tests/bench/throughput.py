@@ -9,7 +9,7 @@ import httpx
 import psycopg
 
 from tests.acceptance.conftest import DEMO
-from tests.bench import plain_runs
+from tests.bench import hosted_runs, plain_runs
 from tests.bench.figure import Figure, table
 from tests.bench.processes import cpu_seconds
 from tests.bench.running import Stack, ingest, running_stack
@@ -36,6 +36,7 @@ def measure() -> Iterator[Figure]:
     yield Figure("finished run: CPU", cpu_ms, "ms", None, "API, worker and Postgres together")
     yield Figure("finished run: write-ahead log", wal_kib, "KiB", None, "log, checkpoints, run row")
     yield from plain_runs.measure()
+    yield from hosted_runs.measure()
 
 
 async def _finish(stack: Stack, body: dict[str, Any], runs: int) -> None:
