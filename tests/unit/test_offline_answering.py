@@ -78,6 +78,10 @@ def test_the_passage_that_answers_is_quoted(question: str, text: str, found: str
         ("What time does the Tuesday class begin?", "Beginners: first Tuesday of the month"),
         ("How much do we pay the trainer?", "Ida Moss is the trainer of the juniors, from 17:00 to 19:00."),
         ("Which is heavier, the oak door or the pine door?", "The oak door costs 90 EUR. The pine door weighs 9 kg."),
+        ("Which saw is lighter, the Fox 5 or the Elk 2?", "Fox 5 cuts oak and beech.\n\nElk 2 cuts pine only."),
+        ("Which scores higher, the Fox 5 or the Elk 2?", "Fox 5 scores well.\n\nElk 2 scores badly."),
+        ("Which flat is bigger, 3 or 5?", "Flat | Bedrooms | Size\n3 | 2 | 61\n5 | 3 | 77"),
+        ("Which room is smaller, oak or pine?", "Room | Beds | Size\nOak | 2 | 61\nPine | 4 | 77"),
     ],
 )
 def test_another_product_attribute_or_kind_of_value_is_no_answer(question: str, text: str) -> None:
@@ -101,6 +105,19 @@ def test_two_options_are_compared_in_comparable_units() -> None:
 def test_a_figure_is_the_one_that_stands_nearest_to_what_is_asked() -> None:
     text = "Heating cost €312 in 2025, after €367 in 2024. Electricity cost €124 in 2025 and €119 in 2024."
     assert said("How much did heating and electricity cost together in 2025?", text).startswith("Total: €436:")
+
+
+def test_a_sum_never_becomes_a_difference() -> None:
+    text = "The van costs €640, the tent €120 and the guest house €1,870."
+    assert said("How much do the van, the tent and the guest house cost together?", text) == text
+
+
+def test_an_adjective_of_length_or_of_time_is_said_of_either() -> None:
+    text = "The tower clock has a pendulum of 2.6 m and runs for 30 hours. The hall clock has a pendulum of 99 cm."
+    text += " The hall clock runs for 8 days."
+    asked = "the tower clock or the hall clock?"
+    assert said(f"Which has the longer pendulum, {asked}", text).startswith("Longer: tower clock, 2.6 m; hall clock")
+    assert said(f"Which runs longer, {asked}", text).startswith("Longer: hall clock, 8 days; tower clock, 30 hours")
 
 
 def test_what_a_price_was_before_it_changed_is_not_compared() -> None:

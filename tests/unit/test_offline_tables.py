@@ -101,6 +101,7 @@ def test_a_question_is_answered_exactly(
         "How many products does the shop have?",
         "How many orders had 7 returns?",
         "What does an X200 cost?",
+        "How much does an X200 cost?",
         "How many orders were placed since March 2026?",
         "How many orders were above 90 EUR?",
     ],
@@ -144,6 +145,8 @@ def test_a_first_column_that_is_called_like_the_rows_numbers_them(database: duck
         ("Is the Tern or the Moth cheaper per day?", ""),
         ("How many Terns are there?", ": 1."),
         ("Which vessel has the highest price?", ": Tern: 900."),
+        ("Which boat was the most expensive?", ": Tern: 900."),
+        ("Which boat is the dearest?", ": Tern: 900."),
     ],
 )
 def test_an_adjective_asks_for_its_own_column(question: str, said: str, database: duckdb.DuckDBPyConnection) -> None:
@@ -152,6 +155,25 @@ def test_an_adjective_asks_for_its_own_column(question: str, said: str, database
     ) as t(boat, year_built, weight_kg, price_eur, total_eur)""")
     answered = ask(question, Overview(tables=(_table(database, "fleet"),)), database)
     assert answered.endswith(said) if said else not answered
+
+
+def _pets(question: str, column: str) -> str:
+    columns, samples = (("name", "VARCHAR"), ("kind", "VARCHAR"), (column, "BIGINT")), {"kind": ("cat", "dog")}
+    table = TableInfo(name="pets", path="p.csv", columns=columns, rows=2, samples=samples)
+    query = table_query(question, Overview(tables=(table,)))
+    return query.sql.partition(" FROM")[0] if query else ""
+
+
+def test_only_numbers_of_pieces_are_added_unasked() -> None:
+    for column in ("born", "rating", "weight_kg"):
+        assert _pets("How many cats are there?", column) == "SELECT count(*)"
+    assert _pets("How many cats are there?", "quantity") == "SELECT sum(quantity)"
+
+
+def test_years_have_no_sum() -> None:
+    assert _pets("What is the total of the pets?", "score") == "SELECT sum(score)"
+    assert _pets("What is the total of the pets?", "born") == ""
+    assert _pets("How many born cats are there?", "born") == "SELECT count(*)"
 
 
 def test_they_are_the_rows_of_the_question_before(overview: Overview, database: duckdb.DuckDBPyConnection) -> None:

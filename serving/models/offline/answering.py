@@ -13,19 +13,22 @@ _QUOTE_CHARACTERS: Final = 300
 _SUM: Final = re.compile(
     r"(?i)\b(?:sum|totals?|add|altogether|all together|together|overall|in all)\b|\b(?:spen[dt]|how much)\b.* and\b"
 )
-_JOINED: Final = re.compile(r"(?i)([\w-]+) and (?:(?:the|for|of|on) )*([\w-]+)")
+_JOINED: Final = re.compile(r"(?i)([\w-]+) and (?:(?:an?|the|for|of|on) )*([\w-]+)")
 _OPTION: Final = r"(?:(?:that of|that for|the|from|for|in|at|on) )*([\w&'. -]{1,40}?)"
 _OPTIONS: Final = re.compile(
     rf"(?i)(?:[,:]|.*\b(?:between|for|of|compare|is|are|do|does|takes?|than)) {_OPTION},? (?:or|and|with|to|vs|than) "
     rf"{_OPTION}(?: plans?)?(?:,? (?:and )?by how much)?\W*$"
 )
-_SAYS_HOW: Final = re.compile(rf"(?i)\b(?:compare|difference)\b|{_SUM.pattern[4:]}")
+_COMPARES: Final = re.compile(r"(?i)\b(?:compare|difference)\b")
+_CHOOSES: Final = r"(?i)\b(?:how many|which|or|than)\b"
+_SAYS_HOW: Final = re.compile(f"{_COMPARES.pattern}|{_SUM.pattern[4:]}")
 # `which of the three houses`: what kind of thing is compared says nothing about the figure.
 _KIND: Final = re.compile(r"(?i)^\W*(?:which|what|who)(?: of)?(?: (?:the|our|all|two|three))*(?: (?!is|are|ha|do)\w+)?")
 _DIMENSIONS: Final = {
     "money": "cheap|expensive|cost|price|dear|money",
     "time": "longe|shorte|faste|quick",
-    "mass": "heav",
+    "length": r"the (?:long|short)e\w+ (?!to\b)\w|tall|wide|narrow|deep",
+    "mass": "heav|lighte",
 }
 
 
@@ -52,13 +55,13 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
     best = ranked[0] if ranked else None
     closest = Found(best.passage.text[:_QUOTE_CHARACTERS], (best.passage.ref,), False) if best else None
     sign = next((degree(word) for word in text.split() if degree(word)), 0)
-    if _SUM.search(text) and "how many" not in text.lower():
+    if adding := _SUM.search(text) and not re.search(_CHOOSES, text):
         if parts := _listed(question, seen) or _pair(_JOINED.search(text), text, seen):
             result = yield "calculate", {"expression": "+".join(part.amount.amount for part in parts)}
             return _found(f"Total: {_shown(result, parts[0].amount)}:", [part.passage for part in parts])
         if not best or best.passage.kind != "sentence":
             return closest
-    if options := _OPTIONS.search(text) if sign or _SAYS_HOW.search(text) else None:
+    if options := _OPTIONS.search(text) if (sign and not adding) or _COMPARES.search(text) else None:
         if not (pair := _pair(options, text, seen)):
             return closest
         ahead, behind = sorted(pair, key=lambda figure: -(sign or 1) * figure.amount.size)
@@ -123,7 +126,9 @@ def _pair(options: re.Match[str] | None, text: str, seen: Sequence[Passage]) -> 
         rest = rest.replace(" ".join(name), "", 1)
     figures = [figure for name in names for figure in _figures(rest, " ".join(name), text, seen)[:1]]
     apart = len({figure.name for figure in figures}) == len({(each.passage, each.amount) for each in figures}) == 2
-    return figures if apart and len({figure.amount.dimension for figure in figures}) == 1 else []
+    # Cells are of one column, or of one row.
+    alike = len({each.passage.column for each in figures}) == 1 or len({each.passage.name for each in figures}) == 1
+    return figures if apart and alike and len({figure.amount.dimension for figure in figures}) == 1 else []
 
 
 def _said_by(seen: Sequence[Passage], near: list[str]) -> list[str]:
@@ -138,7 +143,7 @@ def _said_by(seen: Sequence[Passage], near: list[str]) -> list[str]:
 
 def _figures(rest: str, name: str, text: str, seen: Sequence[Passage]) -> list[Figure]:
     """The figures for a name that are about as near to what is asked as the best, without the words that compare."""
-    dimension = next((kind for kind, cue in _DIMENSIONS.items() if re.search(cue, text.lower())), None)
+    dimensions = tuple(kind for kind, cue in _DIMENSIONS.items() if re.search(cue, text.lower()))
     kept = _SAYS_HOW.sub("", " ".join(word for word in rest.split() if not degree(word)))
     kept = kept if name or not ask(_KIND.sub("", kept)).weights else _KIND.sub("", kept)
     asked = ask(f"{kept} {name}")
@@ -146,21 +151,26 @@ def _figures(rest: str, name: str, text: str, seen: Sequence[Passage]) -> list[F
     weights = {key: 0.2 if key in names else weight for key, weight in asked.weights.items()}
     asked = asked._replace(weights=weights, names=names, looks=FIGURE, strict=True)
     ranked = [rated for rated in rank(asked, [passage for passage in seen if passage.kind != "row"]) if rated.sure]
-    # The cells of a table may leave out the unit.
-    for kind in dict.fromkeys((dimension, "" if dimension else None)):
-        if found := [(each, amount) for each in ranked if (amount := _amount(each.passage, f"{kept} {name}", kind))]:
+    # A figure in the question is part of a name; the cells of a table may leave out the unit.
+    for kinds in dict.fromkeys((dimensions, ("",) if dimensions else ())):
+        read = ((each, _amount(each.passage, f"{kept} {name}", kinds, words(text))) for each in ranked)
+        if found := [(each, amount) for each, amount in read if amount and ("" not in kinds or each.passage.column)]:
             score, like, best = found[0][0].score - 0.1, found[0][1].dimension, found[0][0].passage
             # Without a name to look for, a column is one list.
             whole = best.column and not name
             near = [(r, a) for r, a in found if r.score > score or (whole and r.passage.group == best.group)]
-            return [Figure(r.passage, a, name) for r, a in near if a.dimension == like]
+            near = [(r, a) for r, a in near if a.dimension == like]
+            # Where nothing tells the columns of a row apart, none is meant.
+            unclear = name and like not in dimensions and len({r.passage.column for r, _ in near}) > 1
+            return [] if unclear else [Figure(r.passage, a, name) for r, a in near]
     return []
 
 
-def _amount(passage: Passage, near: str = "", dimension: str | None = None) -> Quantity | None:
+def _amount(passage: Passage, near: str = "", kinds: Sequence[str] = (), named: Sequence[str] = ()) -> Quantity | None:
     """The figure of a passage: the one nearest to some words, else its money, else its last number."""
     former = re.sub(r"\bfrom ([€$£\d.,]+)(?= to\b)", lambda was: "-" * len(was.group()), passage.value)
-    numbers = [number for number in quantities(former) if dimension in (None, number.dimension)]
+    numbers = [number for number in quantities(former) if not kinds or number.dimension in kinds]
+    numbers = [number for number in numbers if number.amount not in named or number.dimension == "money"]
     wanted = [key for key in words(near) if len(key) > 3]
     tokens = re.finditer(r"\w+", passage.value)
     if places := [token.span() for token in tokens if any(covers(key, token.group()) for key in wanted)]:

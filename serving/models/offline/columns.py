@@ -13,11 +13,13 @@ CASH: Final = stems("money revenue cost price fee spend spent turnover worth ear
 MONEY: Final = CASH | stems("amount total value sale net gross salary budget pay bring brought get")
 # What says how to compute or what to show names no column.
 ASKING: Final = stems("average mean sum total different distinct list show name number often sign live")
+_PIECES: Final = stems("quantity qty unit piece copies count stock sold")
+_YEAR: Final = re.compile(r"(?:year_\w+|born|birth|built|founded|since|joined|opened|acquired|published)(?:_|$)")
 _LABEL: Final = re.compile(r"(?:^|_)(?:id|no|nr|number|code|year|ref)$")
 
 
 class Column(NamedTuple):
-    """`kind` is text, number, money, date or flag; `values` are samples of a text, or the yes of a flag."""
+    """`kind` is text, number, money, year, date or flag; `values` are samples of a text, or the yes of a flag."""
 
     name: str
     kind: str
@@ -25,9 +27,9 @@ class Column(NamedTuple):
     values: tuple[str, ...]
 
     @property
-    def measures(self) -> bool:
-        """Whether it holds weights, ages and the like: no number of pieces."""
-        return any(part.removesuffix("s") in {*UNITS, "km", "m", "cm"} for part in self.name.split("_"))
+    def pieces(self) -> bool:
+        """Whether it says how many a row stands for: no weight, age or score."""
+        return not self.forms.isdisjoint(_PIECES)
 
 
 class Meaning(NamedTuple):
@@ -49,7 +51,7 @@ def column_of(name: str, type_: str, values: tuple[str, ...], rows: frozenset[st
     if not re.match("DECIMAL|DOUBLE|BIGINT|INTEGER", type_) or _LABEL.search(name) or (first and keys <= rows):
         return Column(name, "text", forms - rows, values)
     money = "money" in units or not (units or "pric" in keys or MONEY.isdisjoint(keys))
-    return Column(name, "money" if money else "number", forms, ())
+    return Column(name, "money" if money else "year" if _YEAR.match(name) else "number", forms, ())
 
 
 def meanings_in(said: Sequence[str], columns: Sequence[Column], rows: frozenset[str]) -> dict[int, Meaning]:

@@ -47,12 +47,13 @@ _MEASURED: Final = {
     r"\b(?:old|young|new)(?:er|est)\b": "age year built born founded",
     r"\b(?:long|short)(?:er|est)\b": "length duration time term",
     r"\btall(?:er|est)": "height",
-    r"\b(?:costs? (?:more|less|the (?:most|least))|cheap(?:er|est)?|expensive|dearer)\b": "price cost fee charge rate",
+    r"\b(?:costs? (?:more|less|the (?:most|least))|cheap(?:er|est)?|expensive|dear\w+)\b": "price cost fee charge rate",
 }
 FIGURE: Final = rf"(?<![\w-])\d|\b(?:{'|'.join(NUMBERS)})\b"
 _SIZES: Final = {
     "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
     "money": "€=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 franc=1 sek=1 nok=1 dkk=1 pln=1",
+    "length": "mm=1 cm=10 m=1000 metre=1000 km=1000000",
     "mass": "g=1 kg=1000 tonne=1000000",
     "data": "mb=1 gb=1000 tb=1000000",
 }

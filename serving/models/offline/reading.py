@@ -14,7 +14,7 @@ _COMPUTES: Final = {
     "avg": r"\b(?:average|mean)\b",
     "count": r"\bhow many\b|\bnumber of\b",
     "sum": r"\b(?:sum|totals?|altogether|overall|add up|spen[dt]|revenue|turnover|takings)\b"
-    r"|\bhow much (?!may|can|must|is)",
+    r"|\bhow much (?!may|can|must|is|(?:do|does|will|would)\b.*\bcosts?\b)",
     "": "",
 }
 FURTHEST: Final = {1: "max", -1: "min"}
@@ -53,14 +53,14 @@ class Reading:
         self.compute = next(how for how, cue in _COMPUTES.items() if re.search(cue, self.text))
         degrees, top = [word for word in self.text.split() if degree(word)], re.findall(_TOP, self.text)[:1]
         self.sign, self.limit = next(map(degree, degrees), 0), next((int(number_of(n) or 1) for n in top), 1)
-        since = any(column.kind == "number" and not _SINCE.isdisjoint(column.forms) for column in self.columns)
+        since = any(each.kind in ("number", "year") and not _SINCE.isdisjoint(each.forms) for each in self.columns)
         self.sign *= -1 if since and re.search(_AGE, self.text) else 1
         money = any(column.kind == "money" for column in self.columns)
         self.taken = self.placed | stems(" ".join([*degrees, *top])) | ASKING | STOP
         self.taken |= LIGHT | MONEY if money else LIGHT - CASH
         if self.compute == "avg":  # per performance: per row
             self.taken |= {key for before, key in pairwise(self.said) if before == "per"}
-        if self.sign and any(column.kind in ("number", "money") for column in self.named):
+        if self.sign and any(column.kind in ("number", "money", "year") for column in self.named):
             # `Which piece do we have the most copies of`: the rows by a name of the question's own.
             self.taken |= stems("".join(re.findall(r"^(?:which|what) (\w+)", self.text)))
         self.group = self._grouped()
@@ -120,6 +120,7 @@ class Reading:
         return None
 
     def numeric(self) -> list[Column]:
-        """The columns to compute over: money first, of each kind those that are named ahead of the others."""
+        """The columns to compute over: money first, of each kind the named ones ahead; years have no sum."""
         columns = dict.fromkeys([*self.named, *self.columns])
-        return [column for kind in ("money", "number") for column in columns if column.kind == kind]
+        kinds = ("money", "number", "year")[: 2 if self.compute == "sum" else 3]
+        return [column for kind in kinds for column in columns if column.kind == kind]

@@ -17,6 +17,7 @@ from serving.models.offline.reading import FURTHEST, Reading, Term
 
 _MOST_GROUPS, _MOST_ROWS = 20, 50
 _PER: Final = r"\bper (?:hour|day|night|week|month|quarter|year|person)\b"
+_MOST_OF: Final = r"\b(?:most|fewest)\b(?! \w+(?:ive|[ai]ble)\b)"
 _SAID: Final = {"avg": "Average", "sum": "Total", "max": "Highest", "min": "Lowest", "": ""}
 
 
@@ -78,7 +79,7 @@ def _counted(read: Reading) -> Term | None:
     start = next((at for at, key in enumerate(read.said) if key in ("many", "number")), 0) + 1
     first = next((at for at in read.means if start <= at < start + 4), len(read.said))
     column, value = read.means.get(first, Meaning())
-    pieces = [column for column in read.numeric() if column.kind == "number" and not column.measures]
+    pieces = [column for column in read.numeric() if column.kind == "number" and column.pieces]
     if value and pieces and Meaning() not in read.means.values():
         column, value = (pieces[0], "") if len(pieces) == 1 else (None, "")
         first = first if column else len(read.said)
@@ -96,15 +97,15 @@ def _counted(read: Reading) -> Term | None:
 
 def _measure(read: Reading) -> Term | None:
     """The column to compute over or to order by: one that is named, else the money, else the only number."""
-    sums, said = read.numeric(), {*read.said}
+    sums, said, sized_by = read.numeric(), {*read.said}, measured(read.text)
     money = [column for column in sums if column.kind == "money"]
     found = [column for column in sums if column in read.named and (column in money or CASH.isdisjoint(said))]
-    if read.group and not (read.compute or found or MONEY & said) and re.search(r"\b(?:most|fewest)\b", read.text):
+    if read.group and not (read.compute or found or MONEY & said or sized_by) and re.search(_MOST_OF, read.text):
         return Term("count(*)", "Number of entries")
     if read.compute or MONEY & said or Meaning() in read.means.values():
         found += money or sums[: len(sums) == 1]
-    sized_by = measured(read.text)
-    found = [c for c in [*found, *sums] if c in read.named or not sized_by.isdisjoint(c.forms)] if sized_by else found
+    fits = [column for column in [*found, *sums] if column in read.named or not sized_by.isdisjoint(column.forms)]
+    found = (fits or (money if read.sign and sized_by & CASH else [])) if sized_by else found
     if not found or not (read.compute or read.sign or read.group):
         return None
     name, sized = found[0].name, re.search(r"\b(?:most|least|larg\w+|bigg\w+|small\w+)\b", read.text)
