@@ -122,10 +122,12 @@ async def test_who_comes_later_is_asked_what_still_waits(client: Any) -> None:
     assert [event["params"]["data"]["event"] for event in events if event["method"] == "lifecycle" and is_root(event)]
 
 
-async def test_a_plan_of_the_agent_waits_for_approval(client: LangGraphClient) -> None:
+@pytest.mark.parametrize("goal", ["What is 12 * 12?", "What is 2 * 72?"])
+async def test_a_plan_of_the_agent_waits_for_approval(client: LangGraphClient, goal: str) -> None:
+    """A question of the same name on another thread is another question."""
     async with client.threads.stream(assistant_id="trireme") as thread:
-        goal = {"messages": [{"role": "user", "content": "What is 12 * 12?"}]}
-        started = await thread.run.start(input=goal, config={"configurable": {"review_plan": True}})
+        asked = {"messages": [{"role": "user", "content": goal}]}
+        started = await thread.run.start(input=asked, config={"configurable": {"review_plan": True}})
         before = await until_end(thread.events, "interrupted")
         (question,) = of(before, "input.requested")
         assert question["payload"]["action_requests"][0]["name"]

@@ -40,7 +40,8 @@ async def respond(services: ApiServices, thread_id: str, params: Mapping[str, An
     more = {name: params[name] for name in ("config", "metadata", "context") if name in params}
     # Of those who answer at the same moment, all who say the same have the same run; the others come too late.
     questions = hashlib.sha256(orjson.dumps(sorted(answers))).hexdigest()
-    key = f"answer-to-{thread['asked_by']}-{questions}"
+    asker = thread["run_id"] if thread["graph"] == AGENT else thread["asked_by"]  # the agent's run is parked, not over
+    key = f"answer-to-{asker}-{questions}"
     try:
         return {"run_id": await start(services, thread_id, {**run, **more}, key)}
     except Conflict as late:

@@ -10,7 +10,13 @@ for (const name of ["window", "document", "navigator"]) {
 const { createElement } = await import("react");
 const { createRoot } = await import("react-dom/client");
 
-export const closeWindow = () => window.close();
+const open = new Set();
+
+// A test that failed leaves its page, which would listen for ever.
+export const closeWindow = () => {
+  for (const root of open) root.unmount();
+  window.close();
+};
 
 // What the hook gives is `now`; `seen` is what it has given before, as `look` sees it.
 export function page(hook, look) {
@@ -21,8 +27,9 @@ export function page(hook, look) {
     shown.seen.push(look(shown.now));
     return null;
   }
+  open.add(root);
   root.render(createElement(Chat));
-  shown.close = () => root.unmount();
+  shown.close = () => open.delete(root) && root.unmount();
   shown.until = async (holds, what) => {
     for (let tries = 0; tries < 1_000; tries++) {
       if (shown.now && holds(shown.now)) return shown.now;
