@@ -208,7 +208,7 @@ async def test_a_word_on_an_effect_that_is_foreign_late_or_malformed_is_refused(
         ("limit=0", (422, "invalid_request")),
         ("limit=201", (422, "invalid_request")),
         ("after=there", (400, "bad_cursor")),
-        ("after=%00.%00", (400, "bad_cursor")),
+        ("after=%00.%00", (400, "invalid_request")),
     ],
 )
 async def test_a_page_that_is_none_is_refused(
