@@ -4,13 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from email.utils import formatdate
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from serving.api.sockets import HEADERS, LEND, MOST_WAITING, everyones
+from serving.api.sockets import HEADERS, LEND, MOST_WAITING, everyones, opening
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +50,7 @@ class _PageWriter(asyncio.Protocol):
         transport.set_write_buffer_limits(MOST_WAITING)
 
     def begin(self, headers: dict[str, str]) -> None:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        standing = f"Date: {formatdate(usegmt=True)}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
-        self._transport.write(f"HTTP/1.1 200 OK\r\n{lines}{standing}\r\n".encode())
+        self._transport.write(opening(headers))
         self._work = asyncio.create_task(self._write())
 
     def pause_writing(self) -> None:

@@ -91,6 +91,13 @@ class EventStream(Response):
                 self._left()
 
 
+def opening(headers: Mapping[str, str]) -> bytes:
+    """The head of an answer in chunks, for whoever writes it to a lent connection."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    standing = f"Date: {formatdate(usegmt=True)}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    return f"HTTP/1.1 200 OK\r\n{lines}{standing}\r\n".encode()
+
+
 def everyones(scope: Scope) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in scope.get("response_headers", ())}
 
@@ -126,9 +133,7 @@ class _SocketReader(asyncio.Protocol):
         transport.set_write_buffer_limits(MOST_WAITING)
 
     def begin(self, headers: dict[str, str]) -> None:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        standing = f"Date: {formatdate(usegmt=True)}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
-        self._transport.write(f"HTTP/1.1 200 OK\r\n{lines}{standing}\r\n".encode())
+        self._transport.write(opening(headers))
 
     @property
     def ready(self) -> bool:

@@ -152,23 +152,6 @@ def test_a_subscription_without_an_event_loop(sync_client: SyncLangGraphClient, 
     assert [event["params"]["node"] for event in told] == ["greet", "agent", "tools", "agent"]
 
 
-@transports
-async def test_subgraphs_are_found_in_subgraphs(client: LangGraphClient, transport: Transport) -> None:
-    found: list[tuple[str, ...]] = []
-    async with client.threads.stream(assistant_id="nested", transport=transport) as thread, asyncio.timeout(20):
-        await thread.run.start(input={"path": ["x"]})
-
-        async def look(graph: Any) -> None:
-            async for inner in graph.subgraphs:
-                looked.append(asyncio.create_task(look(inner)))
-                found.append(tuple(part.partition(":")[0] for part in inner.path))
-
-        looked: list[asyncio.Task[None]] = []
-        await look(thread)
-        await asyncio.gather(*looked)
-    assert found == [("middle",), ("middle", "deep")]
-
-
 @pytest.mark.parametrize(
     ("scope", "number", "paths"),
     [

@@ -1,7 +1,6 @@
 """The store of the Agent Protocol: the LangGraph SDK's, told a little differently."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
@@ -10,17 +9,10 @@ from serving.api.agent_protocol.failures import ABSENT, UNFIT
 from serving.api.runs import Services
 from serving.api.sdk import store
 from serving.api.sdk.answer import answer
+from serving.api.sdk.answers import Item
 from serving.errors import NotFound
 
 router = APIRouter(prefix="/store", tags=["Store"])
-
-
-class Item(BaseModel):
-    namespace: list[str]
-    key: str
-    value: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
 
 
 class Items(BaseModel):
