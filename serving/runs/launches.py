@@ -45,9 +45,9 @@ with made as (
     union select thread_id from made
 ), run as (
     insert into runs (run_id, thread_id, tenant, request, request_digest, profile, graph, assistant_id, metadata,
-        launch, webhook, run_at)
+        launch, asked, webhook, run_at)
     select %(run_id)s, thread_id, %(tenant)s, %(request)s, %(digest)s, %(profile)s, %(graph)s, %(assistant_id)s,
-        %(metadata)s, %(launch)s, %(webhook)s,
+        %(metadata)s, %(launch)s, %(kept)s, %(webhook)s,
         case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
     from mine, (select count(*) from named) done  -- the thread comes first
     where not exists (
@@ -83,7 +83,10 @@ select kind, body::text from run_events where run_id = %s order by seq desc limi
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A run to create. With `make_thread`, the thread is made where it isn't there. `profile`: the agent's."""
+    """A run to create. With `make_thread`, the thread is made where it isn't there. `profile`: the agent's.
+
+    `kept`: what a client of another vocabulary said beside it.
+    """
 
     graph: str
     assistant_id: str
@@ -96,6 +99,7 @@ class Asked:
     profile: Profile | None = None
     after_seconds: float = 0.0
     run_id: str | None = None
+    kept: Mapping[str, Any] | None = None
 
 
 class Launches:
@@ -262,6 +266,7 @@ class Launches:
             "assistant_id": asked.assistant_id,
             "metadata": jsonb(dict(asked.metadata), "metadata"),
             "launch": launch,
+            "kept": jsonb(dict(asked.kept), "the request") if asked.kept is not None else None,
             "webhook": asked.launch.webhook,
             "after": asked.after_seconds,
             "bodies": encoded([RunCreated(goal=asked.goal, thread_id=asked.thread_id)]),

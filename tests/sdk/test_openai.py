@@ -82,5 +82,98 @@ def test_what_a_graph_asks_is_shown_and_answered_with_the_sdk(openai: OpenAI, sy
 def test_a_graph_that_fails_is_an_error(openai: OpenAI) -> None:
     with pytest.raises(sdk.APIStatusError):
         openai.chat.completions.create(model="broken", messages=[{"role": "user", "content": "Hello"}])
+    failed = openai.responses.create(model="broken", input="Hello")
+    assert (failed.status, failed.error is not None) == ("failed", True)
+
+
+def test_a_response_of_a_graph_is_read_again_as_it_was(openai: OpenAI) -> None:
+    options: Any = {"metadata": {"ticket": "7"}, "instructions": "Be brief, ada@example.com", "user": "u1"}
+    made = openai.responses.create(model="chat", input="What is the weather in Porto?", **options)
+    assert (made.status, made.output_text) == ("completed", "Aye: it is sunny in Porto")
+    assert [item.type for item in made.output] == ["reasoning", "message"]
+    again = openai.responses.retrieve(made.id)
+    assert again.output == made.output
+    assert (again.metadata, again.instructions, again.user, again.model) == (*options.values(), "chat")
+    (item,) = openai.responses.input_items.list(made.id)
+    assert item.to_dict()["content"] == [{"type": "input_text", "text": "What is the weather in Porto?"}]
+    openai.responses.delete(made.id)
     with pytest.raises(sdk.NotFoundError):
-        openai.responses.create(model="chat", input="Hello")
+        openai.responses.retrieve(made.id)
+
+
+def test_a_response_of_a_graph_is_streamed_and_taken_up_behind_any_event(openai: OpenAI) -> None:
+    with openai.responses.stream(model="chat", input="one two three") as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    words = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(words) == final.output_text == "You said: one two three"
+    assert len(words) > 3
+    rest = list(openai.responses.retrieve(final.id, stream=True, starting_after=4))
+    assert [event.sequence_number for event in rest] == [event.sequence_number for event in events[5:]]
+
+
+def test_a_response_of_a_graph_is_made_in_the_background_and_cancelled(
+    openai: OpenAI, sync_client: SyncLangGraphClient
+) -> None:
+    made = openai.responses.create(model="chat", input="Ahoy", background=True)
+    assert (made.status, made.output) == ("queued", [])
+    assert list(openai.responses.retrieve(made.id, stream=True))[-1].type == "response.completed"
+    assert openai.responses.retrieve(made.id).output_text == "You said: Ahoy"
+    thread = sync_client.threads.create()["thread_id"]
+    ahead = sync_client.runs.create(thread, "slow", input={"steps": 1, "delay": 60})
+    waits = openai.responses.create(model="chat", input="Ahoy", background=True, extra_headers={"X-Thread-Id": thread})
+    with pytest.raises(sdk.ConflictError, match="not complete"):
+        openai.responses.create(model="chat", input="And?", previous_response_id=waits.id)
+    assert openai.responses.cancel(waits.id).status == "cancelled"
+    sync_client.runs.cancel(thread, ahead["run_id"])
+
+
+def test_the_next_response_of_a_graph_begins_with_the_state_of_the_one_before(
+    openai: OpenAI, sync_client: SyncLangGraphClient
+) -> None:
+    first = openai.responses.create(model="chat", input="one", instructions="Be brief")
+    second = openai.responses.create(model="chat", input="two", previous_response_id=first.id, instructions="Be kind")
+    branch = openai.responses.create(model="chat", input="three", previous_response_id=first.id)
+    last = openai.responses.create(model="chat", input="four", previous_response_id=second.id)
+    thread = str(sync_client.http.get(f"/runs/{uuid.UUID(last.id.removeprefix('resp_'))}")["thread_id"])
+    said = {
+        state["metadata"]["run_id"]: [message["content"] for message in state["values"]["messages"]]
+        for state in reversed(sync_client.threads.get_history(thread, limit=100))
+        if state["values"].get("messages")
+    }
+    heard = {made.id: said[str(uuid.UUID(made.id.removeprefix("resp_")))] for made in (first, second, branch, last)}
+    assert heard[branch.id] == ["Be brief", "one", "You said: one", "three", "You said: three"]
+    assert heard[last.id] == [
+        "Be kind",
+        *(word for each in ("one", "two", "four") for word in (each, f"You said: {each}")),
+    ]
+
+
+def test_what_was_answered_with_the_sdk_belongs_to_the_response_that_asked(
+    openai: OpenAI, sync_client: SyncLangGraphClient
+) -> None:
+    thread = str(uuid.uuid4())
+    asked = openai.responses.create(
+        model="chat", input="Send a mail to bo@example.com", extra_headers={"X-Thread-Id": thread}
+    )
+    assert "waits for an answer" in asked.output_text
+    decision: Any = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
+    with pytest.raises(sdk.BadRequestError, match="LangGraph SDK"):
+        openai.responses.create(model="chat", input=[decision], previous_response_id=asked.id)
+    sync_client.runs.wait(thread, "chat", command={"resume": {"decisions": [{"type": "approve"}]}})
+    openai.responses.create(model="chat", input="Thanks", previous_response_id=asked.id)
+    values: Any = sync_client.threads.get_state(thread)["values"]
+    assert [message["content"] for message in values["messages"]][-3:] == [
+        "Aye: the mail to bo@example.com was sent", "Thanks", "You said: Thanks",
+    ]  # fmt: skip
+
+
+def test_a_response_goes_on_from_one_of_its_own_model_alone(openai: OpenAI) -> None:
+    made = openai.responses.create(model="chat", input="Ahoy")
+    for model in ("nested", "trireme"):
+        with pytest.raises(sdk.BadRequestError) as error:
+            openai.responses.create(model=model, input="And?", previous_response_id=made.id)
+        assert error.value.code == "another_model"
+    chatted = openai.chat.completions.create(model="chat", messages=[{"role": "user", "content": "Ahoy"}])
+    with pytest.raises(sdk.NotFoundError):
+        openai.responses.retrieve(chatted.id.replace("chatcmpl-", "resp_").replace("-", ""))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from serving.api.openai.asking import Asking
 from serving.api.openai.completion import Completion
 from serving.api.openai.failures import REFUSALS, error_body
-from serving.api.openai.hosted import hosted_models, launch
+from serving.api.openai.hosted import hosted_models, launch, messages_of
 from serving.api.openai.messages import ChatMessage, conversation_of
 from serving.api.openai.place import place_of
 from serving.api.openai.turn import End, Turn, take, told, told_whole
@@ -62,7 +62,8 @@ async def create_completion(
     body.checked(*hosted)
     if body.model in hosted:
         thread = x_thread_id or body.named("thread_id") or None
-        turn = await launch(services, body.model, body.messages, thread, body.metadata, base, idempotency_key)
+        given = messages_of(body.messages, thread)
+        turn = await launch(services, body.model, given, thread, body.metadata, base, idempotency_key)
     else:
         said = conversation_of(body.messages)
         place = await place_of(services, body, said, x_thread_id, idempotency_key)

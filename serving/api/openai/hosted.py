@@ -1,10 +1,10 @@
 """Hosted graphs as models: the client's messages are the graph's, and what its models say is the answer.
 
 Without a thread of its own, each request runs on a new one with all the messages that were sent; on a thread that the
-client names, with its last message.
+client names, with those behind the graph's last one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from serving.runs.launch import NewRun
 from serving.runs.view import UsageView
 from serving.services import ApiServices
 
+Messages = list[dict[str, Any]]
 _MODE = "messages-tuple"
 _WIDTH = 160
 
@@ -27,27 +28,39 @@ def hosted_models(services: ApiServices) -> tuple[str, ...]:
     return tuple(id_ for id_ in services.graphs.ids if id_ != AGENT)
 
 
+def messages_of(sent: Sequence[ChatMessage], thread: str | None) -> Messages:
+    """What a graph is given of a conversation. Raises BadRequest where no person said anything."""
+    conversation_of(sent)
+    given = [{"role": each.role, "content": each.text} for each in sent]
+    if thread is None:
+        return given
+    answered = [at for at, each in enumerate(sent) if each.role == "assistant"]
+    return (given[answered[-1] + 1 :] if answered else []) or given[-1:]
+
+
 async def launch(
     services: ApiServices,
     graph: str,
-    messages: Sequence[ChatMessage],
+    messages: Messages,
     thread: str | None,
     metadata: Any,
     base: str,
     key: str | None,
+    *,
+    checkpoint_id: str | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> Turn:
-    """Raises Unprocessable, NotFound, Conflict, as the SDK's routes do."""
-    conversation_of(messages)  # somebody must have said something
-    given = [{"role": each.role, "content": each.text} for each in messages]
+    """`asked`: what is kept with the run. Raises Unprocessable, NotFound, Conflict, as the SDK's routes do."""
     new = NewRun(
         assistant_id=graph,
-        input={"messages": given[-1:] if thread else given},
+        input={"messages": messages},
         stream_mode=(_MODE,),
         metadata=metadata,
         if_not_exists="create",
         on_completion="keep",
+        checkpoint_id=checkpoint_id,
     )
-    row = (await created(services, thread, new, key)).row
+    row = (await created(services, thread, new, key, asked)).row
     return Turn(await services.runs.get(str(row["run_id"])), 0, base, HostedTelling)
 
 

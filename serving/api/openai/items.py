@@ -16,16 +16,17 @@ _ECHOED: Final = frozenset({"reasoning", "mcp_approval_request", "item_reference
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """`said` is None where only a decision was sent."""
+    """`said` is None where only a decision was sent; `messages` are all that were."""
 
     said: Conversation | None
     decision: ApprovalDecision | None = None
+    messages: tuple[ChatMessage, ...] = ()
 
 
 def input_of(value: str | list[dict[str, Any]]) -> Input:
     """Raises BadRequest for items of other types, and where nobody says anything."""
     if isinstance(value, str):
-        return Input(Conversation(value))
+        return Input(Conversation(value), messages=(ChatMessage(role="user", content=value),))
     decision, messages = None, []
     for item in value:
         kind = item.get("type", "message")
@@ -38,7 +39,7 @@ def input_of(value: str | list[dict[str, Any]]) -> Input:
             raise BadRequest(f"an input item of type {str(kind)[:40]!r} can't be used", hint, "unsupported_content")
     if decision and not any(message.role == "user" for message in messages):
         return Input(None, decision)
-    return Input(conversation_of(messages), decision)
+    return Input(conversation_of(messages), decision, tuple(messages))
 
 
 def _message(item: dict[str, Any]) -> ChatMessage:

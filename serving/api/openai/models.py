@@ -21,7 +21,7 @@ order by collection_id desc limit %s
 
 @router.get("")
 async def list_models(services: Services) -> Any:
-    """`trireme`, hosted graphs by their ids (for chats), then `trireme:COLLECTION` for the newest collections."""
+    """`trireme`, hosted graphs by their ids, then `trireme:COLLECTION` for the newest collections."""
     return {"object": "list", "data": await _models(services)}
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any, LiteralString
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -13,10 +14,13 @@ from serving.api.openai.asking import Asking, Kept
 from serving.api.openai.chat import STREAMED, whereabouts
 from serving.api.openai.draft import ResponseDraft, frame, id_of
 from serving.api.openai.failures import REFUSALS
+from serving.api.openai.hosted import HostedTelling, hosted_models
+from serving.api.openai.hosted_responses import items_of, take_hosted
 from serving.api.openai.items import Input, input_of
 from serving.api.openai.messages import Conversation
 from serving.api.openai.place import place_of
-from serving.api.openai.previous import found, kept_of, place_behind
+from serving.api.openai.previous import found, is_the_agents, kept_of, place_behind, previous
+from serving.api.openai.telling import Telling
 from serving.api.openai.turn import End, Turn, answered, take, told, told_so_far, told_whole
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
@@ -75,16 +79,19 @@ async def create_response(
     x_thread_id: Annotated[str, Header()] = "",
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Runs the agent on the input's last user message, and answers as OpenAI's API does.
+    """Runs the agent on the input's last user message, or a hosted graph on all of it; answers as OpenAI's API does.
 
     `previous_response_id` goes on on that response's thread, or, behind an earlier one, on a new thread that knows what
-    was said until then. `background` answers at once. `instructions` are kept and not used: the agent has its own.
+    was said until then; a graph, from the state that it left. `background` answers at once. `instructions` are kept and
+    not used, for the agent has its own; to a graph they are a system message, which stays until others take its place.
     A question of the agent is an `mcp_approval_request` beside the message; an `mcp_approval_response` decides it.
     """
-    body.checked()
-    turn = await _turn(services, body, str(request.base_url), x_thread_id, idempotency_key)
+    hosted = hosted_models(services)
+    body.checked(*hosted)
+    make = take_hosted if body.model in hosted else _turn
+    turn = await make(services, body, input_of(body.input), str(request.base_url), x_thread_id, idempotency_key)
     kept = await kept_of(services, await services.runs.row(turn.run.run_id)) if turn.after else body.kept()
-    draft, turn = ResponseDraft(turn.run, kept), Turn(turn.run, 0, turn.base)
+    draft, turn = ResponseDraft(turn.run, kept), replace(turn, after=0)
     headers = whereabouts(turn)
     if body.stream:
         frames = _streamed(services, turn, draft, -1)
@@ -115,8 +122,10 @@ async def get_response(
 
 @router.get("/{response_id}/input_items")
 async def list_input_items(response_id: str, services: Services) -> Any:
-    """The goal of its run; what was said before it is in the items of earlier responses."""
+    """The goal of its run, or what its graph was given; what was said before is in the items of earlier responses."""
     row, _ = await found(services, response_id)
+    if not is_the_agents(row):
+        return _listed(items_of(row))
     goal = await services.restore(row["request"]["goal"])
     item = {
         "id": f"msg_{str(row['run_id']).replace('-', '')}_in",
@@ -125,7 +134,17 @@ async def list_input_items(response_id: str, services: Services) -> Any:
         "status": "completed",
         "content": [{"type": "input_text", "text": goal}],
     }
-    return {"object": "list", "data": [item], "first_id": item["id"], "last_id": item["id"], "has_more": False}
+    return _listed([item])
+
+
+def _listed(items: list[dict[str, Any]]) -> Any:
+    return {
+        "object": "list",
+        "data": items,
+        "first_id": items[0]["id"],
+        "last_id": items[-1]["id"],
+        "has_more": False,
+    }
 
 
 @router.post("/{response_id}/cancel")
@@ -155,15 +174,17 @@ async def delete_response(response_id: str, services: Services) -> Any:
     return {"id": id_of(str(row["run_id"])), "object": "response", "deleted": True}
 
 
-async def _turn(services: ApiServices, body: ResponseRequest, base: str, header: str, key: str | None) -> Turn:
-    given = input_of(body.input)
+async def _turn(
+    services: ApiServices, body: ResponseRequest, given: Input, base: str, header: str, key: str | None
+) -> Turn:
     if body.previous_response_id is None:
         if given.said is None:
             raise BadRequest("a decision needs `previous_response_id`", "name the response that asked", "bad_request")
         return await take(
             services, body, given.said, await place_of(services, body, given.said, header, key), base, key
         )
-    place, before = await place_behind(services, body.previous_response_id, key)
+    row = await previous(services, body.previous_response_id, body.model)
+    place, before = await place_behind(services, row, key)
     if given.decision:
         return await _decided(services, place.parked, given, base)
     assert given.said is not None, "an input has words or a decision"
@@ -183,8 +204,8 @@ async def _decided(services: ApiServices, parked: str | None, given: Input, base
 async def _found(services: ApiServices, id_: str, request: Request) -> tuple[Turn, ResponseDraft]:
     row, kept = await found(services, id_)
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
-    run = await services.runs.get(str(row["run_id"]))
-    return Turn(run, 0, str(request.base_url)), ResponseDraft(run, kept)
+    run, teller = await services.runs.get(str(row["run_id"])), Telling if is_the_agents(row) else HostedTelling
+    return Turn(run, 0, str(request.base_url), teller), ResponseDraft(run, kept)
 
 
 async def _as_it_stands(services: ApiServices, turn: Turn, draft: ResponseDraft) -> dict[str, Any]:

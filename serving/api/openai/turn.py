@@ -121,7 +121,8 @@ async def told_so_far(services: ApiServices, turn: Turn) -> AsyncIterator[Part |
     """The same for whoever doesn't wait."""
     telling = turn.teller(turn.run.profile)
     own = (await services.runs.history(turn.run.run_id)).own
-    for body in await services.restore([event.body.model_dump(mode="json") for event in own]):
+    bodies = [event.body.model_dump(mode="json") for event in own]
+    for body in await services.restore(bodies) if turn.teller is Telling else bodies:
         for part in telling.line(body["kind"], body):
             yield part
     async for last in ending(services, turn, telling, turn.run.status):

@@ -1,6 +1,8 @@
 """From what a client of LangGraph's asks to a row in the queue."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final
 
 from fastapi import Header
 from pydantic import Field, RootModel
@@ -24,10 +26,16 @@ class Batch(RootModel[Annotated[list[NewRun], Field(max_length=1_000)]]):
     """Runs, each on a thread of its own."""
 
 
-async def created(services: ApiServices, thread: str | None, new: NewRun, key: str | None = None) -> Begun:
+async def created(
+    services: ApiServices,
+    thread: str | None,
+    new: NewRun,
+    key: str | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> Begun:
     """Without a thread, the run gets one of its own, which goes with it unless `on_completion` is keep. What resumes
     the agent is an answer to its run that waits, which goes on or ends: it is that run. `key`: the Idempotency-Key,
-    which makes one run however often it is sent.
+    which makes one run however often it is sent. `kept`: what a client of another vocabulary said beside it.
 
     Raises Unprocessable, BadRequest, NotFound (assistant, thread), Conflict (thread_busy, no_decision_pending,
     idempotency_mismatch).
@@ -36,7 +44,7 @@ async def created(services: ApiServices, thread: str | None, new: NewRun, key: s
     if assistant.graph_id == AGENT and thread and new.command and _answers(new.command):
         return await resumed(services, thread, new, new.command, key)
     async with services.idempotency.once("run", key, new, thread or "") as claim:
-        asked = await asked_of(services, thread, new, assistant)
+        asked = replace(await asked_of(services, thread, new, assistant), kept=kept)
         if claim:
             return Begun(await services.launches.create_once(asked, claim.id))
         return Begun(await services.launches.create(asked))
