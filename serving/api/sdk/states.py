@@ -10,6 +10,7 @@ from serving.api.sdk.answer import answer
 from serving.api.sdk.answers import StatePart, StateUpdated
 from serving.api.sdk.listed import LISTED
 from serving.threads.checkpoint import CheckpointRef
+from serving.threads.thread import ThreadChange
 
 router = APIRouter(prefix="/threads", tags=["state"])
 _Select = Annotated[
@@ -38,6 +39,10 @@ class StateUpdate(BaseModel):
     as_node: str | None = Field(default=None, max_length=500)
     checkpoint: CheckpointRef | None = None
     checkpoint_id: str | None = Field(default=None, max_length=255)
+
+
+class StatePatch(BaseModel):
+    metadata: dict[str, Any]
 
 
 class HistorySearch(BaseModel):
@@ -82,6 +87,12 @@ async def update_state(thread_id: str, body: StateUpdate, services: Services) ->
     """Adds a checkpoint on top of the latest, or of the one that is named. 409 while a run of the thread is live."""
     at = body.checkpoint or CheckpointRef(checkpoint_id=body.checkpoint_id)
     return answer(await services.states.update(thread_id, at, body.values, body.as_node))
+
+
+@router.patch("/{thread_id}/state", status_code=204)
+async def patch_state(thread_id: str, body: StatePatch, services: Services) -> None:
+    """Merges the thread's metadata, as the JavaScript SDK's `patchState` has it; the state stays as it is."""
+    await services.threads.update(thread_id, ThreadChange(metadata=body.metadata))
 
 
 @router.post("/{thread_id}/history", response_model=list[StatePart])

@@ -22,6 +22,18 @@ test("an update merges the metadata, and answers nothing when asked for nothing"
   assert.deepEqual((await client.threads.get(thread_id)).metadata, { a: 1, b: 2, c: 3 });
 });
 
+test("a patch of the state merges the thread's metadata, and leaves the state as it is", async () => {
+  const { thread_id } = await client.threads.create({ metadata: { a: 1 } });
+  await client.runs.wait(thread_id, "slow", { input: { steps: 1 } });
+  const before = await client.threads.getState(thread_id);
+  await client.threads.patchState(thread_id, { b: 2 });
+  await client.threads.patchState({ configurable: { thread_id } }, { c: 3 });
+  const { metadata } = await client.threads.get(thread_id);
+  assert.deepEqual([metadata.a, metadata.b, metadata.c], [1, 2, 3]);
+  assert.deepEqual(await client.threads.getState(thread_id), before);
+  await assert.rejects(client.threads.patchState(mark(), { b: 2 }), { status: 404 });
+});
+
 test("a time to live is kept and told", async () => {
   const { thread_id } = await client.threads.create({ ttl: 60 });
   const { ttl } = await client.threads.get(thread_id, { include: ["ttl"] });
