@@ -27,7 +27,8 @@ with next as (
 )
 select exists (select from its where status in ('pending', 'running')) as live, (
     select checkpoint_id from state_checkpoints
-    where tenant = %(tenant)s and thread_id = %(thread)s::uuid::text and namespace = '' and run_id in (select run_id::text from its)
+    where tenant = %(tenant)s and thread_id = %(thread)s::uuid::text and namespace = ''
+        and run_id in (select run_id::text from its)
     order by checkpoint_id desc limit 1) as checkpoint_id
 """
 _HINT: Final = "it was never made, was deleted, or was made with store=false"
