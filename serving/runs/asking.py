@@ -13,7 +13,8 @@ from serving.database import new_id
 from serving.errors import Unprocessable
 from serving.hosting.config import AGENT
 from serving.profiles.store import ProfileStore
-from serving.runs.launch import Launch, NewRun
+from serving.runs.anew import Turn
+from serving.runs.launch import Checkpoint, Launch, NewRun
 from serving.runs.launches import Asked, request_json
 from serving.runs.limits import uuid_of
 from serving.runs.request import RunRequest, redacted
@@ -31,8 +32,13 @@ class Settling(Protocol):
     def redactor(self) -> Redactor: ...
 
 
-async def asked_of(settling: Settling, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:
-    """Without a thread, the run gets one of its own. Raises Unprocessable, BadRequest, TooLarge."""
+async def asked_of(
+    settling: Settling, thread: str | None, new: NewRun, assistant: Assistant, turn: Turn | None = None
+) -> Asked:
+    """Without a thread, the run gets one of its own. `turn`: where on it a run of the agent begins, if not at its end.
+
+    Raises Unprocessable, BadRequest, TooLarge.
+    """
     named = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     asked = Asked(
         graph=assistant.graph_id,
@@ -44,17 +50,23 @@ async def asked_of(settling: Settling, thread: str | None, new: NewRun, assistan
         request=request_json(),
         after_seconds=new.after_seconds,
     )
-    return await _for_the_agent(settling, asked) if assistant.graph_id == AGENT else asked
+    return await _for_the_agent(settling, asked, turn) if assistant.graph_id == AGENT else asked
 
 
-async def _for_the_agent(settling: Settling, asked: Asked) -> Asked:
+async def _for_the_agent(settling: Settling, asked: Asked, turn: Turn | None) -> Asked:
     """With the run's request; of its input nothing else is kept."""
-    request = await asyncio.to_thread(redacted, settling.redactor, _request_of(asked.launch))
+    launch = asked.launch
+    if turn and launch.input is None:
+        request, message_id = turn.again(), turn.message_id
+    else:
+        request = await asyncio.to_thread(redacted, settling.redactor, _request_of(launch))
+        message_id = _message_id(launch)
+    kept: dict[str, Any] = {"input": None, "command": None, "message_id": message_id}
+    if turn:
+        kept |= {"checkpoint": Checkpoint(checkpoint_id=turn.checkpoint_id), "follows": turn.follows}
     return replace(
         asked,
-        launch=asked.launch.model_copy(
-            update={"input": None, "command": None, "message_id": _message_id(asked.launch)}
-        ),
+        launch=launch.model_copy(update=kept),
         request=request.model_dump_json(),
         goal=request.goal,
         profile=(await settling.profiles.get(request.channel)).profile,

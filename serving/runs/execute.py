@@ -157,7 +157,7 @@ class Executor:
         graph: CompiledStateGraph[Any, Any, Any, Any] = copy(self._graph)
         graph.checkpointer = saver
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}
-        start, parked = await self._where_to_start(graph, config, claim, request, deps), False
+        (start, config), parked = await self._where_to_start(graph, config, claim, request, deps), False
         how: Any = {"durability": "sync", "stream_mode": "updates", "control": control}
         point("attempt.placed")
         async for update in graph.astream(start, config, context=deps, **how):
@@ -166,14 +166,23 @@ class Executor:
             return (RunFinished(status="success"),)
         return await self._parked(claim.run_id, deps)
 
-    async def _where_to_start(self, graph: Any, config: Any, claim: Claim, request: RunRequest, deps: Deps) -> Any:
-        """Fresh input for a run without a checkpoint; else on from there, with what people have decided and edited."""
+    async def _where_to_start(
+        self, graph: Any, config: Any, claim: Claim, request: RunRequest, deps: Deps
+    ) -> tuple[Any, Any]:
+        """(input, config). Fresh input for a run without a checkpoint, behind the thread's latest or the one that it
+        names; else on from there, with what people have decided and edited."""
         found = await graph.checkpointer.aget_tuple(config)
         if found is None or found.checkpoint["channel_values"].get("run_id") != claim.run_id:
-            begun = _brought(request) if found is None else []
+            if named := (claim.launch or {}).get("checkpoint"):
+                config = {**config, "configurable": {**config["configurable"], "checkpoint_id": named["checkpoint_id"]}}
+                found = await graph.checkpointer.aget_tuple(config)
+                if found is None:
+                    raise ServingError("the checkpoint that it begins with is no more", "", "no_checkpoint")
+            said = found.checkpoint["channel_values"].get("messages") if found else None
+            begun = [] if said else _brought(request)
             message = HumanMessage(request.goal, id=goal_id(claim.run_id, claim.launch))
             options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
-            return {**options, "run_id": claim.run_id, "messages": [*begun, message]}
+            return {**options, "run_id": claim.run_id, "messages": [*begun, message]}, config
         state = await graph.aget_state(config)
         history = deps.events.history
         asked = state.interrupts or newest_edit(history)
@@ -181,9 +190,9 @@ class Executor:
         if change := catch_up(state.values, state.next, history, decided):
             values, node = change
             await graph.aupdate_state(config, values, as_node=node)
-            return None
+            return None, config
         answers = {pause.id: decided[pause.value["id"]] for pause in state.interrupts if pause.value["id"] in decided}
-        return Command(resume=answers) if answers else None
+        return (Command(resume=answers) if answers else None), config
 
     async def _parked(self, run_id: str, deps: Deps) -> tuple[EventBody, ...]:
         history = [event.body for event in own_lines(deps.events.history)]

@@ -59,6 +59,7 @@ class Launch(BaseModel):
     feedback_keys: tuple[str, ...] = ()
     temporary: bool = False
     all_channels: bool = False  # it is told as the thread-centric protocol tells it, whatever the modes
+    follows: str | None = None  # the run of the agent behind which it goes on, where that isn't the newest
     message_id: str | None = None  # of the message that is the agent's goal, where a page shows it already
 
     @property

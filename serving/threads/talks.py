@@ -5,23 +5,43 @@ from typing import Any, LiteralString
 from graph.approval import interrupt_payload
 from graph.ports import ApprovalRequest
 
-# Goals and answers, as the messages of the chat that they are. Where no run was, somebody wrote the state by hand.
-VALUES: LiteralString = """
-coalesce(case when thread.metadata ->> 'graph_id' = %(agent)s then (
-    select jsonb_build_object('messages', jsonb_agg(said.message order by said.created_at, said.nth)) from (
-        select created_at, 1 as nth, jsonb_build_object(
-            'type', 'human', 'id', coalesce(launch ->> 'message_id', 'goal-' || run_id),
-            'content', request ->> 'goal') as message
-        from runs where runs.thread_id = thread.thread_id
-        union all
-        select created_at, 2, jsonb_build_object(
-            'type', 'ai', 'id', 'answer-' || run_id, 'content', line.body -> 'answer' ->> 'text')
-        from runs cross join lateral (
-            select body from run_events where run_events.run_id = runs.run_id and kind = 'answer_written'
-            order by seq desc limit 1) line
-        where runs.thread_id = thread.thread_id
-    ) said having count(*) > 0) end, thread.values)
+# The runs of a talk, from the one that `last` finds back to its first. Each goes on behind the one that was made before
+# it on the thread, or behind the one that it names: what was said behind that is another branch of the talk.
+_TALK: LiteralString = """
+with recursive turn as (
+    (select run_id, thread_id, created_at, request, launch, 1 as back from runs where {last})
+    union all
+    select before.* from turn cross join lateral (
+        select run_id, thread_id, created_at, request, launch, turn.back + 1 from runs
+        where runs.thread_id = turn.thread_id and created_at < turn.created_at
+            and run_id <= coalesce((turn.launch ->> 'follows')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            and coalesce(graph, 'trireme') = 'trireme'
+        order by created_at desc limit 1) before
+    where turn.back <= {most}
+), talk as (
+    select run_id, back, coalesce(launch ->> 'message_id', 'goal-' || run_id) as goal_id, request ->> 'goal' as goal, (
+        select body -> 'answer' ->> 'text' from run_events line
+        where line.run_id = turn.run_id and kind = 'answer_written' order by seq desc limit 1) as answer
+    from turn
+)
+select {told}
 """
+# What was said on a run's thread before it, oldest first.
+BEFORE: LiteralString = _TALK.format(last="run_id = %s", most=50, told="* from talk where back > 1 order by back desc")
+# Goals and answers, as the messages of the chat that they are. Where no run was, somebody wrote the state by hand.
+_MESSAGES: LiteralString = """
+jsonb_build_object('messages', jsonb_agg(said.message order by said.back desc, said.nth)) from (
+    select back, 1 as nth, jsonb_build_object('type', 'human', 'id', goal_id, 'content', goal) as message from talk
+    union all
+    select back, 2, jsonb_build_object('type', 'ai', 'id', 'answer-' || run_id, 'content', answer)
+    from talk where answer is not null
+) said having count(*) > 0
+"""
+_NEWEST: LiteralString = "runs.thread_id = thread.thread_id order by created_at desc limit 1"
+_OF_RUNS: LiteralString = _TALK.format(last=_NEWEST, most=1_000, told=_MESSAGES)
+VALUES: LiteralString = (
+    "coalesce(case when thread.metadata ->> 'graph_id' = %(agent)s then (" + _OF_RUNS + ") end, thread.values)"
+)
 # By run, as it was asked; `asked` makes of it what clients read.
 INTERRUPTS: LiteralString = """
 case when thread.metadata ->> 'graph_id' = %(agent)s then coalesce((

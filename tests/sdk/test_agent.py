@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from langgraph_sdk.errors import ConflictError, UnprocessableEntityError
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from tests.acceptance.conftest import Up
 
@@ -174,3 +174,54 @@ async def test_a_question_that_is_rolled_back_leaves_nothing(client: Any, thread
     (run,) = await client.runs.list(thread)
     await client.runs.cancel(thread, run["run_id"], action="rollback")
     assert await client.runs.list(thread) == []
+
+
+def said(values: Any) -> list[str]:
+    return [message["content"] for message in values["messages"]]
+
+
+async def test_an_answer_is_given_anew_and_a_message_edited_on_the_thread(client: Any, thread: str) -> None:
+    for goal in ("What is 12 * 12?", "What is 3 + 4?"):
+        first = await client.runs.wait(thread, "trireme", input={"messages": [{"role": "user", "content": goal}]})
+    states = list(reversed(await client.threads.get_history(thread, limit=100)))
+
+    def first_seen(message: dict[str, Any]) -> Any:
+        ids = ([each["id"] for each in state["values"].get("messages", [])] for state in states)
+        return next(state for state, seen in zip(states, ids, strict=True) if message["id"] in seen)
+
+    _, _, goal, answer = first["messages"]
+    again = await client.runs.wait(thread, "trireme", checkpoint=first_seen(answer)["parent_checkpoint"])
+    assert (said(again), again["messages"][2]) == (said(first), goal)
+    assert again["messages"][3]["id"] not in [answer["id"], None]
+    edited = await client.runs.wait(
+        thread, "trireme", input={"messages": "What is 5 * 5?"}, checkpoint=first_seen(goal)["parent_checkpoint"]
+    )
+    assert said(edited)[:3] == ["What is 12 * 12?", said(first)[1], "What is 5 * 5?"]
+    assert "25" in said(edited)[3]
+    opening = first_seen(first["messages"][0])["parent_checkpoint"]["checkpoint_id"]
+    anew = await client.runs.wait(thread, "trireme", input={"messages": "What is 6 * 7?"}, checkpoint_id=opening)
+    assert (said(anew)[0], len(said(anew))) == ("What is 6 * 7?", 2)
+    state, told = await client.threads.get_state(thread), await client.threads.get(thread)
+    assert said(state["values"]) == said(told["values"]) == said(anew)
+    behind = await client.runs.wait(
+        thread, "trireme", input={"messages": "What is 1 + 1?"}, checkpoint=first_seen(answer)["checkpoint"]
+    )
+    assert said(behind)[:5] == [*said(first), "What is 1 + 1?"]
+    further = await client.runs.wait(thread, "trireme", input={"messages": "What is 2 + 2?"})
+    assert said(further)[:7] == [*said(behind), "What is 2 + 2?"]
+    parents = [state["parent_checkpoint"] and state["parent_checkpoint"]["checkpoint_id"] for state in states]
+    assert len(set(parents)) == len(parents), "before anybody went back, there was one branch"
+
+
+async def test_a_checkpoint_from_which_the_agent_cannot_begin_is_refused(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL)
+    end = (await client.threads.get_state(thread))["checkpoint"]
+    with pytest.raises(UnprocessableEntityError, match="nothing is left to be done"):
+        await client.runs.create(thread, "trireme", checkpoint=end)
+    with pytest.raises(NotFoundError, match="has no checkpoint"):
+        await client.runs.create(thread, "trireme", input=GOAL, checkpoint_id=str(uuid4()))
+    with pytest.raises(UnprocessableEntityError, match="without its thread"):
+        await client.runs.create(None, "trireme", input=GOAL, checkpoint_id=end["checkpoint_id"])
+    other = (await client.threads.update_state(thread, {"answer": None}, as_node="answer"))["checkpoint"]
+    with pytest.raises(UnprocessableEntityError, match="of no run"):
+        await client.runs.create(thread, "trireme", input=GOAL, checkpoint_id=other["checkpoint_id"])

@@ -21,6 +21,7 @@ from serving.runs.limits import uuid_of
 from serving.runs.plan_edit import edited_plan
 from serving.services import ApiServices
 from serving.threads.checkpoint import CheckpointRef
+from serving.threads.talks import BEFORE
 
 GIVE_UP: Final = "__end__"  # LangGraph's END: chat pages go to it to leave a question unanswered
 # One that another answer has just set going may have more questions.
@@ -31,13 +32,6 @@ where thread_id = %s and tenant = %s and status in ('interrupted', 'pending', 'r
 order by created_at limit 1
 """
 _BEHIND: LiteralString = "select coalesce(max(seq), 0) as seq from run_events where run_id = %s and at < %s"
-_BEFORE: LiteralString = """
-select run_id, launch, request ->> 'goal' as goal, (
-    select body -> 'answer' ->> 'text' from run_events line
-    where line.run_id = runs.run_id and kind = 'answer_written' order by seq desc limit 1) as answer
-from runs where thread_id = %s and created_at < %s and coalesce(graph, 'trireme') = 'trireme'
-order by created_at desc limit 50
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +119,10 @@ async def agent_values(services: ApiServices, row: Row) -> dict[str, Any]:
 async def _said(services: ApiServices, row: Row) -> list[dict[str, Any]]:
     """As the log has it: goals and answers of the thread's runs, this one's goal last."""
     async with services.pool.connection() as connection:
-        rows = await (await connection.execute(_BEFORE, (row["thread_id"], row["created_at"]))).fetchall()
+        rows = await (await connection.execute(BEFORE, (row["run_id"],))).fetchall()
     messages: list[dict[str, Any]] = []
-    for each in reversed(rows):
-        messages.append(AgentFraming.human(goal_id(str(each["run_id"]), each["launch"]), each["goal"]))
+    for each in rows:
+        messages.append(AgentFraming.human(each["goal_id"], each["goal"]))
         if each["answer"] is not None:
             messages.append(AgentFraming.ai(str(each["run_id"]), each["answer"]))
     return [*messages, AgentFraming.human(goal_id(str(row["run_id"]), row["launch"]), row["request"]["goal"])]

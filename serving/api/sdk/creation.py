@@ -10,9 +10,12 @@ from pydantic import Field, RootModel
 from serving.api.sdk.agent import GIVE_UP, Begun, resumed
 from serving.assistants.assistant import Assistant
 from serving.database import Row
+from serving.errors import Unprocessable
 from serving.hosting.config import AGENT
+from serving.runs.anew import Turn, turn_at
 from serving.runs.asking import asked_of
 from serving.runs.launch import NewRun, RunCommand
+from serving.runs.limits import uuid_of
 from serving.services import ApiServices
 from serving.webhooks.address import check_url
 
@@ -44,10 +47,21 @@ async def created(
     if assistant.graph_id == AGENT and thread and new.command and _answers(new.command):
         return await resumed(services, thread, new, new.command, key)
     async with services.idempotency.once("run", key, new, thread or "") as claim:
-        asked = replace(await asked_of(services, thread, new, assistant), kept=kept)
+        turn = await _turn(services, thread, new) if assistant.graph_id == AGENT else None
+        asked = replace(await asked_of(services, thread, new, assistant, turn), kept=kept)
         if claim:
             return Begun(await services.launches.create_once(asked, claim.id))
         return Begun(await services.launches.create(asked))
+
+
+async def _turn(services: ApiServices, thread: str | None, new: NewRun) -> Turn | None:
+    """Of planner, worker and critic's, which begin with a goal: where a checkpoint says that it is."""
+    checkpoint_id = new.checkpoint_id or (new.checkpoint.checkpoint_id if new.checkpoint else None)
+    if checkpoint_id is None:
+        return None
+    if thread is None:
+        raise Unprocessable("a checkpoint without its thread", "send the run to the thread that it is of")
+    return await turn_at(services.pool, services.runs.tenant, uuid_of(thread, "thread"), checkpoint_id)
 
 
 def _answers(command: RunCommand) -> bool:
