@@ -26,7 +26,9 @@ class InStep:
         return InStep(found, model, self._threads) if hasattr(found, "__dict__") else found
 
     async def _called(self, function: Callable[..., Any], arguments: Any, options: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*arguments, **options))
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._threads, lambda: function(*arguments, **options))
+        return self._told(answer) if hasattr(answer, "__next__") else answer
 
     def _streamed(self, function: Callable[..., Any], arguments: Any, options: Any) -> AsyncIterator[Any]:
         stream = function(*arguments, **options)
