@@ -27,7 +27,7 @@ demo: setup ## answer a real goal over the documents in infra/demo
 
 # Two files at a time, each with databases of its own; one file or test: .venv/bin/python -m pytest PATH.
 test: setup .venv-studio/.ready ## pass the tests
-	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-cluster: setup ## pass the clients' tests with two API processes and two workers; write infra/compatibility.md
 	@$(BIN)/python -m pytest tests/sdk --compatibility
