@@ -14,6 +14,7 @@ _ALL = (
     "ingest",
     "throughput",
     "streams",
+    "joined",
     "storage",
     "durable_steps",
     "threads",

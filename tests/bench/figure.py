@@ -8,24 +8,31 @@ from statistics import quantiles
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`goal` is the most it may be; None for information. `beside` says what it was measured against or made of."""
+    """`goal` is the most it may be, `least` the least; without either it is information. `beside` says what it was
+    measured against or made of."""
 
     name: str
     measured: float
     unit: str
     goal: float | None = None
     beside: str = ""
+    least: float | None = None
 
     @property
     def verdict(self) -> str:
+        """Whether the goal is reached, or by how much it isn't: 1.2x is a fifth too much, or too little."""
+        if self.least is not None:
+            return "yes" if self.measured >= self.least else f"no: {self.least / self.measured:.2g}x"
         if self.goal is None:
             return ""
         if self.measured <= self.goal:
             return "yes"
-        return f"no: {self.measured / self.goal:.1f}x" if self.goal else "no"
+        return f"no: {self.measured / self.goal:.2g}x" if self.goal else "no"
 
     def cells(self) -> tuple[str, ...]:
         goal = "" if self.goal is None else f"<= {_number(self.goal)} {self.unit}"
+        if self.least is not None:
+            goal = f">= {_number(self.least)} {self.unit}"
         return self.name, f"{_number(self.measured)} {self.unit}", goal, self.verdict, self.beside
 
 

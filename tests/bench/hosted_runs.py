@@ -1,41 +1,36 @@
 """Runs of a user's own graph of three nodes, asked for over HTTP as its clients do, beside `langgraph dev`."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 
 from tests.bench import langgraph_dev
 from tests.bench.figure import Figure, table
 from tests.bench.processes import cpu_seconds
-from tests.bench.running import new_home, running
+from tests.bench.running import running_graph
 
 _CONCURRENCY, _RUNS = 8, 240
 _BODY = {"assistant_id": "agent", "input": {"goal": "anything"}}
 
 
 def measure() -> Iterator[Figure]:
-    rate, cpu_ms = _ours()
-    yield Figure("finished runs of a hosted graph", 1 / rate, "/s", None, f"three nodes, {_CONCURRENCY} at a time")
+    seconds, cpu_ms = _ours()
+    yield Figure("finished runs of a hosted graph", 1 / seconds, "/s", None, f"three nodes, {_CONCURRENCY} at a time")
     yield Figure("finished run of a hosted graph: CPU", cpu_ms, "ms", None, "API, worker and Postgres together")
     if not langgraph_dev.COMMAND.exists():
         return
-    rate, cpu_ms = _dev()
-    yield Figure("the same graph in langgraph dev", 1 / rate, "/s", None, "in memory: nothing is durable")
+    theirs, cpu_ms = _dev()
+    yield Figure("the same graph in langgraph dev", 1 / theirs, "/s", None, "in memory: nothing is durable")
     yield Figure("the same graph in langgraph dev: CPU", cpu_ms, "ms", None, "one process")
+    yield Figure("runs of a hosted graph: ours, of langgraph dev's", theirs / seconds, "x", least=8)
 
 
 def _ours() -> tuple[float, float]:
-    with new_home() as home, TemporaryDirectory(prefix="trireme-bench-") as folder:
-        (Path(folder) / "agent.py").write_text(langgraph_dev.GRAPH)
-        config = Path(folder) / "langgraph.json"
-        config.write_text(json.dumps({"dependencies": ["."], "graphs": {"agent": "./agent.py:graph"}}))
-        with running(home, "--config", str(config)) as stack:
-            return asyncio.run(_measured(stack.url, lambda: cpu_seconds(stack.pid, home.path)))
+    with running_graph(langgraph_dev.GRAPH) as stack:
+        return asyncio.run(_measured(stack.url, lambda: cpu_seconds(stack.pid, stack.home.path)))
 
 
 def _dev() -> tuple[float, float]:

@@ -65,16 +65,24 @@ def _first_event(client: httpx.Client) -> float:
 
 
 @contextmanager
-def served() -> Iterator[Dev]:
-    """Of the graph above; it keeps its runs in memory."""
-    with TemporaryDirectory(prefix="trireme-bench-") as folder, socket.create_server(("127.0.0.1", 0)) as free:
+def project(graph: str = GRAPH) -> Iterator[Path]:
+    """The langgraph.json of a folder whose one graph, `agent`, is this source's `graph`."""
+    with TemporaryDirectory(prefix="trireme-bench-") as folder:
+        (Path(folder) / "agent.py").write_text(graph)
+        config = Path(folder) / "langgraph.json"
+        config.write_text('{"dependencies": ["."], "graphs": {"agent": "./agent.py:graph"}}')
+        yield config
+
+
+@contextmanager
+def served(graph: str = GRAPH) -> Iterator[Dev]:
+    """It keeps its runs in memory."""
+    with project(graph) as config, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-        (Path(folder) / "agent.py").write_text(GRAPH)
-        (Path(folder) / "langgraph.json").write_text('{"dependencies": ["."], "graphs": {"agent": "./agent.py:graph"}}')
         free.close()
         process = subprocess.Popen(
             [COMMAND, "dev", "--no-browser", "--no-reload", "--port", str(port)],
-            cwd=folder,
+            cwd=config.parent,
             env=os.environ | {"LANGSMITH_TRACING": "false"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

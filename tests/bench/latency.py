@@ -1,6 +1,7 @@
 """How long a caller waits for the first sign of life: `POST /runs` answered as server-sent events."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from statistics import median
@@ -30,19 +31,19 @@ def measure() -> Iterator[Figure]:
     yield Figure("submit to first plan event, first run", first[_PLAN], "s", 1.0, "the stack has just been started")
     theirs = first_events()
     for name, kind, goal in (
-        ("submit to first event", _FIRST, 0.05),
+        ("submit to first event", _FIRST, 0.01),
         ("submit to claimed by a worker", _CLAIMED, None),
         ("submit to first plan event", _PLAN, 1.0),
     ):
         times = [wait[kind] for wait in waits]
-        yield Figure(f"{name}, p50", median(times), "s", goal, _beside(median(times), theirs))
-        yield Figure(f"{name}, p95", percentile(times, 95), "s", goal, f"{_RUNS} runs, offline model")
-
-
-def _beside(ours: float, theirs: list[float]) -> str:
+        yield Figure(f"{name}, p50", median(times), "s", goal, f"{_RUNS} runs, offline model")
+        yield Figure(f"{name}, p95", percentile(times, 95), "s", None)
     if not theirs:
-        return "langgraph dev is not installed: make test does it"
-    return f"{median(theirs) / ours:.0f}x as fast as langgraph dev's first event: {median(theirs):.2f} s"
+        print("langgraph dev isn't installed here (make test does it): its figures are left out", file=sys.stderr)
+        return
+    yield Figure("submit to first event, p50: langgraph dev", median(theirs), "s", None, "in memory, 3 nodes")
+    share = median(theirs) / median(wait[_FIRST] for wait in waits)
+    yield Figure("submit to first event: langgraph dev's, of ours", share, "x", least=20)
 
 
 async def _waits(stack: Stack) -> list[dict[str, float]]:

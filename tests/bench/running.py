@@ -13,6 +13,7 @@ from serving.migrate import migrate
 from serving.postgres import EmbeddedPostgres
 from serving.settings import Settings
 from tests.acceptance.conftest import Home, end, wait_for_line
+from tests.bench import langgraph_dev
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ def running(home: Home, *options: str) -> Iterator[Stack]:
 @contextmanager
 def running_stack() -> Iterator[Stack]:
     with new_home() as home, running(home) as stack:
+        yield stack
+
+
+@contextmanager
+def running_graph(graph: str) -> Iterator[Stack]:
+    """A stack that hosts a graph, given by its source, as `agent`."""
+    with new_home() as home, langgraph_dev.project(graph) as config, running(home, "--config", str(config)) as stack:
         yield stack
 
 
