@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -12,42 +13,50 @@ from tests.bench.figure import Figure, table
 from tests.bench.processes import cpu_seconds
 from tests.bench.running import running_graph
 
-_CONCURRENCY, _RUNS = 8, 240
 _BODY = {"assistant_id": "agent", "input": {"goal": "anything"}}
+_RUNS = {1: 10, 8: 240, 16: 240}  # by how many at a time
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Of one run: seconds, and CPU of all processes of the server in milliseconds."""
+
+    seconds: float
+    cpu_ms: float
 
 
 def measure() -> Iterator[Figure]:
-    seconds, cpu_ms = _ours()
-    yield Figure("finished runs of a hosted graph", 1 / seconds, "/s", None, f"three nodes, {_CONCURRENCY} at a time")
-    yield Figure("finished run of a hosted graph: CPU", cpu_ms, "ms", None, "API, worker and Postgres together")
+    with running_graph(langgraph_dev.GRAPH) as stack:
+        ours = asyncio.run(_paces(stack.url, lambda: cpu_seconds(stack.pid, stack.home.path)))
+    yield from _figures("runs of a hosted graph", ours, "three nodes; CPU of API, worker and Postgres together")
     if not langgraph_dev.COMMAND.exists():
         return
-    theirs, cpu_ms = _dev()
-    yield Figure("the same graph in langgraph dev", 1 / theirs, "/s", None, "in memory: nothing is durable")
-    yield Figure("the same graph in langgraph dev: CPU", cpu_ms, "ms", None, "one process")
-    yield Figure("runs of a hosted graph: ours, of langgraph dev's", theirs / seconds, "x", least=8)
-
-
-def _ours() -> tuple[float, float]:
-    with running_graph(langgraph_dev.GRAPH) as stack:
-        return asyncio.run(_measured(stack.url, lambda: cpu_seconds(stack.pid, stack.home.path)))
-
-
-def _dev() -> tuple[float, float]:
     with langgraph_dev.served() as dev:
-        return asyncio.run(_measured(dev.url, lambda: cpu_seconds(dev.pid, Path("/nonexistent"))))
+        theirs = asyncio.run(_paces(dev.url, lambda: cpu_seconds(dev.pid, Path("/nonexistent"))))
+    yield from _figures("the same in langgraph dev", theirs, "one process, in memory: nothing is durable")
+    for together, pace in ours.items():
+        share = theirs[together].seconds / pace.seconds
+        yield Figure(f"runs of a hosted graph, {together} at a time: of langgraph dev's", share, "x", least=8)
 
 
-async def _measured(url: str, cpu: Callable[[], float]) -> tuple[float, float]:
-    """(seconds, milliseconds of CPU) a run."""
+def _figures(name: str, paces: dict[int, _Pace], about: str) -> Iterator[Figure]:
+    for together, pace in paces.items():
+        beside = f"{pace.cpu_ms:.1f} ms of CPU a run; {about}"
+        yield Figure(f"{name}, {together} at a time", 1 / pace.seconds, "/s", None, beside)
+
+
+async def _paces(url: str, cpu: Callable[[], float]) -> dict[int, _Pace]:
+    paces: dict[int, _Pace] = {}
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
-        await _finish(client, _RUNS // 4)  # everything is loaded by then
-        spent, started = cpu(), time.monotonic()
-        await _finish(client, _RUNS)
-        return (time.monotonic() - started) / _RUNS, (cpu() - spent) / _RUNS * 1_000
+        await _finish(client, 60, 8)  # everything is loaded by then
+        for together, runs in _RUNS.items():
+            spent, started = cpu(), time.monotonic()
+            await _finish(client, runs, together)
+            paces[together] = _Pace((time.monotonic() - started) / runs, (cpu() - spent) / runs * 1_000)
+    return paces
 
 
-async def _finish(client: httpx.AsyncClient, runs: int) -> None:
+async def _finish(client: httpx.AsyncClient, runs: int, together: int) -> None:
     waiting = iter(range(runs))
 
     async def one_after_the_other() -> None:
@@ -55,7 +64,7 @@ async def _finish(client: httpx.AsyncClient, runs: int) -> None:
             answer = await client.post("/runs/wait", json=_BODY)
             assert answer.raise_for_status().json()["answer"] == "done", answer.text
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(_CONCURRENCY)))
+    await asyncio.gather(*(one_after_the_other() for _ in range(together)))
 
 
 if __name__ == "__main__":
