@@ -94,6 +94,33 @@ test("the agent answers, and what planner and critic say to each other isn't sho
     await chat.page.getByRole("button", { name: "What is 12 * 12?" }).first().waitFor();
   }));
 
+test("the agent's answer is asked for again, and a message edited, each on a branch of its own", () =>
+  withChat("agent-branches", async (chat) => {
+    await chat.open("trireme");
+    await chat.say("What is 12 * 12?");
+    await chat.shows("12 * 12 = 144");
+    await chat.idle();
+    await chat.say("What is 3 + 4?");
+    await chat.shows("3 + 4 = 7");
+    await chat.idle();
+    await chat.page.getByText("3 + 4 = 7", { exact: true }).hover();
+    await chat.page.getByRole("button", { name: "Refresh" }).last().click();
+    await chat.shows("2 / 2");
+    await chat.idle();
+    const talk = ["What is 12 * 12?", "12 * 12 = 144", "What is 3 + 4?", "3 + 4 = 7"];
+    assert.deepEqual((await chat.lines()).filter((line) => !line.includes(" / ")), talk);
+    await chat.edit("What is 3 + 4?", "What is 5 * 5?");
+    await chat.shows("5 * 5 = 25");
+    await chat.idle();
+    assert.deepEqual((await chat.lines()).filter((line) => !line.includes(" / ")), [
+      ...talk.slice(0, 2), "What is 5 * 5?", "5 * 5 = 25",
+    ]);
+    await chat.page.getByText("What is 5 * 5?", { exact: true }).hover();
+    await chat.shows("3 / 3");
+    await chat.page.reload();
+    await chat.shows("5 * 5 = 25");
+  }));
+
 test("the agent's plan waits for a person, who finds it again after a reload and accepts it", () =>
   withChat("plan-accepted", async (chat) => {
     await chat.open(await reviewed());

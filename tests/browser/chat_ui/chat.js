@@ -65,6 +65,13 @@ class Chat {
     await this.page.keyboard.press("Enter");
   }
 
+  async edit(before, after) {
+    await this.page.getByText(before, { exact: true }).hover();
+    await this.page.getByRole("button", { name: "Edit" }).last().click();
+    await this.page.getByText(before, { exact: true }).fill(after);
+    await this.page.getByRole("button", { name: "Submit" }).last().click();
+  }
+
   click(name) {
     return this.page.getByRole("button", { name, exact: true }).click();
   }
