@@ -4,6 +4,7 @@ from typing import Any, Final
 
 # Before the method of an event that LangGraph's older streams don't have, or have in another shape.
 EVENT: Final = "event:"
+ASKED: Final = f"{EVENT}input.requested"
 _MESSAGES: Final = f"{EVENT}messages"
 _PIECES: Final = {"text-delta": "text", "reasoning-delta": "reasoning", "tool-call-delta": "args"}
 

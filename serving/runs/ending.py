@@ -11,6 +11,7 @@ from graph.events import RunFinished
 from serving.database import Pool
 from serving.hosting.jsonable import to_json
 from serving.hosting.part_log import RESULT, part_body
+from serving.hosting.parts import Part
 from serving.runs.log import encoded
 from serving.runs.queue import Claim
 
@@ -36,13 +37,15 @@ select (select count(*) from thread), (select count(*) from line), (select count
 @dataclass(frozen=True, slots=True)
 class Ending:
     """`state` is what the thread holds (None where nobody knows), `result` what the run came to, `interrupts` what
-    waits for a person, by task; where it `waits`, for that or at a breakpoint, the next run goes on from there."""
+    waits for a person, by task, and `questions` the same as parts of the stream, where those are told; where it
+    `waits`, for that or at a breakpoint, the next run goes on from there."""
 
     finished: RunFinished
     state: Any = None
     result: Any = None
     interrupts: dict[str, Sequence[Any]] | None = None
     waits: bool = False
+    questions: Sequence[Part] = ()
 
     @property
     def thread_status(self) -> Literal["idle", "interrupted", "error"]:
@@ -54,7 +57,8 @@ class Ending:
 async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
     """A run that is rolled back is forgotten instead. Raises FenceLost."""
     finished, failed = ending.finished, ending.finished.status != "success"
-    bodies = [] if ending.result is None else [part_body(RESULT, to_json(ending.result).decode())]
+    parts = [*ending.questions, *([] if ending.result is None else [(RESULT, ending.result)])]
+    bodies = [part_body(event, to_json(data).decode()) for event, data in parts]
     bodies.append(encoded([finished.model_copy(update={"waits": ending.waits and not failed})])[1:-1])
     error = {"error": finished.code, "message": finished.message} if failed else None
     values = {

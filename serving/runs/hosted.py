@@ -23,6 +23,7 @@ from serving.hosting.factory import Graph, context_of
 from serving.hosting.graphs import Graphs
 from serving.hosting.part_log import PartLog
 from serving.hosting.parts import Part, Parts
+from serving.hosting.questions import questions_of
 from serving.hosting.saver import hosted_saver
 from serving.items.stores import Stores
 from serving.runs.ending import Ending, end, shown_interrupt
@@ -165,12 +166,14 @@ async def _left(graph: Graph, claim: Claim, finished: RunFinished, parts: Parts 
     """How the graph left the thread: read anew, for the last checkpoint is what a next run begins with."""
     config: RunnableConfig = {"configurable": {"thread_id": claim.thread_id, "checkpoint_ns": ""}}
     state = await graph.aget_state(config)
-    result = None
+    result, questions = None, []
     if parts:
         result = state.values if parts.values is None else parts.values
         if state.interrupts and isinstance(result, dict):
             result = {**result, "__interrupt__": [shown_interrupt(each) for each in state.interrupts]}
-    return Ending(finished, state.values, result, _interrupts(state), bool(state.next))
+    if state.interrupts and isinstance(parts, EventParts):
+        questions = questions_of(await graph.aget_state(config, subgraphs=True))
+    return Ending(finished, state.values, result, _interrupts(state), bool(state.next), questions)
 
 
 def _interrupts(state: Any) -> dict[str, Any]:

@@ -11,11 +11,11 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-def shown(snapshot: Any, select: Collection[str] | None = None) -> dict[str, Any]:
-    """Still with the graph's own values in it. `select`: fields, or `values.KEY` for one value alone."""
+def shown(snapshot: Any) -> dict[str, Any]:
+    """Still with the graph's own values in it."""
     place = checkpoint_of(snapshot.config) or {}
     parent = checkpoint_of(snapshot.parent_config)
-    state = {
+    return {
         "values": snapshot.values,
         "next": snapshot.next,
         "tasks": [_task(task) for task in snapshot.tasks],
@@ -27,7 +27,6 @@ def shown(snapshot: Any, select: Collection[str] | None = None) -> dict[str, Any
         "checkpoint_id": place.get("checkpoint_id"),
         "parent_checkpoint_id": parent and parent.get("checkpoint_id"),
     }
-    return _selected(state, select) if select else state
 
 
 def nothing(config: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +69,10 @@ def _task(task: Any) -> dict[str, Any]:
     }
 
 
-def _selected(state: dict[str, Any], select: Collection[str]) -> dict[str, Any]:
+def selected(state: dict[str, Any], select: Collection[str]) -> dict[str, Any]:
+    """`select`: fields, or `values.KEY` for one value alone; without it, all."""
+    if not select:
+        return state
     kept = {name: value for name, value in state.items() if name in select}
     keys = [name.removeprefix("values.") for name in select if name.startswith("values.")]
     if keys and "values" not in kept:

@@ -20,8 +20,9 @@ from serving.items.stores import Stores
 from serving.runs.limits import uuid_of
 from serving.threads.checkpoint import CheckpointRef, checkpoint_of
 from serving.threads.saved import Saved
-from serving.threads.snapshot import check_select, interrupts_of, nothing, shown
+from serving.threads.snapshot import check_select, interrupts_of, nothing, selected, shown
 from serving.threads.store import thread_not_found
+from serving.threads.talks import standing, told_by_id
 from serving.threads.thread import Superstep, SuperstepUpdate
 from serving.threads.update import applied, check_names
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 _GRAPH: LiteralString = """
 select coalesce(metadata ->> 'graph_id', (select coalesce(graph, %(agent)s) from runs
-    where runs.thread_id = thread.thread_id order by created_at desc limit 1)) as graph, config
+    where runs.thread_id = thread.thread_id order by created_at desc limit 1)) as graph, config,
+    array(select status from runs where runs.thread_id = thread.thread_id
+        and status in ('pending', 'running', 'interrupted')) as live
 from threads thread where tenant = %(tenant)s and thread_id = %(id)s
 """
 _LEFT: LiteralString = """
@@ -54,7 +57,7 @@ class States:
         id_ = uuid_of(thread, "thread")
         check_select(select)
         config = at.config(id_)
-        graph_id, settings = await self._graph_of(id_)
+        graph_id, settings, live = await self._graph_of(id_)
         if graph_id is None:
             if at.checkpoint_id:
                 raise _no_checkpoint(id_, at.checkpoint_id)
@@ -63,7 +66,10 @@ class States:
             found = await graph.aget_state(config, subgraphs=subgraphs)
         if found.metadata is None and at.checkpoint_id:
             raise _no_checkpoint(id_, at.checkpoint_id)
-        return await self._out(graph_id, shown(found, select))
+        state = shown(found)
+        if graph_id == AGENT:
+            state = told_by_id(state) if at.checkpoint_id else standing(state, live)
+        return await self._out(graph_id, selected(state, select))
 
     async def history(
         self,
@@ -79,19 +85,22 @@ class States:
         id_ = uuid_of(thread, "thread")
         check_select(select)
         config, until = at.config(id_), before and before.config(id_)
-        graph_id, settings = await self._graph_of(id_)
+        graph_id, settings, live = await self._graph_of(id_)
         if graph_id is None:
             return b"[]"
         wanted: dict[str, Any] = {"limit": limit, "filter": dict(metadata or {}), "before": until}
         async with self._opened(graph_id, "threads.read", config, settings) as graph:
-            found = [shown(state, select) async for state in graph.aget_state_history(config, **wanted)]
-        return await self._out(graph_id, found)
+            found = [shown(state) async for state in graph.aget_state_history(config, **wanted)]
+        if graph_id == AGENT:
+            newest = 0 if at.checkpoint_id or before or metadata else 1
+            found = [*(standing(state, live) for state in found[:newest]), *map(told_by_id, found[newest:])]
+        return await self._out(graph_id, [selected(state, select) for state in found])
 
     async def update(self, thread: str, at: CheckpointRef, values: Any, as_node: str | None) -> dict[str, Any]:
         """Returns the new checkpoint. Raises NotFound, Conflict while a run is live, Unprocessable for bad values."""
         id_ = uuid_of(thread, "thread")
         config = at.config(id_)
-        graph_id, settings = await self._graph_of(id_)
+        graph_id, settings, _ = await self._graph_of(id_)
         if graph_id is None:
             raise _no_graph(id_)
         values = await self._in(graph_id, values)
@@ -140,14 +149,14 @@ class States:
         }
         await connection.execute(_LEFT, values)
 
-    async def _graph_of(self, id_: str) -> tuple[str | None, Mapping[str, Any]]:
-        """The graph that works on the thread, and the settings of its latest run."""
+    async def _graph_of(self, id_: str) -> tuple[str | None, Mapping[str, Any], Sequence[str]]:
+        """The graph that works on the thread, the settings of its latest run, and the statuses of those not over."""
         async with self._pool.connection() as connection:
             values = {"id": id_, "tenant": self.saved.tenant, "agent": AGENT}
             row = await (await connection.execute(_GRAPH, values)).fetchone()
         if row is None:
             raise thread_not_found(id_)
-        return row["graph"], row["config"]
+        return row["graph"], row["config"], row["live"]
 
     @asynccontextmanager
     async def _opened(

@@ -1,5 +1,6 @@
 """What planner, worker and critic's threads hold: nobody keeps it in their rows, their runs and approvals say it."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString
 
 from graph.approval import interrupt_payload
@@ -57,6 +58,26 @@ case when thread.metadata ->> 'graph_id' = %(agent)s then coalesce((
 def asked(waiting: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """The approvals that a thread waits for, as interrupts."""
     return {run: [_interrupt(ApprovalRequest.model_validate(each)) for each in all_] for run, all_ in waiting.items()}
+
+
+def standing(state: dict[str, Any], live: Sequence[str]) -> dict[str, Any]:
+    """The thread's newest state, `live` the statuses of its runs that aren't over: questions that nobody can answer any
+    more aren't shown. The run was cancelled, then nothing is to come; or the answer is there, and it goes on."""
+    named = told_by_id(state)
+    if "interrupted" in live or not named["interrupts"]:
+        return named
+    tasks = [{**task, "interrupts": []} for task in named["tasks"]] if live else []
+    return {**named, "interrupts": [], "tasks": tasks, "next": named["next"] if live else []}
+
+
+def told_by_id(state: dict[str, Any]) -> dict[str, Any]:
+    """A question has one id everywhere: the approval's."""
+    tasks = [{**task, "interrupts": _named(task["interrupts"])} for task in state["tasks"]]
+    return {**state, "interrupts": _named(state["interrupts"]), "tasks": tasks}
+
+
+def _named(interrupts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**each, "id": each["value"].get("id", each["id"])} for each in interrupts]
 
 
 def _interrupt(request: ApprovalRequest) -> dict[str, Any]:

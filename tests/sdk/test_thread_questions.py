@@ -67,6 +67,50 @@ async def test_parallel_questions_are_answered_one_behind_the_other_at_once(clie
             assert await thread.output == {"path": PATH, "answers": ["left yes", "right no"]}
 
 
+async def test_a_question_names_the_subgraph_that_asks_it(client: LangGraphClient) -> None:
+    async with client.threads.stream(assistant_id="depths") as thread:
+        await thread.run.start(input={"answers": []})
+        ids = await asked(thread, 2)
+        found = {each["value"]["question"]: each["namespace"] for each in thread.interrupts}
+        assert [part.partition(":")[0] for part in found["how deep?"]] == ["top", "middle"]
+        assert found["how high?"] == []
+        state = await client.threads.get_state(thread.thread_id, subgraphs=True)
+        top = next(task for task in state["tasks"] if task["name"] == "top")
+        assert [f"top:{top['id']}"] == found["how deep?"][:1]
+        await thread.run.respond("very", interrupt_id=ids["how deep?"])
+        await thread.run.respond("not very", interrupt_id=ids["how high?"])
+        async with asyncio.timeout(10):
+            assert sorted((await thread.output)["answers"]) == ["deep very", "high not very"]
+
+
+@pytest.mark.parametrize("who", ["the agent's own route", "the SDK"])
+async def test_a_question_of_a_run_that_was_cancelled_is_asked_no_more(client: Any, thread: str, who: str) -> None:
+    given: Any = {"input": {"messages": "What is 12 * 12?"}, "context": {"review_plan": True}}
+    await client.runs.wait(thread, "trireme", **given)
+    (run,) = await client.runs.list(thread)
+    state = await client.threads.get_state(thread)
+    (question,) = state["tasks"][0]["interrupts"]
+    assert (question["id"], state["interrupts"]) == (question["value"]["id"], [question])
+    assert (await client.threads.get(thread))["interrupts"] == {run["run_id"]: [question]}
+    if who == "the SDK":
+        await client.runs.cancel(thread, run["run_id"])
+    else:
+        await client.http.post(f"/runs/{run['run_id']}/cancel", json={})
+    over, (newest, *_) = await client.threads.get_state(thread), await client.threads.get_history(thread)
+    assert (over["interrupts"], over["tasks"], over["next"]) == ([], [], [])
+    assert newest == over
+    assert over["values"]["messages"][0]["content"] == "What is 12 * 12?"
+    late = await command(client, thread, "input.respond", interrupt_id=question["id"], response={"type": "accept"})
+    assert late["error"] == "no_such_interrupt"
+    async with client.threads.stream(thread, assistant_id="trireme") as stream:
+        async with asyncio.timeout(10):
+            async for event in stream.events:
+                if event["method"] == "lifecycle" and event["params"]["data"].get("error"):
+                    break
+    assert event["params"]["data"]["event"] == "interrupted"
+    assert event["params"]["data"]["error"].startswith("cancelled by")
+
+
 async def test_all_are_answered_with_one_command(client: Any) -> None:
     async with client.threads.stream(assistant_id="nested") as thread:
         await thread.run.start(input={"path": ["x"]})

@@ -20,7 +20,6 @@ from serving.runs.launch import NewRun, RunCommand, goal_id
 from serving.runs.limits import uuid_of
 from serving.runs.plan_edit import edited_plan
 from serving.services import ApiServices
-from serving.threads.checkpoint import CheckpointRef
 from serving.threads.talks import BEFORE
 
 GIVE_UP: Final = "__end__"  # LangGraph's END: chat pages go to it to leave a question unanswered
@@ -59,7 +58,7 @@ async def resumed(services: ApiServices, thread: str, new: NewRun, command: RunC
             hint = "send input instead; GET /threads/{thread_id}/state says what a thread waits for"
             raise Conflict(f"no run of thread {thread_id} waits for an answer", hint, "no_decision_pending")
     if command.resume is None:
-        await _give_up(services, thread_id, run_id)
+        await services.launches.cancel(thread_id, run_id)
     else:
         for id_, decision in decisions_of(command.resume, await approvals.waiting(services.pool, run_id)).items():
             await services.runs.decide(run_id, id_, await _fit(services, id_, decision))
@@ -70,7 +69,7 @@ async def _resumed_once(services: ApiServices, thread_id: str, claim: Claim, com
     """What was asked when the key first came is answered; a question that came later waits for another answer."""
     if command.resume is None:
         with suppress(NotFound):  # it has ended
-            await _give_up(services, thread_id, claim.id)
+            await services.launches.cancel(thread_id, claim.id)
     else:
         questions = await approvals.waited(services.pool, claim.id, claim.at)
         decided = {question.id for question, decided in questions if decided}
@@ -89,13 +88,6 @@ async def _decide_once(services: ApiServices, run_id: str, approval_id: str, dec
         taken = (await approvals.decisions(services.pool, run_id)).get(approval_id)
         if taken is None or ApprovalDecision.model_validate(taken) != decision:
             raise
-
-
-async def _give_up(services: ApiServices, thread_id: str, run_id: str) -> None:
-    """The thread's state then waits for nobody. Raises NotFound for a run that has ended."""
-    await services.launches.cancel(thread_id, run_id, "interrupt")
-    with suppress(Conflict):  # a worker has it, and will find that it is cancelled
-        await services.states.update(thread_id, CheckpointRef(), None, GIVE_UP)
 
 
 async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...]) -> AgentFraming:

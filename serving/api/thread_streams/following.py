@@ -40,7 +40,8 @@ async def stepwise(
         graph, run_id, run = row["graph"] or AGENT, str(row["run_id"]), row["place"]
         if graph == AGENT:
             return await agent_events(services, row, wanted, heard, plain=plain)
-        return EventFraming(run_id, graph, row["place"], wanted, heard, plain)
+        own = bool((row["launch"] or {}).get("all_channels"))
+        return EventFraming(run_id, graph, row["place"], wanted, heard, plain, own)
 
     pages = services.thread_tails.follow(services.places, thread_id, start, framing_of)
     async with aclosing(pages) as found:  # type: ignore[type-var]

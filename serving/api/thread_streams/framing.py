@@ -9,7 +9,7 @@ import orjson
 from serving.api.sdk.framing import part_of
 from serving.api.thread_streams.subscription import Namespace, Subscription
 from serving.database import Row
-from serving.hosting.channels import EVENT, place_of
+from serving.hosting.channels import ASKED, EVENT, place_of
 from serving.hosting.part_log import RESULT
 from serving.runs.view import TERMINAL
 from serving.threads.places import Place
@@ -25,14 +25,15 @@ _TOOLS: Final = {
     "on_tool_end": ("tool-finished", {"output": "output"}),
     "on_tool_error": ("tool-error", {"message": "error"}),
 }
-_ENDS: Final = {"success": "completed", "error": "failed", "timeout": "failed", "cancelled": "interrupted"}
+_ENDS: Final = {"success": "completed", "error": "failed", "timeout": "failed"}
 
 
 @dataclass(frozen=True)
 class EventFraming:
     """Of one run, the `place`-th of its thread, for those who have heard everything up to `heard`.
 
-    `plain`: each event is a line of JSON, for a WebSocket, instead of a server-sent event.
+    `plain`: each event is a line of JSON, for a WebSocket, instead of a server-sent event. `own`: it was asked for
+    through this protocol, so that each question is a line.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class EventFraming:
     wanted: Subscription
     heard: int = -1
     plain: bool = False
+    own: bool = True
 
     def __call__(self, row: Row, body: str) -> str:
         told = enumerate(self.tells(row["kind"], row["seq"], body))
@@ -52,7 +54,7 @@ class EventFraming:
     def tells(self, kind: str, line: int, body: str) -> Iterator[Told]:
         match kind:
             case "stream_part":
-                yield from _part(body)
+                yield from _part(body, own=self.own)
             case "run_claimed" | "run_resumed":
                 yield self.lifecycle("running")
             case "run_finished":
@@ -63,6 +65,9 @@ class EventFraming:
         return told("lifecycle", (), data)
 
     def _finished(self, end: dict[str, Any]) -> Told:
+        """The protocol has no word for a run that was cancelled: it is interrupted, and says by whom."""
+        if end["status"] == "cancelled":
+            return self.lifecycle("interrupted", f"cancelled {end['message']}")
         event = "interrupted" if end.get("waits") else _ENDS[end["status"]]
         return self.lifecycle(event, (end["message"] or end["code"]) if event == "failed" else "")
 
@@ -81,12 +86,15 @@ def told(method: str, namespace: Namespace, data: Any) -> Told:
     return _CHANNEL.get(method, method), method, namespace, orjson.dumps(data).decode(), ""
 
 
-def _part(body: str) -> Iterator[Told]:
+def _part(body: str, *, own: bool) -> Iterator[Told]:
     """Of what a hosted graph gave out, be it for this protocol or for one of LangGraph's older streams."""
     event, data = part_of(body)
     mode, *within = event.split("|")
     namespace = tuple(within)
-    if mode.startswith(EVENT):
+    if mode == ASKED:
+        asked = orjson.loads(data)
+        yield question(asked["id"], asked["value"], namespace)
+    elif mode.startswith(EVENT):
         yield _event(mode.removeprefix(EVENT), namespace, data)
     elif mode in _AS_IT_IS:
         yield mode, mode, namespace, data, ""
@@ -101,7 +109,7 @@ def _part(body: str) -> Iterator[Told]:
         yield told("checkpoints", namespace, place_of(orjson.loads(data)))
     elif mode == "tools":
         yield told("tools", namespace, _call(orjson.loads(data)))
-    elif mode == RESULT and "__interrupt__" in data:
+    elif mode == RESULT and not own and "__interrupt__" in data:
         yield from _questions(orjson.loads(data))
 
 
@@ -118,10 +126,10 @@ def _call(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _questions(result: Any) -> Iterator[Told]:
-    """`payload` is the protocol's name; the Python SDK looks for `value`."""
     for each in result.get("__interrupt__", ()) if isinstance(result, dict) else ():
         yield question(each["id"], each["value"])
 
 
-def question(id_: str, value: Any) -> Told:
-    return told("input.requested", (), {"interrupt_id": id_, "payload": value, "value": value})
+def question(id_: str, value: Any, namespace: Namespace = ()) -> Told:
+    """`payload` is the protocol's name; the Python SDK looks for `value`."""
+    return told("input.requested", namespace, {"interrupt_id": id_, "payload": value, "value": value})
