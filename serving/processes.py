@@ -24,6 +24,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
 
     from serving.api.app import create_app
     from serving.api.sockets import LendingProtocol
+    from serving.api.websockets import CuttableWebSocket
     from serving.wiring import allowed_origins, open_api_services
 
     settings = _prepared()
@@ -50,6 +51,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
             app,
             loop="uvloop",
             http=LendingProtocol,
+            ws=CuttableWebSocket,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=2,

@@ -20,6 +20,7 @@ import httpx
 import orjson
 import psycopg
 import pytest
+from websockets.sync.client import connect
 
 from serving.cli.client import Client
 from serving.errors import ServingError
@@ -46,6 +47,13 @@ class Api:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
+    def sockets_of(self, peer: socket.socket) -> int:
+        """How many connections the process has with it."""
+        local, remote = peer.getsockname()[1], peer.getpeername()[1]
+        table = Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]
+        ends = [line.split()[1:4] for line in table]
+        return sum((_port(mine), _port(its)) == (remote, local) and state == "01" for mine, its, state in ends)
+
     def asked(self, run_id: str, after: int = 0) -> socket.socket:
         """A connection that has asked for the run's events and hasn't read any."""
         connection = socket.create_connection(("127.0.0.1", self.port))
@@ -58,6 +66,10 @@ class Api:
         headers = {"Last-Event-ID": str(after)}
         answer = httpx.get(f"{self.url}/runs/{run_id}/events", headers=headers, timeout=30).raise_for_status()
         return [int(found) for found in _ID.findall(answer.content)]
+
+
+def _port(end: str) -> int:
+    return int(end.partition(":")[2], 16)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +168,64 @@ def test_a_reader_that_takes_nothing_is_cut_and_goes_on_at_another_process(apis:
     had = [int(found) for found in _ID.findall(whole)]
     assert had == list(range(1, len(had) + 1))
     assert had + second.seqs(run_id, had[-1]) == list(range(1, _LINES + 3))
+
+
+def test_a_web_socket_that_is_not_read_is_cut_at_the_same_bound_and_goes_on(apis: tuple[Api, Api], dsn: str) -> None:
+    """25 MB come while it doesn't read."""
+    first, second = apis
+    run_id = _new(first)
+    thread = httpx.get(f"{first.url}/runs/{run_id}").json()["thread_id"]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("update runs set started_at = now() where run_id = %s", (run_id,))
+    slow = _listening(first, thread)
+    before, most = first.rss, 0
+    for _ in range(25):
+        bodies = [{"kind": "noted", "code": "n", "message": random.randbytes(_LINE_BYTES // 2).hex()}] * (_LINES // 50)
+        _write(dsn, run_id, orjson.dumps(bodies).decode())
+        most = max(most, first.rss)
+    _end(dsn, run_id)
+    _until(lambda: first.sockets_of(slow) == 0, 10)  # its patience is 1 s
+    assert max(most, first.rss) - before < 12 * 2**20
+    got = _rest(slow)
+    assert len(got) < 8 * 2**20, "what kernel and transport had taken, no more"
+    had = [orjson.loads(text) for text in _texts(got)]
+    with connect(f"ws://127.0.0.1:{second.port}/threads/{thread}/stream/events", max_size=None) as again:
+        asked = {"channels": ["custom", "lifecycle"], "since": had[-1]["seq"]}
+        again.send(orjson.dumps({"id": 2, "method": "subscription.subscribe", "params": asked}).decode())
+        assert orjson.loads(again.recv(20))["type"] == "success"
+        while had[-1]["method"] != "lifecycle":
+            had.append(orjson.loads(again.recv(20)))
+    noted = [int(each["event_id"].split(":")[1].split(".")[0]) for each in had if each["method"] == "custom"]
+    assert noted == list(range(1, _LINES // 2 + 3))
+
+
+def _listening(api: Api, thread: str) -> socket.socket:
+    """A WebSocket that has subscribed, and reads nothing more than that it has."""
+    connection = socket.create_connection(("127.0.0.1", api.port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    wants = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13"
+    connection.sendall(f"GET /threads/{thread}/stream/events HTTP/1.1\r\nHost: x\r\n{wants}\r\n\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connection.recv(1)
+    params = {"channels": ["custom", "lifecycle"], "since": 0}
+    text = orjson.dumps({"id": 1, "method": "subscription.subscribe", "params": params})
+    connection.sendall(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text)  # masked with zeros
+    return connection
+
+
+def _texts(got: bytes) -> Iterator[bytes]:
+    """The events in the frames (RFC 6455, 5.2) that came whole."""
+    at = 0
+    while at + 10 <= len(got):
+        size, head = got[at + 1] & 127, 2
+        if size > 125:
+            wide = 2 if size == 126 else 8
+            size, head = int.from_bytes(got[at + 2 : at + 2 + wide]), 2 + wide
+        text = got[at + head : at + head + size]
+        at += head + size
+        if at <= len(got) and text.startswith(b'{"type":"event"'):
+            yield text
 
 
 def test_a_line_behind_the_end_reaches_its_readers_and_holds_none_of_them(apis: tuple[Api, Api], dsn: str) -> None:

@@ -19,6 +19,7 @@ from serving.api.thread_streams.errors import Refused, error_frame
 from serving.api.thread_streams.following import beginning, stepwise
 from serving.api.thread_streams.in_step import InStep
 from serving.api.thread_streams.subscription import Subscription, since_of, subscription_of
+from serving.api.websockets import TRANSPORT
 from serving.errors import ServingError
 from serving.runs.limits import uuid_of
 from serving.services import ApiServices
@@ -56,6 +57,7 @@ class _Conversation:
         self._sent: dict[int, None] = {}
         self._in_step = InStep()
         self._sending = asyncio.Lock()
+        self._transport: asyncio.Transport = websocket.scope["extensions"][TRANSPORT]
 
     async def held(self) -> None:
         try:
@@ -127,13 +129,10 @@ class _Conversation:
                     for event in page.data.splitlines() if page else ():
                         await self._tell(id_, event, known)
                     self._in_step.reached(id_, reached)
-        except TimeoutError:
-            log.info("action=cut_slow_reader thread=%s", self._thread_id)
-            code = _TRY_AGAIN
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("action=follow thread=%s error=%s outcome=cut", self._thread_id, type(error).__name__)
             code = _TRY_AGAIN
-        except (WebSocketDisconnect, RuntimeError):
+        except (WebSocketDisconnect, RuntimeError, TimeoutError):
             return
         finally:
             self._in_step.left(id_)
@@ -156,10 +155,20 @@ class _Conversation:
         await self._send(orjson.dumps(frame).decode())
 
     async def _send(self, text: str) -> None:
-        """Raises TimeoutError for a reader that takes nothing for too long."""
-        async with self._sending, asyncio.timeout(self._services.tails.patience_s):
-            if self._websocket.client_state is WebSocketState.CONNECTED:
-                await self._websocket.send_text(text)
+        """Raises TimeoutError for a reader that took nothing for too long: it was cut off."""
+        async with self._sending:
+            waiting = self._transport.get_write_buffer_size()
+            while self._websocket.client_state is WebSocketState.CONNECTED:
+                try:
+                    async with asyncio.timeout(self._services.tails.patience_s):
+                        await self._websocket.send_text(text)
+                    break
+                except TimeoutError:  # while it waited for room: nothing of the text has been written
+                    before, waiting = waiting, self._transport.get_write_buffer_size()
+                    if waiting >= before:
+                        log.info("action=cut_slow_reader thread=%s waiting=%s", self._thread_id, waiting)
+                        self._transport.abort()
+                        raise
 
     async def _through(self) -> int:
         return (await self._services.places.end(self._thread_id)).seq
