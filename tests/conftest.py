@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from psycopg import sql
 
 from serving.migrate import migrate
 from serving.postgres import EmbeddedPostgres
@@ -61,3 +62,16 @@ def fresh_database(template_database: str) -> Iterator[str]:
     yield template_database.replace("/trireme?", f"/{name}?")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)".encode())
+
+
+def everything_in(dsn: str) -> str:
+    """Every row of every table of the database as text."""
+    rows: list[str] = []
+    with psycopg.connect(dsn) as connection:
+        tables = connection.execute(
+            "select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for schema, table in tables:
+            query = sql.SQL("select row::text from {} as row").format(sql.Identifier(schema, table))
+            rows.extend(row[0] for row in connection.execute(query))
+    return "\n".join(rows)

@@ -14,16 +14,15 @@ from typing import Any
 
 import httpx
 import orjson
-import psycopg
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
-from psycopg import sql
 
 from serving.cli.private import open_private
 from serving.postgres import EmbeddedPostgres
 from serving.settings import Settings
 from tests.acceptance.conftest import Home, end, wait_for_line
+from tests.conftest import everything_in
 from tests.integration.model_server import Answer, ModelServer
 
 ROOT = Path(__file__).parents[2]
@@ -152,18 +151,6 @@ def collection_of(studio: StudioServer) -> str:
     """The name under which `trireme run --docs` and Studio keep the folder."""
     with open_private(Settings(home=studio.home)) as private:
         return private.collection(studio.docs.resolve())
-
-
-def everything_in(dsn: str) -> str:
-    rows: list[str] = []
-    with psycopg.connect(dsn) as connection:
-        tables = connection.execute(
-            "select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')"
-        ).fetchall()
-        for schema, table in tables:
-            query = sql.SQL("select row::text from {} as row").format(sql.Identifier(schema, table))
-            rows.extend(row[0] for row in connection.execute(query))
-    return "\n".join(rows)
 
 
 async def test_studio_finds_the_graph_draws_it_and_knows_its_forms(client: LangGraphClient) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from graph.ports import Memory, MemoryItem
 from memory.errors import MemoryFailure, MemoryFull, MemoryRefused, MemoryUnavailable
@@ -17,6 +16,7 @@ from memory.recall import MAX_CHARACTERS, MAX_ITEMS, Recall
 from memory.store import MemoryStore
 from privacy.redact import Redacted, from_record
 from serving.documents.embed import HashingEmbedder
+from tests.conftest import everything_in
 
 EMBEDDER = HashingEmbedder()
 ALICE = Owner(user="alice")
@@ -28,19 +28,6 @@ async def store(database: str, tmp_path: Path) -> AsyncIterator[MemoryStore]:
     store = MemoryStore(database, EMBEDDER.embed, EMBEDDER.dimensions, tmp_path)
     yield store
     await store.close()
-
-
-def everything_in(database: str) -> str:
-    """Every row of every table of the database as text."""
-    rows: list[str] = []
-    with psycopg.connect(database) as connection:
-        tables = connection.execute(
-            "select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')"
-        ).fetchall()
-        for schema, table in tables:
-            query = sql.SQL("select row::text from {} as row").format(sql.Identifier(schema, table))
-            rows.extend(row[0] for row in connection.execute(query))
-    return "\n".join(rows)
 
 
 def bytes_of(folder: Path) -> bytes:
