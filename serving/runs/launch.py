@@ -107,7 +107,8 @@ class NewRun(BaseModel):
     webhook: str | None = Field(default=None, max_length=2_000)
     feedback_keys: tuple[str, ...] | None = Field(
         default=None,
-        description="kept with the run; links come of LangSmith alone, so there is no `feedback` event",
+        description="kept with the run; the `feedback` event's links are LangSmith's alone, so there is none, which a "
+        "`Warning` header says",
     )
 
     def launch(self, config: Mapping[str, Any], context: Mapping[str, Any], *, temporary: bool) -> Launch:

@@ -285,6 +285,18 @@ async def test_feedback_keys_stay_with_the_run(client: Any, thread: str) -> None
     assert run["kwargs"]["feedback_keys"] == ["liked", "right"]
 
 
+@pytest.mark.parametrize("route", ["", "/stream", "/wait"])
+async def test_whoever_sends_feedback_keys_is_told_that_no_feedback_event_comes(
+    client: Any, thread: str, route: str
+) -> None:
+    asked = {"assistant_id": "slow", "input": {"steps": 1}}
+    for keys, said in (({"feedback_keys": ["liked"]}, "no feedback event"), ({}, "")):
+        answer = await client.http.client.post(f"/threads/{thread}/runs{route}", json={**asked, **keys})
+        assert said in answer.headers.get("Warning", "")
+        assert bool(said) == ("Warning" in answer.headers)
+        assert "event: feedback" not in answer.text
+
+
 async def test_runs_are_listed_by_each_status_and_with_the_fields_asked_for(client: Any) -> None:
     async def thread(**given: Any) -> str:
         found: str = (await client.threads.create())["thread_id"]

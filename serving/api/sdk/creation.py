@@ -20,6 +20,9 @@ from serving.services import ApiServices
 from serving.webhooks.address import check_url
 
 LOCATION: Final = "Content-Location"
+_NO_FEEDBACK: Final = (
+    '299 trireme "feedback_keys are kept with the run; no feedback event comes, for its links are LangSmith\'s alone"'
+)
 
 
 IdempotencyKey = Annotated[str | None, Header(alias="idempotency-key")]
@@ -82,6 +85,11 @@ async def _assistant(services: ApiServices, new: NewRun) -> Assistant:
     if new.webhook is not None:
         check_url(new.webhook)
     return await services.assistants.get(new.assistant_id)
+
+
+def notices(*asked: NewRun) -> dict[str, str]:
+    """Headers: what was asked for and is kept, but changes nothing here."""
+    return {"Warning": _NO_FEEDBACK} if any(new.feedback_keys for new in asked) else {}
 
 
 def place(row: Row, stateless: bool) -> str:

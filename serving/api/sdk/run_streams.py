@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import Begun, agent_framing, agent_values
-from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, place
+from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, notices, place
 from serving.api.sdk.framing import SdkFraming, events_of, part_of
 from serving.api.sdk.listed import LISTED
 from serving.api.sockets import EventStream
@@ -109,6 +109,7 @@ async def join_run(thread_id: str, run_id: str, services: Services, cancel_on_di
 async def _begun(services: ApiServices, begun: Begun, new: NewRun, *, stateless: bool = False) -> Response:
     where, cancel = place(begun.row, stateless), new.on_disconnect == "cancel"
     answer = await streamed(services, begun.row, new.stream_mode, begun.behind, where, cancel=cancel)
+    answer.headers.update(notices(new))
     return _found_again(answer, begun.behind)
 
 
@@ -141,7 +142,9 @@ async def streamed(
 
 
 def _awaited(services: ApiServices, begun: Begun, new: NewRun, *, stateless: bool = False) -> Response:
-    return _result(services, begun.row, cancel=new.on_disconnect == "cancel", stateless=stateless)
+    answer = _result(services, begun.row, cancel=new.on_disconnect == "cancel", stateless=stateless)
+    answer.headers.update(notices(new))
+    return answer
 
 
 def _result(services: ApiServices, row: Row, *, cancel: bool, stateless: bool = False) -> Response:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
 from serving.api.sdk.answers import Run, RunPart
-from serving.api.sdk.creation import LOCATION, Batch, IdempotencyKey, created, created_batch, place
+from serving.api.sdk.creation import LOCATION, Batch, IdempotencyKey, created, created_batch, notices, place
 from serving.api.sdk.listed import LISTED
 from serving.runs.launch import NewRun
 from serving.runs.launches import CancelAction, shown_run
@@ -34,13 +34,14 @@ async def create_thread_run(
 ) -> Response:
     """Queues a run on a thread. What else runs there says `multitask_strategy`."""
     row = (await created(services, thread_id, body, idempotency_key)).row
-    return answer(shown_run(row), {LOCATION: place(row, stateless=False)})
+    return answer(shown_run(row), {LOCATION: place(row, stateless=False), **notices(body)})
 
 
 @router.post("/runs/batch", response_model=list[Run])
 async def create_runs(body: Batch, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
     """Queues several runs, each on a thread of its own; none where one of them can't be used."""
-    return answer([shown_run(row) for row in await created_batch(services, body, idempotency_key)])
+    rows = await created_batch(services, body, idempotency_key)
+    return answer([shown_run(row) for row in rows], notices(*body.root))
 
 
 @router.get("/threads/{thread_id}/runs", response_model=list[RunPart])
