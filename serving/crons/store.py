@@ -44,7 +44,7 @@ values (%(cron_id)s, %(tenant)s, %(assistant_id)s, %(thread_id)s, %(schedule)s, 
 on conflict (cron_id) do nothing
 """
 _HOLD: LiteralString = """
-select now(), schedule, timezone, end_time, on_run_completed, enabled, metadata, next_run_date
+select now(), schedule, timezone, end_time, on_run_completed, enabled, metadata, next_run_date, payload
 from crons where tenant = %s and cron_id = %s for update
 """
 _UPDATE: LiteralString = """
@@ -96,16 +96,19 @@ class CronStore:
             raise _not_found(id_)
         return rows[0]
 
-    async def update(self, cron: str, change: CronChange, payload: dict[str, Any]) -> Row:
-        """`payload`: what its runs are made of from now on. Raises Unprocessable, NotFound."""
+    async def update(self, cron: str, change: CronChange, changed: dict[str, Any]) -> Row:
+        """`changed`: what its runs are made of otherwise from now on. Who changes something else of it at the same
+        moment changes that as well. Raises Unprocessable, NotFound."""
         id_ = uuid_of(cron, "cron")
         async with self._pool.connection() as connection, connection.transaction():
             row = await (await connection.execute(_HOLD, (self._tenant, id_))).fetchone()
             if row is None:
                 raise _not_found(id_)
-            given = change.model_dump(include=set(row), exclude_none=True)
+            given, payload = change.model_dump(include=set(row), exclude_none=True), {**row["payload"], **changed}
             if "end_time" in change.model_fields_set:
                 given["end_time"] = change.end_time
+                if change.end_time is None:
+                    payload.pop("end_time", None)
             metadata = {**row["metadata"], **(change.metadata or {})}
             values = {**row, **given, "cron_id": id_, "metadata": jsonb(metadata, "metadata")}
             values["payload"] = _named({**payload, **({"metadata": metadata} if metadata else {})}, id_)

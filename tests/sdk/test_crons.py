@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from langgraph_sdk.errors import NotFoundError
 
@@ -159,6 +160,33 @@ async def test_a_cron_changes_and_what_is_not_named_stays(client: Any, assistant
     assert (rests["enabled"], rests["on_run_completed"]) == (False, "keep")
     assert rests["payload"].items() >= {"input": {"steps": 2}, "interrupt_before": ["step"]}.items()
     assert await client.crons.search(assistant_id=assistant) == [rests]
+
+
+async def test_changes_that_come_at_once_are_all_made(client: Any, assistant: str, server: Any) -> None:
+    """Each has read the cron before the other changes it."""
+    cron = await client.crons.create(assistant, schedule="0 0 1 1 *", input={"steps": 1}, metadata={"a": 1})
+    id_, end = cron["cron_id"], datetime(2999, 1, 1, tzinfo=UTC)
+    changes: list[dict[str, Any]] = [
+        {"input": {"steps": 2}},
+        {"config": {"tags": ["new"]}, "metadata": {"b": 2}},
+        {"schedule": "0 0 2 1 *", "metadata": {"c": 3}},
+        {"timezone": "Europe/Athens", "stream_mode": "updates"},
+        {"end_time": end},
+    ]
+    async with await psycopg.AsyncConnection.connect(server.home.dsn) as holding:
+        await holding.execute("select from crons where cron_id = %s for update", (id_,))
+        waiting = [asyncio.create_task(client.crons.update(id_, **change)) for change in changes]
+        await asyncio.sleep(0.5)
+    await asyncio.gather(*waiting)
+    (found,) = await client.crons.search(assistant_id=assistant)
+    payload = found["payload"]
+    assert (payload["input"], payload["config"]["tags"], payload["stream_mode"]) == ({"steps": 2}, ["new"], ["updates"])
+    assert payload["config"]["configurable"]["cron_id"] == id_
+    assert found["metadata"] == payload["metadata"] == {"a": 1, "b": 2, "c": 3}
+    assert (found["schedule"], found["timezone"]) == ("0 0 2 1 *", "Europe/Athens")
+    assert datetime.fromisoformat(found["end_time"]) == end
+    due = datetime.fromisoformat(found["next_run_date"]).astimezone(ZoneInfo("Europe/Athens"))
+    assert (due.month, due.day, due.hour) == (1, 2, 0)
 
 
 async def test_no_run_begins_behind_the_end(client: Any, assistant: str) -> None:

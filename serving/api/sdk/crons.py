@@ -56,12 +56,10 @@ async def get_cron(cron_id: str, services: Services) -> Response:
 @router.patch("/runs/crons/{cron_id}", response_model=Cron)
 async def update_cron(cron_id: str, body: CronChange, services: Services) -> Response:
     """From its next run on."""
-    cron = shown(await services.crons.get(cron_id))
-    payload = {**cron["payload"], **body.payload()}
-    if "end_time" in body.model_fields_set and body.end_time is None:
-        payload.pop("end_time", None)
-    payload = await _checked(services, cron["thread_id"], payload)
-    return answer(await _told(services, shown(await services.crons.update(cron_id, body, payload))))
+    cron, given = shown(await services.crons.get(cron_id)), body.payload()
+    checked = await _checked(services, cron["thread_id"], {**cron["payload"], **given})
+    changed = {name: checked[name] for name in given}
+    return answer(await _told(services, shown(await services.crons.update(cron_id, body, changed))))
 
 
 @router.delete("/runs/crons/{cron_id}", status_code=204)
