@@ -1,14 +1,16 @@
 """Finding runs of one tenant, by thread, assistant, status and metadata; those of goals among them."""
 
-from typing import Any, Literal, LiteralString
+from typing import Any, Final, Literal, LiteralString
 
 from pydantic import BaseModel, Field
 
 from serving.database import Pool, Row
+from serving.in_time import PATIENCE_S, in_time
 from serving.jsonb import jsonb
 from serving.runs.launches import STATUSES
 from serving.runs.limits import uuid_of
 
+_MEND: Final = "ask for thread_id as well: that has an index"
 RunStatus = Literal["pending", "error", "success", "timeout", "interrupted"]
 _SEARCH: LiteralString = """
 select * from runs where tenant = %(tenant)s
@@ -30,10 +32,18 @@ class RunSearch(BaseModel):
     offset: int = Field(default=0, ge=0, le=2**31)
 
 
-async def search(pool: Pool, tenant: str, wanted: RunSearch, assistant_id: str | None, *, goals: bool) -> list[Row]:
+async def search(
+    pool: Pool,
+    tenant: str,
+    wanted: RunSearch,
+    assistant_id: str | None,
+    *,
+    goals: bool,
+    patience_s: float = PATIENCE_S,
+) -> list[Row]:
     """Newest first. `goals`: also runs that were asked for by a goal alone, which have no assistant.
 
-    Raises Unprocessable for what is no id.
+    Raises Unprocessable for what is no id, and where it takes too long: an index would cost every step of every run.
     """
     statuses = STATUSES[wanted.status] if wanted.status else None
     if wanted.status == "pending":
@@ -48,6 +58,6 @@ async def search(pool: Pool, tenant: str, wanted: RunSearch, assistant_id: str |
         "limit": wanted.limit,
         "offset": wanted.offset,
     }
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, in_time(connection, patience_s, "runs to look at each", _MEND):
         # Which index is right depends on what is asked for: no plan is right for all.
         return await (await connection.execute(_SEARCH, values, prepare=False)).fetchall()

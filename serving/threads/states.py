@@ -17,6 +17,7 @@ from serving.errors import NotFound, Unprocessable
 from serving.hosting.config import AGENT
 from serving.hosting.graphs import Graphs
 from serving.items.stores import Stores
+from serving.jsonb import jsonb
 from serving.runs.limits import uuid_of
 from serving.threads.checkpoint import CheckpointRef, checkpoint_of
 from serving.threads.saved import Saved
@@ -38,7 +39,8 @@ from threads thread where tenant = %(tenant)s and thread_id = %(id)s
 """
 _LEFT: LiteralString = """
 update threads set values = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, status = %(status)s, error = null,
-    metadata = metadata || jsonb_build_object('graph_id', %(graph)s::text), updated_at = now(), state_updated_at = now()
+    metadata = metadata || jsonb_build_object('graph_id', %(graph)s::text) || %(metadata)s::jsonb,
+    updated_at = now(), state_updated_at = now()
 where tenant = %(tenant)s and thread_id = %(id)s
 """
 
@@ -96,11 +98,22 @@ class States:
             found = [*(standing(state, live) for state in found[:newest]), *map(told_by_id, found[newest:])]
         return await self._out(graph_id, [selected(state, select) for state in found])
 
-    async def update(self, thread: str, at: CheckpointRef, values: Any, as_node: str | None) -> dict[str, Any]:
-        """Returns the new checkpoint. Raises NotFound, Conflict while a run is live, Unprocessable for bad values."""
-        id_ = uuid_of(thread, "thread")
-        config = at.config(id_)
-        graph_id, settings, _ = await self._graph_of(id_)
+    async def update(
+        self,
+        thread: str,
+        at: CheckpointRef,
+        values: Any,
+        as_node: str | None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Returns the new checkpoint. `metadata` are merged with the thread's, if the values can be.
+
+        Raises NotFound, Conflict while a run is live, Unprocessable for bad values.
+        """
+        id_, more = uuid_of(thread, "thread"), dict(metadata or {})
+        config, kept = at.config(id_), jsonb(more, "metadata")
+        known, settings, _ = await self._graph_of(id_)
+        graph_id = known or (str(more["graph_id"]) if more.get("graph_id") else None)
         if graph_id is None:
             raise _no_graph(id_)
         values = await self._in(graph_id, values)
@@ -110,7 +123,7 @@ class States:
                 if at.checkpoint_id and (await graph.aget_state(config)).metadata is None:
                     raise _no_checkpoint(id_, at.checkpoint_id)
                 written = await applied(graph, lambda: graph.aupdate_state(config, values, as_node=as_node))
-                await self._leave(connection, graph, graph_id, id_)
+                await self._leave(connection, graph, graph_id, id_, kept)
         place = checkpoint_of(written)
         return {"checkpoint": place, "configurable": place, "checkpoint_id": place and place["checkpoint_id"]}
 
@@ -134,7 +147,9 @@ class States:
             values = Command(**known)
         return StateUpdate(values, update.as_node)
 
-    async def _leave(self, connection: Connection, graph: "Graph", graph_id: str, id_: str) -> None:
+    async def _leave(
+        self, connection: Connection, graph: "Graph", graph_id: str, id_: str, metadata: str = "{}"
+    ) -> None:
         from serving.hosting.jsonable import to_json
 
         state = await graph.aget_state(CheckpointRef().config(id_))
@@ -146,6 +161,7 @@ class States:
             "values": to_json(state.values).decode(),
             "interrupts": to_json(waiting).decode(),
             "status": "interrupted" if state.next else "idle",
+            "metadata": metadata,
         }
         await connection.execute(_LEFT, values)
 

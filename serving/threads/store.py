@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
-from psycopg.errors import ForeignKeyViolation, QueryCanceled
+from psycopg.errors import ForeignKeyViolation
 
 from serving.database import Connection, Pool, Row, new_id
-from serving.errors import Conflict, NotFound, Unprocessable
+from serving.errors import Conflict, NotFound
 from serving.hosting.config import AGENT
+from serving.in_time import PATIENCE_S, in_time
 from serving.jsonb import jsonb
 from serving.runs.limits import uuid_of
 from serving.threads import talks
 from serving.threads.thread import NewThread, ThreadChange, Ttl, shown, ttl_of
 
-_PATIENCE_S: Final = 5.0
+_EACH: Final = "threads to look into the values of each"
+_MEND: Final = "ask for metadata, status or ids as well: these have an index"
 LIVE: LiteralString = """exists (select from runs
     where runs.thread_id = thread.thread_id and runs.status in ('pending', 'running'))"""
 # What each is read from.
@@ -45,7 +47,6 @@ update threads set metadata = metadata || coalesce(%(metadata)s::jsonb, '{}'), u
     ttl_strategy = case when %(ttl)s::float8 is null then ttl_strategy else %(strategy)s end
 where tenant = %(tenant)s and thread_id = %(id)s
 """
-_WITHIN: LiteralString = "select set_config('statement_timeout', %s, true)"
 _DELETE: LiteralString = "select count(*) as gone from delete_threads(%(tenant)s, %(ids)s::uuid[])"
 _COPY: LiteralString = """
 insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle)
@@ -58,7 +59,7 @@ class ThreadStore:
     """`ttl` is that of threads which are given none; `patience_s`: for what has to look into every thread."""
 
     def __init__(
-        self, pool: Pool, tenant: str = "default", ttl: Ttl | None = None, patience_s: float = _PATIENCE_S
+        self, pool: Pool, tenant: str = "default", ttl: Ttl | None = None, patience_s: float = PATIENCE_S
     ) -> None:
         self._pool, self._tenant, self._ttl, self._patience_s = pool, tenant, ttl, patience_s
 
@@ -121,17 +122,8 @@ class ThreadStore:
 
     async def fetch_in_time(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
         """Raises Unprocessable when it takes too long."""
-        async with self._pool.connection() as connection:
-            try:
-                async with connection.transaction():
-                    await connection.execute(_WITHIN, (f"{self._patience_s:g}s",))
-                    return await self._rows(connection, query, values, prepare=False)
-            except QueryCanceled:
-                raise Unprocessable(
-                    f"too many threads to look into the values of each in {self._patience_s:g} s",
-                    "ask for metadata, status or ids as well: these have an index",
-                    "search_too_wide",
-                ) from None
+        async with self._pool.connection() as connection, in_time(connection, self._patience_s, _EACH, _MEND):
+            return await self._rows(connection, query, values, prepare=False)
 
     async def _rows(
         self, connection: Connection, query: LiteralString, values: dict[str, Any], prepare: bool | None

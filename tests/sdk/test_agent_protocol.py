@@ -126,6 +126,16 @@ def test_messages_stand_beside_the_values(api: httpx.Client, thread: str) -> Non
     assert before.json()[0] == history[1]
 
 
+def test_a_patch_is_made_whole_or_not_at_all(api: httpx.Client, thread: str) -> None:
+    both = {"values": {"steps": 1, "nonsense": 2}, "metadata": {"graph_id": "slow", "by": "hand"}}
+    assert refused(api.patch(f"/threads/{thread}", json=both), 422)
+    assert api.get(f"/threads/{thread}").json()["metadata"] == {}
+    made = api.patch(f"/threads/{thread}", json={**both, "values": {"steps": 7}}).json()
+    assert (made["values"]["steps"], made["metadata"]) == (7, {"graph_id": "slow", "by": "hand"})
+    assert refused(api.patch(f"/threads/{thread}", json={"values": {"nonsense": 2}, "metadata": {"by": "me"}}), 422)
+    assert api.get(f"/threads/{thread}").json()["metadata"]["by"] == "hand"
+
+
 def test_a_patch_of_the_state_is_a_new_revision(api: httpx.Client, thread: str) -> None:
     assert refused(api.patch(f"/threads/{thread}", json={"values": {"steps": 1}}), 422) == "thread_without_graph"
     api.post("/runs/wait", json={"thread_id": thread, "agent_id": "slow", "input": {"steps": 2}})

@@ -85,15 +85,16 @@ async def get_thread(thread_id: str, services: Services) -> Response:
 
 @router.patch("/{thread_id}", response_model=Thread, responses=ABSENT)
 async def patch_thread(thread_id: str, body: ThreadPatch, services: Services) -> Response:
-    """422 while a run of the thread is live, when the state is to change."""
-    if body.values is not None or body.messages is not None:
-        values = joined(body.values, body.messages)
+    """All of it or nothing. 422 while a run of the thread is live, when the state is to change."""
+    if body.values is None and body.messages is None:
+        await services.threads.update(thread_id, ThreadChange(metadata=body.metadata))
+    else:
+        at, values = body.checkpoint or CheckpointRef(), joined(body.values, body.messages)
         try:
-            await services.states.update(thread_id, body.checkpoint or CheckpointRef(), values, None)
+            await services.states.update(thread_id, at, values, None, body.metadata)
         except Conflict as error:
             raise _unprocessable(error) from None
-    id_ = await services.threads.update(thread_id, ThreadChange(metadata=body.metadata))
-    return await _answer(services, await services.threads.get(id_))
+    return await _answer(services, await services.threads.get(thread_id))
 
 
 @router.delete("/{thread_id}", status_code=204, responses=ABSENT)
