@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 from langgraph.store.base import (
@@ -17,6 +18,10 @@ from langgraph.store.base import (
     SearchOp,
 )
 
+from serving.database import storage
+from serving.items.fenced import written_by
+from serving.runs.group import Fence
+
 
 class ScopedStore(BaseStore):
     """`whole` is the process's store, of all tenants."""
@@ -27,10 +32,29 @@ class ScopedStore(BaseStore):
         self._whole, self._root = whole, tenant.replace(".", ":")
         self.ttl_config = whole.ttl_config
         self._loop = asyncio.get_running_loop()
+        self._fence: Fence | None = None
+
+    def under(self, fence: Fence) -> "ScopedStore":
+        """The same for an attempt at a run: it raises FenceLost for a write once another attempt owns the run, and
+        StorageLost."""
+        own = copy(self)
+        own._fence = fence
+        return own
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        results = await self._whole.abatch([self._below(op) for op in ops])
+        asked = [self._below(op) for op in ops]
+        if self._fence is None:
+            results = await self._whole.abatch(asked)
+        else:
+            with storage():
+                results = await self._of_attempt(self._fence, asked)
         return [self._above(result) for result in results]
+
+    async def _of_attempt(self, fence: Fence, asked: list[Op]) -> list[Result]:
+        if not any(isinstance(op, PutOp) for op in asked):
+            return await self._whole.abatch(asked)
+        with written_by(fence):
+            return await self._whole.abatch(asked)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """For nodes that aren't async: they run in threads of their own."""

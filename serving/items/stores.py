@@ -51,9 +51,9 @@ class Stores:
 
 
 def _opened(pool: Any, index: Any, ttl: Any) -> "BaseStore":
-    from langgraph.store.postgres.aio import AsyncPostgresStore
+    from serving.items.fenced import FencedStore
 
-    return AsyncPostgresStore(pool, index=index, ttl=ttl)
+    return FencedStore(pool, index=index, ttl=ttl)
 
 
 def _embedding(index: Index, hosting: Hosting) -> Any:

@@ -15,7 +15,7 @@ with owned as (
     select run_id from runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running' for share
 )
 """
-_LOOK: LiteralString = "select run_id from owned"
+LOOK: LiteralString = "select run_id from owned"
 
 
 def fence_lost(run_id: str, what: str) -> FenceLost:
@@ -26,7 +26,7 @@ def guard(run_id: str, fence: int) -> Callable[[psycopg.Connection], None]:
     """For a transaction that isn't ours (memory's): called in it before it writes. Raises FenceLost."""
 
     def look(connection: psycopg.Connection) -> None:
-        if connection.execute(OWNED + _LOOK, {"run_id": run_id, "fence": fence}).fetchone() is None:
+        if connection.execute(OWNED + LOOK, {"run_id": run_id, "fence": fence}).fetchone() is None:
             raise fence_lost(run_id, "propose memories")
 
     return look

@@ -27,6 +27,7 @@ from serving.hosting.questions import questions_of
 from serving.hosting.saver import hosted_saver
 from serving.items.stores import Stores
 from serving.runs.ending import Ending, end, shown_interrupt
+from serving.runs.group import Fence
 from serving.runs.launch import Launch, RunCommand
 from serving.runs.log import FencedLog
 from serving.runs.notices import Notices
@@ -77,7 +78,7 @@ class HostedRuns:
 
     async def _drive(self, claim: Claim, launch: Launch, control: RunControl | None) -> Ending:
         config, context = _config(claim, launch), launch.context
-        store = await self._stores.of(claim.tenant)
+        store = (await self._stores.of(claim.tenant)).under(Fence(claim.run_id, claim.fence))
         opened = self._graphs.opened(claim.graph or "", "threads.create_run", config, store=store, context=context)
         async with opened as found:
             saver = hosted_saver(self._pool, self._key, claim.tenant, claim.run_id, claim.fence)
