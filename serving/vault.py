@@ -8,7 +8,7 @@ import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import LiteralString, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg_pool import ConnectionPool
@@ -36,13 +36,6 @@ _OPEN: LiteralString = """
 select fingerprint, sealed from vault
 where tenant = %s and scope = any(%s) and placeholder = %s and (expires_at is null or expires_at > now())
 order by scope desc limit 1
-"""
-_REVEAL: LiteralString = """
-insert into vault (tenant, scope, placeholder, kind, number, fingerprint, sealed, expires_at)
-values (%(tenant)s, %(scope)s, %(placeholder)s, %(placeholder)s, 0, %(fingerprint)s, %(sealed)s,
-    now() + interval '1 hour')
-on conflict (tenant, scope, placeholder) do update set sealed = excluded.sealed, fingerprint = excluded.fingerprint,
-    expires_at = excluded.expires_at
 """
 
 
@@ -83,7 +76,7 @@ def _link_once(fresh: Path, path: Path) -> None:
 
 
 class PostgresVault:
-    """Satisfies `privacy.vault.Vault`; also `reveal` and `revealed` for values that a person releases to one run."""
+    """Satisfies `privacy.vault.Vault`; also `sealed` and `revealed` for values that a person releases to one run."""
 
     realm = REALM
 
@@ -120,21 +113,14 @@ class PostgresVault:
     def value_of(self, placeholder: str) -> str | None:
         return self._open(placeholder, [""])
 
-    def reveal(self, run_id: str, values: Mapping[str, str]) -> None:
-        """Keeps what a person released for one run, for an hour."""
-        with self._pool.connection() as connection:
-            for placeholder, value in values.items():
-                mark = self._sealer.fingerprint(run_id + placeholder, value)
-                connection.execute(
-                    _REVEAL,
-                    {
-                        "tenant": self._tenant,
-                        "scope": run_id,
-                        "placeholder": placeholder,
-                        "fingerprint": mark,
-                        "sealed": self._sealer.seal(value, mark),
-                    },
-                )
+    def sealed(self, run_id: str, values: Mapping[str, str]) -> list[dict[str, Any]]:
+        """What a person releases for one run, as rows that serving/runs/reveals.py keeps with the decision."""
+        marks = {each: self._sealer.fingerprint(run_id + each, value) for each, value in values.items()}
+        place = {"tenant": self._tenant, "scope": run_id}
+        return [
+            {**place, "placeholder": each, "fingerprint": mark, "sealed": self._sealer.seal(values[each], mark)}
+            for each, mark in marks.items()
+        ]
 
     def revealed(self, run_id: str, placeholder: str) -> str | None:
         """What stands behind a placeholder for this run's tools; None when nobody has released it."""

@@ -52,10 +52,9 @@ async def decide_effect(run_id: str, key: str, body: Decide, services: Services)
         raise NotFound(
             f"run {parse_id(run_id, 'run')} has no such effect", "a key is 64 hex digits", "effect_not_found"
         )
-    if body.reveal:
-        await asyncio.to_thread(services.vault.reveal, parse_id(run_id, "run"), body.reveal)
+    shown = await asyncio.to_thread(services.vault.sealed, parse_id(run_id, "run"), body.reveal)
     decision = EffectDecision(
         decision=body.decision, note=await services.redact(body.note), by=await services.redact(body.by)
     )
-    run = await services.runs.decide_effect(run_id, key, decision)
+    run = await services.runs.decide_effect(run_id, key, decision, shown)
     return await services.restore(run.model_dump(mode="json"))

@@ -157,8 +157,7 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
         if approval_id.startswith("plan-"):
             arguments = edited_plan(arguments).model_dump(mode="json")
         arguments = await asyncio.to_thread(services.redactor.redact_json, arguments)
-    if body.reveal:
-        await asyncio.to_thread(services.vault.reveal, parse_id(run_id, "run"), body.reveal)
+    shown = await asyncio.to_thread(services.vault.sealed, parse_id(run_id, "run"), body.reveal)
     decision = ApprovalDecision(
         type=body.decision,
         arguments=arguments,
@@ -166,7 +165,7 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
         by=await services.redact(body.by),
         approval_id=approval_id,
     )
-    run = await services.runs.decide(run_id, approval_id, decision)
+    run = await services.runs.decide(run_id, approval_id, decision, shown)
     return await services.restore(run.model_dump(mode="json"))
 
 

@@ -1,5 +1,6 @@
 """Values behind placeholders that an action needs: whoever lets it happen must have shown them to its run."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, LiteralString
 
 from graph.ports import ApprovalRequest
@@ -8,6 +9,13 @@ from privacy.placeholder import find
 from serving.database import Connection
 from serving.errors import Conflict
 
+_SHOW: LiteralString = """
+insert into vault (tenant, scope, placeholder, kind, number, fingerprint, sealed, expires_at)
+values (%(tenant)s, %(scope)s, %(placeholder)s, %(placeholder)s, 0, %(fingerprint)s, %(sealed)s,
+    now() + interval '1 hour')
+on conflict (tenant, scope, placeholder) do update set sealed = excluded.sealed, fingerprint = excluded.fingerprint,
+    expires_at = excluded.expires_at
+"""
 _HIDDEN: LiteralString = """
 select placeholder from unnest(%(placeholders)s::text[]) asked (placeholder)
 where not exists (
@@ -17,6 +25,13 @@ where not exists (
 order by placeholder
 """
 _ASKED: LiteralString = "select request from approvals where run_id = %s and request ->> 'effect_key' = %s"
+
+
+async def show(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Keeps for an hour what a person released (rows of `PostgresVault.sealed`), in the transaction of the decision that
+    it came with: one that is refused shows nothing."""
+    for row in rows:
+        await connection.execute(_SHOW, row)
 
 
 async def refuse_hidden(

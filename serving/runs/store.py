@@ -1,6 +1,6 @@
 """The run service: what every surface calls. It writes rows and log lines; it never runs anything."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -29,6 +29,7 @@ from serving.runs.limits import parse_id
 from serving.runs.log import append_unfenced, encoded
 from serving.runs.notices import LOG_CHANNEL, QUEUE_CHANNEL, Notices
 from serving.runs.request import RunRequest
+from serving.runs.reveals import show
 from serving.runs.view import TERMINAL, RunView, is_paused, view_of
 
 _CREATE: LiteralString = """
@@ -126,11 +127,14 @@ class RunStore:
         async with self._pool.connection() as connection:
             return await (await connection.execute(query, (self._tenant, limit))).fetchall()
 
-    async def decide(self, run_id: str, approval_id: str, decision: ApprovalDecision) -> RunView:
-        """Takes a person's decision once, in one transaction with the run's return to the queue."""
+    async def decide(
+        self, run_id: str, approval_id: str, decision: ApprovalDecision, shown: Iterable[Mapping[str, Any]] = ()
+    ) -> RunView:
+        """Takes a person's decision once, in one transaction with the run's return to the queue and what is `shown`."""
         async with self._pool.connection() as connection, connection.transaction():
             row = await self._waiting(connection, run_id)
             point("decide.locked")
+            await show(connection, shown)
             await approvals.decide(connection, run_id, approval_id, decision)
             line = ApprovalDecided(
                 approval_id=approval_id, decision=decision.type, by=decision.by, reason=decision.reason
@@ -139,7 +143,9 @@ class RunStore:
         point("decide.committed")
         return await self.woken(run_id)
 
-    async def decide_effect(self, run_id: str, key: str, decision: EffectDecision) -> RunView:
+    async def decide_effect(
+        self, run_id: str, key: str, decision: EffectDecision, shown: Iterable[Mapping[str, Any]] = ()
+    ) -> RunView:
         """Takes what a person says about an unknown effect, once; of an ended run for the record alone."""
         async with self._pool.connection() as connection, connection.transaction():
             row = await self.locked(connection, run_id)
@@ -150,6 +156,7 @@ class RunStore:
                     "no_decision_pending",
                 )
             point("effect_decide.locked")
+            await show(connection, shown)
             await effects.decide(connection, run_id, key, decision)
             line = EffectDecided(key=key, decision=decision.decision, by=decision.by, note=decision.note)
             await self._go_on(connection, row, line, decision.by)

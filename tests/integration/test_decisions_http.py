@@ -146,6 +146,22 @@ async def test_an_approval_without_the_values_that_its_tool_needs_uses_nothing_u
     assert (state_of(house, run_id), len(notifier.keys)) == (("done", "success"), 1)
 
 
+async def test_a_decision_that_is_refused_shows_its_run_nothing(house: House, api: httpx.AsyncClient) -> None:
+    run_id, approval_id = await asking(house, Notifier())
+    shown, query = {"[EMAIL_1]": "bo@example.com"}, "select placeholder from vault where scope = %s"
+    assert (await approve(api, run_id, approval_id="nobody asked", reveal=shown))[0] == 404
+    assert await approve(api, run_id, decision="edit", arguments={}, reveal=shown) == (400, "bad_arguments")
+    assert await decide(api, run_id, "0" * 64, decision="retry", reveal=shown) == (404, "effect_not_found")
+    assert house.execute(query, run_id) == []
+    assert await approve(api, run_id, approval_id=approval_id, reveal=shown) == (200, "")
+    assert house.execute(query, run_id) == [("[EMAIL_1]",)]
+    assert await approve(api, run_id, approval_id=approval_id, reveal={"[EMAIL_2]": "x"}) == (
+        409,
+        "approval_already_decided",
+    )
+    assert house.execute(query, run_id) == [("[EMAIL_1]",)]
+
+
 async def test_a_retry_without_the_values_that_were_forgotten_is_not_taken(
     house: House, api: httpx.AsyncClient
 ) -> None:
