@@ -52,6 +52,11 @@ def end(roots: Mapping[int, int]) -> None:
     log.warning("action=end_processes outcome=left pids=%s", sorted(living))
 
 
+def live(roots: Mapping[int, int]) -> bool:
+    """Whether one of those is there that `end` would end."""
+    return bool(roots and _living(dict(roots)))
+
+
 def _living(known: Processes) -> Processes:
     table = _table()
 

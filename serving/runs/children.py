@@ -12,7 +12,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from serving.errors import ServingError
-from serving.process_table import Processes, began, end
+from serving.process_table import Processes, began, end, live
 
 _OF_ATTEMPT: ContextVar["Children | None"] = ContextVar("children", default=None)
 _LOOK_S = 0.02
@@ -40,6 +40,11 @@ class Children:
         """Once they are ended: until that is so, at most a second."""
         while any(thread.is_alive() for thread in self._endings):
             await asyncio.sleep(_LOOK_S)
+
+    def live(self) -> bool:
+        """Whether one of them is there."""
+        with self._lock:
+            return live(self._started)
 
     def refuse(self) -> None:
         """Raises ServingError for a graph that goes on behind its end."""

@@ -35,7 +35,7 @@ from serving.runs.queue import CANCELLED, Claim
 
 _MOST_ATTEMPTS: Final = 10
 _NOT_THE_GRAPHS: Final = (StorageLost, FenceLost, GraphDrained)
-_TO_STOP_S: Final = 0.4  # of the second in which a cancelled run ends
+_TO_STOP_S: Final = 0.2  # of the second in which a run is cancelled, or handed over
 _TO_LOOK_S: Final = 0.3
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from serving.runs.queue import Claim, Queue
 
 # The floor: a lapsed lease and a run that falls due send no notice, and a notice may be lost.
 _POLL_S = 0.75
-_TO_THE_NEXT_SUPERSTEP_S = 0.7
+# To the end of its superstep. Of the second that a drain may take, ending processes needs its part.
+_WITH_PROCESSES_S, _TO_THE_NEXT_SUPERSTEP_S = 0.4, 0.7
 log = logging.getLogger(__name__)
 
 Stop = Literal["cancel", "lost", "drain"]
@@ -188,7 +189,11 @@ class Worker:
 
     async def _hand_over(self) -> None:
         """What does not reach the end of its superstep in time is cut, and goes on elsewhere from the one before."""
-        await self._ended(_TO_THE_NEXT_SUPERSTEP_S)
+        await self._ended(_WITH_PROCESSES_S)
+        for run_id, attempt in list(self._attempts.items()):
+            if attempt.children.live():
+                self._stop(run_id, "drain")
+        await self._ended(_TO_THE_NEXT_SUPERSTEP_S - _WITH_PROCESSES_S)
         for run_id in list(self._attempts):
             self._stop(run_id, "drain")
         await self._ended(self._queue.lease_s)
