@@ -28,8 +28,8 @@ _ASKED: LiteralString = "select request from approvals where run_id = %s and req
 
 
 async def show(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Keeps for an hour what a person released (rows of `PostgresVault.sealed`), in the transaction of its decision: one
-    that is refused shows nothing."""
+    """Keeps what a person released (rows of `PostgresVault.sealed`) for an hour, in the transaction of the decision:
+    one that is refused shows nothing."""
     for row in rows:
         await connection.execute(_SHOW, row)
 
