@@ -189,7 +189,8 @@ class Executor:
         decided = await approvals.decisions(self._pool, claim.run_id) if asked else {}
         if change := catch_up(state.values, state.next, history, decided):
             values, node = change
-            await graph.aupdate_state(config, values, as_node=node)
+            async with graph.checkpointer.updating() as saver:
+                await graph.copy({"checkpointer": saver}).aupdate_state(config, values, as_node=node)
             return None, config
         answers = {pause.id: decided[pause.value["id"]] for pause in state.interrupts if pause.value["id"] in decided}
         return (Command(resume=answers) if answers else None), config

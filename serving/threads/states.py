@@ -29,6 +29,7 @@ from serving.threads.update import applied, check_names
 
 if TYPE_CHECKING:
     from serving.hosting.factory import Access, Graph
+    from serving.runs.checkpoints import PostgresSaver
 
 _GRAPH: LiteralString = """
 select coalesce(metadata ->> 'graph_id', (select coalesce(graph, %(agent)s) from runs
@@ -122,7 +123,8 @@ class States:
             async with self.saved.held(id_) as connection:
                 if at.checkpoint_id and (await graph.aget_state(config)).metadata is None:
                     raise _no_checkpoint(id_, at.checkpoint_id)
-                written = await applied(graph, lambda: graph.aupdate_state(config, values, as_node=as_node))
+                async with _updating(graph) as whole:
+                    written = await applied(graph, lambda: whole.aupdate_state(config, values, as_node=as_node))
                 await self._leave(connection, graph, graph_id, id_, kept)
         place = checkpoint_of(written)
         return {"checkpoint": place, "configurable": place, "checkpoint_id": place and place["checkpoint_id"]}
@@ -135,7 +137,8 @@ class States:
         async with self._opened(graph_id, "threads.update", config, {}) as graph:
             steps = [[await self._update_of(graph_id, each) for each in step.updates] for step in supersteps]
             async with self.saved.held(thread_id) as connection:
-                await applied(graph, lambda: graph.abulk_update_state(config, steps))
+                async with _updating(graph) as whole:
+                    await applied(graph, lambda: whole.abulk_update_state(config, steps))
                 await self._leave(connection, graph, graph_id, thread_id)
 
     async def _update_of(self, graph_id: str, update: SuperstepUpdate) -> Any:
@@ -193,6 +196,13 @@ class States:
         if graph_id != AGENT or not self._redactor.owns_any(data.decode()):
             return data
         return orjson.dumps(await asyncio.to_thread(self._redactor.restore_json, orjson.loads(data)))
+
+
+@asynccontextmanager
+async def _updating(graph: "Graph") -> "AsyncIterator[Graph]":
+    saver: PostgresSaver = graph.checkpointer  # type: ignore[assignment]
+    async with saver.updating() as whole:
+        yield graph.copy({"checkpointer": whole})
 
 
 def _json(value: Any) -> bytes:

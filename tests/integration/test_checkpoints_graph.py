@@ -13,6 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
 
+from graph.errors import StorageLost
+from graph.faults import Faults, install
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
 from tests.integration.checkpoint_house import State, checkpoint, claim, compiled, config, emptied, opened, put, saver
@@ -67,6 +69,31 @@ async def test_a_graphs_whole_story_is_the_same_as_in_memory(database: str, task
         assert [told(one, results=task_results) for one in mine] == [told(one, results=task_results) for one in theirs]
     texts = [[message.content for message in snapshot.values["messages"]] for snapshot in ours[2][:1]]
     assert texts == [["hi \ud800", "y" * 200, "y" * 200, "again", "done"]]
+
+
+@pytest.mark.parametrize("cut", ["checkpoint.ready", "checkpoint.committed"])
+async def test_an_update_of_the_state_is_there_whole_or_not_at_all(database: str, cut: str) -> None:
+    """As a node that waits, whose task LangGraph marks as done before it makes the checkpoint behind it."""
+    run_id, thread_id = claim(database)
+    at = config(thread_id)
+    async with opened(database) as pool:
+        saving = saver(pool, run_id, 1, task_results=True)
+        graph = compiled(saving)
+        await graph.ainvoke({"messages": [HumanMessage("hi", id="h")]}, at, interrupt_before=["search"])
+        before = await graph.aget_state(at)
+        install(Faults(f"{cut}=raise", StorageLost))
+        with pytest.raises(StorageLost):
+            async with saving.updating() as whole:
+                await graph.copy({"checkpointer": whole}).aupdate_state(at, {"found": ["by hand"]}, as_node="search")
+        install(None)
+        after = await graph.aget_state(at)
+    if cut == "checkpoint.ready":
+        assert after == before
+    else:
+        assert (after.values["found"], after.metadata["source"]) == (
+            [*before.values.get("found", []), "by hand"],
+            "update",
+        )
 
 
 def joined(old: list[str], new: Sequence[list[str]]) -> list[str]:

@@ -306,6 +306,32 @@ async def test_a_plan_is_edited_that_was_told_and_never_checkpointed(house: Hous
     assert len(models.by("planner")) == 1 + round_
 
 
+@pytest.mark.parametrize("cut", ["checkpoint.ready", "checkpoint.committed"])
+async def test_an_edit_that_is_cut_while_it_is_taken_over_is_taken_over_whole(house: House, cut: str) -> None:
+    """Steps that wait to be worked on, one of which the edit takes out."""
+    models, lookup, control = ScriptedModels(planner=plans("s1", "s2")), Lookup(), RunControl()
+    run_id = await house.create()
+
+    def pausing(name: str) -> None:
+        if name == "fan_out.ready":
+            house.execute("update runs set paused_by = 'ann'")
+            control.request_drain(PAUSE)
+
+    install(pausing)
+    await house.executor(models, lookup).attempt(await house.claim(), control)
+    view = await house.store.get(run_id)
+    assert (view.phase, view.steps) == ("paused", ()), "sent out, not begun"
+    await house.controls.edit_plan(run_id, plan("s1"), view.last_seq, by="ann")
+    await house.controls.resume(run_id, by="ann")
+    install(Faults(f"{cut}=raise", StorageLost))
+    await house.executor(models, lookup).attempt(await house.claim())
+    install(None)
+    house.execute("update runs set lease_until = now()")
+    await house.executor(models, lookup).attempt(await house.claim())
+    view = await house.store.get(run_id)
+    assert (view.status, lookup.asked) == ("success", ["s1 s1"])
+
+
 async def test_an_edit_is_taken_over_once_however_often_the_attempt_is_cut(house: House) -> None:
     models = ScriptedModels(planner=plans("s1"))
     view = await paused_in(house, "critic", models)

@@ -3,6 +3,8 @@
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from copy import copy
 from random import getrandbits
 from typing import Any, NoReturn
 
@@ -68,6 +70,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         self._search = Search(pool, tenant, reader)
         self._retention = Retention(pool, tenant, reader, seal)
         self._held = HeldWrites()
+        self._updating: list[Entry] | None = None
         self._stored: OrderedDict[Place, dict[str, Stored]] = OrderedDict()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -102,9 +105,21 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         parent = (place, parent_id) if metadata.get("source") == "loop" else None
         with self._held.contained(parent, (place, checkpoint["id"])) as results:
             point("checkpoint.ready")
-            await self._put(config, place, checkpoint, metadata, new_versions, results)
+            await self._put(config, place, checkpoint, metadata, new_versions, [*results, *(self._updating or ())])
             point("checkpoint.committed")
+        if self._updating:
+            self._updating.clear()
         return place.config(checkpoint["id"])
+
+    @asynccontextmanager
+    async def updating(self) -> AsyncIterator["PostgresSaver"]:
+        """A saver for `update_state`, which is whole with it: what that writes on top of a checkpoint is committed with
+        the checkpoint that it makes. Alone it might bear the id of a task that waits, and say that it was done."""
+        saver = copy(self)
+        saver._updating = []
+        yield saver
+        for entry in saver._updating:
+            await self._commit(entry)
 
     async def _put(
         self,
@@ -134,6 +149,9 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         if not writes:
             return
         place, checkpoint_id = place_of(config), config["configurable"]["checkpoint_id"]
+        if self._updating is not None:
+            self._updating.append(self._writer.writes(place, checkpoint_id, writes, task_id, task_path))
+            return
         if may_hold(task_id, writes):
             rows = self._result(place, checkpoint_id, writes, task_id, task_path) if self._task_results else None
             if await self._held.hold((place, checkpoint_id), rows):
