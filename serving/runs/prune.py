@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 from graph.faults import point
 from serving.database import Connection, Row
 from serving.errors import Conflict
+from serving.hosting.config import AGENT
 from serving.runs.checkpoints.retention import sweep
 
 _LOCK = 0x7472_6972_656D_6502
@@ -22,19 +23,16 @@ _RUNS, _FILES, _THREADS = 50, 200, 20  # in one transaction
 _NOT_FORKED: LiteralString = """
     and not exists (select from runs fork where fork.forked_from = run.run_id and fork.pruned_at is null)
 """
-# A run whose effect a person has still to decide about hasn't ended: it is parked.
-_DUE_RUNS: LiteralString = (
-    """
-select ended.run_id, ended.tenant from ended_runs ended join runs run using (run_id)
+# A person has still to say what became of an effect that its run ended around.
+_OVER: LiteralString = """
 where ended.events_until < now() and ended.pruned_at is null
+    and not exists (select from effects where effects.run_id = ended.run_id and state = 'unknown')
 """
-    + _NOT_FORKED
-)
+_ENDED: LiteralString = "select ended.run_id, ended.tenant from ended_runs ended join runs run using (run_id)"
+_DUE_RUNS: LiteralString = _ENDED + _OVER + _NOT_FORKED
 # What is due at once or after its forks, which go in the same prune; who has a fork that stays, stays too.
-_DUE_IN_ALL: LiteralString = """
-with recursive over as (
-    select run_id, tenant from ended_runs where events_until < now() and pruned_at is null
-), needed (run_id) as (
+_WITH_OVER: LiteralString = "with recursive over as (" + _ENDED + _OVER
+_UNLESS_NEEDED: LiteralString = """), needed (run_id) as (
     select fork.forked_from from runs fork where fork.forked_from is not null and fork.pruned_at is null
         and not exists (select from over where over.run_id = fork.run_id)
     union
@@ -43,6 +41,7 @@ with recursive over as (
 )
 select run_id, tenant from over where not exists (select from needed where needed.run_id = over.run_id)
 """
+_DUE_IN_ALL: LiteralString = _WITH_OVER + _UNLESS_NEEDED
 _NEXT: LiteralString = "order by run.finished_at limit %(most)s for update of run skip locked"
 # It looks for forks once more, since now that the row is held none can be added.
 _MARK: LiteralString = (
@@ -50,6 +49,20 @@ _MARK: LiteralString = (
 update runs run set pruned_at = now(), exported = true where run_id = any(%(runs)s) """
     + _NOT_FORKED
 )
+# What the caller of a hosted graph sent goes with what it led to; a run of the agent keeps its redacted goal.
+_INPUTS: LiteralString = """
+with due as ({due})
+select run_id, run.tenant, octet_length(concat(launch ->> 'input', launch ->> 'command')) as bytes
+from runs run join due using (run_id)
+where graph <> %(agent)s and coalesce(launch ->> 'input', launch ->> 'command') is not null
+"""
+_SUM: LiteralString = ") select tenant, count(*) as rows, sum(bytes)::bigint as bytes from gone group by tenant"
+_WITHOUT_INPUT: LiteralString = """), gone as (
+    update runs set launch = (launch::jsonb || '{{"input": null, "command": null}}')::json from held
+    where runs.run_id = held.run_id returning held.tenant, held.bytes
+"""
+_COUNT_INPUTS: LiteralString = "with gone as (" + _INPUTS + _SUM
+_EMPTY_INPUTS: LiteralString = "with held as materialized (" + _INPUTS + _WITHOUT_INPUT + _SUM
 _MARKED: LiteralString = "select run_id, tenant from runs where run_id = any(%(runs)s) and pruned_at is not null"
 # Kind, table, and what is large in it: with the log go the questions and the ledger of its run.
 _OF_A_RUN: tuple[tuple[str, LiteralString, LiteralString], ...] = (
@@ -101,7 +114,8 @@ with gone as (
 select tenant, count(*) as rows, sum(bytes)::bigint as bytes from gone group by tenant
 """
 
-# A thread's checkpoints go with its last log; before that, all but the newest, when their own days are over.
+# A thread's checkpoints go with its last log, but where it waits for a person; before that, all but the newest, when
+# their own days are over.
 _DUE_THREADS: LiteralString = """
 with due as ({due}), held as (
     select tenant, thread_id, count(*) > count(distinct namespace) as older from state_checkpoints
@@ -109,8 +123,9 @@ with due as ({due}), held as (
     group by tenant, thread_id
 ), thread as (
     select run.tenant, run.thread_id, max(ended.checkpoints_until) as until,
-        bool_and(run.pruned_at is not null or run.run_id in (select run_id from due)) as whole
-    from runs run left join ended_runs ended using (run_id)
+        bool_and((run.pruned_at is not null or run.run_id in (select run_id from due))
+            and thread.status <> 'interrupted') as whole
+    from runs run join threads thread using (thread_id) left join ended_runs ended using (run_id)
     where %(threads)s::uuid[] is null or run.thread_id = any(%(threads)s::uuid[])
     group by run.tenant, run.thread_id having count(*) = count(ended.run_id)
 )
@@ -119,6 +134,17 @@ from held join thread on held.tenant = thread.tenant and held.thread_id = thread
 where thread.whole or (held.older and thread.until < now())
 order by thread.tenant, held.thread_id
 """
+# What a thread shows is what its checkpoints hold.
+_VALUES: LiteralString = """
+select thread_id, tenant, pg_column_size(values) as bytes from threads
+where thread_id = any(%(threads)s::uuid[]) and values is not null
+"""
+_WITHOUT_VALUES: LiteralString = """), gone as (
+    update threads set values = null, error = null from held
+    where threads.thread_id = held.thread_id returning held.tenant, held.bytes
+"""
+_COUNT_VALUES: LiteralString = "with gone as (" + _VALUES + _SUM
+_EMPTY_VALUES: LiteralString = "with held as materialized (" + _VALUES + _WITHOUT_VALUES + _SUM
 _NONE: LiteralString = "select null::uuid as run_id where false"
 # Nobody adds a run to these threads, resumes or claims one of theirs until the transaction is over.
 _HOLD: LiteralString = """
@@ -156,6 +182,7 @@ class Pruning:
             await self._connection.execute("set transaction isolation level repeatable read, read only")
             for kind, table, content in _OF_A_RUN:
                 await self._count(kind, _COUNT.format(table=table, content=content, due=_DUE_IN_ALL))
+            await self._count("inputs", _COUNT_INPUTS.format(due=_DUE_IN_ALL), agent=AGENT)
             await self._count("artifacts", _COUNT_FILES)
             await self._count("shown values", _COUNT_SHOWN)
             threads = await self._fetch(_DUE_THREADS.format(due=_DUE_IN_ALL), threads=None)
@@ -181,6 +208,7 @@ class Pruning:
             point("prune.marked")
             for kind, table, content in _OF_A_RUN:
                 await self._count(kind, _DELETE.format(table=table, content=content, due=_MARKED), runs=runs)
+            await self._count("inputs", _EMPTY_INPUTS.format(due=_MARKED), runs=runs, agent=AGENT)
         point("prune.committed")
         return bool(runs)
 
@@ -197,7 +225,9 @@ class Pruning:
             ids = [row["thread_id"] for row in threads if (row["tenant"], row["whole"]) == (tenant, whole)]
             extent = await sweep(self._connection, tenant, ids, whole=whole, delete=delete)
             self._add("checkpoints", {"tenant": tenant, **extent})
-            if not whole:
+            if whole:
+                await self._count("thread values", _EMPTY_VALUES if delete else _COUNT_VALUES, threads=ids)
+            else:
                 self.left_whole += extent["left_whole"]
 
     async def _count(self, kind: str, query: LiteralString, **values: Any) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from graph.errors import ModelUnavailable
+from graph.ledger import EffectDecision
 from memory.store import MemoryStore
 from serving.cli.retention import prune, show_retention
 from serving.database import Connection, new_id
@@ -146,6 +147,70 @@ async def test_a_dry_run_announces_to_the_byte_what_then_goes(house: House) -> N
     assert left(house, young) == before[young]
     assert state_rows(house, both) == 0
     assert await pruned(house) == await planned(house) == []
+
+
+async def hosted_run(house: House, status: str) -> tuple[str, str]:
+    """(run, thread) of one of a graph of langgraph.json, as its rows stand when it has left its thread so."""
+    view = await house.finish(ScriptedModels())
+    launch = '{"input": {"text": "a secret"}, "command": null, "stream_mode": ["values"]}'
+    house.execute("update runs set graph = 'chat', launch = %s where run_id = %s", launch, view.run_id)
+    house.execute(
+        """update threads set status = %s, values = '{"text": "a secret"}', error = '{"message": "a secret"}'
+        where thread_id = %s""",
+        status,
+        view.thread_id,
+    )
+    return view.run_id, view.thread_id
+
+
+def kept_of(house: House, thread_id: str) -> str:
+    """What the rows of a thread and of its runs hold, as text."""
+    query = "select concat(threads.*::text, runs.*::text) from threads join runs using (thread_id) where thread_id = %s"
+    return str(house.execute(query, thread_id)[0][0])
+
+
+async def test_what_a_hosted_graph_was_given_and_came_to_goes_with_its_log(house: House) -> None:
+    run_id, thread = await hosted_run(house, "idle")
+    ended_long_ago(house, run_id)
+    await keep(house, events=30)
+    announced = await planned(house)
+    assert {share.kind for share in announced} == {"checkpoints", "events", "inputs", "thread values"}
+    assert "a secret" in kept_of(house, thread)
+    assert await pruned(house) == announced
+    assert "a secret" not in kept_of(house, thread)
+    assert await pruned(house) == await planned(house) == []
+
+
+async def test_a_thread_that_waits_for_a_person_keeps_the_state_that_the_answer_goes_on_from(house: House) -> None:
+    run_id, thread = await hosted_run(house, "interrupted")
+    ended_long_ago(house, run_id)
+    await keep(house, events=30)
+    announced = await planned(house)
+    assert {share.kind for share in announced} == {"events", "inputs"}
+    before = state_rows(house, thread)
+    assert await pruned(house) == announced
+    assert state_rows(house, thread) == before > 0
+    house.execute("update threads set status = 'idle' where thread_id = %s", thread)
+    assert {share.kind for share in await pruned(house)} == {"checkpoints", "thread values"}
+
+
+async def test_a_log_stays_until_a_person_has_said_what_became_of_its_runs_effects(house: House) -> None:
+    run_id = await full_run(house)
+    house.execute(
+        "insert into effects (run_id, key, tool, arguments_digest, state, fence) "
+        "values (%s, 'open', 'send_email', '', 'prepared', 1)",
+        run_id,
+    )
+    house.execute("update effects set state = 'unknown' where run_id = %s and key = 'open'", run_id)
+    ended_long_ago(house, run_id)
+    await keep(house, events=30)
+    before = left(house, run_id)
+    assert {share.kind for share in await planned(house)} == {"shown values"}
+    await pruned(house)
+    assert left(house, run_id) == before
+    await house.store.decide_effect(run_id, "open", EffectDecision(decision="happened", by="mia"))
+    assert {share.kind for share in await pruned(house)} >= {"events", "effects"}
+    assert left(house, run_id)["effects"] == 0
 
 
 async def test_a_dry_run_counts_parents_that_go_after_their_forks(house: House) -> None:

@@ -125,6 +125,7 @@ async def list_input_items(response_id: str, services: Services) -> Any:
     """The goal of its run, or what its graph was given; what was said before is in the items of earlier responses."""
     row, _ = await found(services, response_id)
     if not is_the_agents(row):
+        refuse_pruned(str(row["run_id"]), row["pruned_at"])
         return _listed(items_of(row))
     goal = await services.restore(row["request"]["goal"])
     item = {
