@@ -7,7 +7,7 @@ from graph.channels import RunState
 from graph.errors import BoundReached, MemoryUnavailable
 from graph.events import AnswerDelta, AnswerWritten, EventBody, MemoryProposed, Noted
 from graph.faults import point
-from graph.ports import AnswerTask, Deps, ModelReply
+from graph.ports import AnswerTask, CallPiece, Deps, ModelReply
 from graph.state import Answer, Citation, Source, StepOutcome, Verdict
 from graph.transcript import bodies, memory_of, stopped_by
 from graph.turn import log_bound, take_turn
@@ -52,7 +52,7 @@ async def _write(state: RunState, deps: Deps) -> None:
         return (*deltas.rest(), AnswerWritten(answer=_answer(reply.text, task, task.stopped)))
 
     try:
-        await take_turn(deps, task, on_text=deltas.add, follows=follows)
+        await take_turn(deps, task, on_piece=deltas.add, follows=follows)
     except BoundReached as error:
         await log_bound(deps, error)
         stopped = stopped_by(deps.events.history)
@@ -110,7 +110,9 @@ class _Deltas:
         self._begun = False
         self._since = time.monotonic()
 
-    async def add(self, piece: str) -> None:
+    async def add(self, piece: str | CallPiece) -> None:
+        if isinstance(piece, CallPiece):
+            return
         point("model.chunk")
         self._text += piece
         full = time.monotonic() - self._since >= _FLUSH_SECONDS or len(self._text) >= _FLUSH_CHARACTERS

@@ -4,7 +4,7 @@ A body is what a part of the system says; `RunEvent` is the body with its place 
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -111,6 +111,21 @@ class ModelFailed(Value):
     output_tokens: int = 0
     cached_tokens: int = 0
     cost_usd: float = 0.0
+
+
+class ToolCallDelta(Value):
+    """A piece of a tool's arguments as the model writes them: JSON text. What has come of a call, with `closes` behind
+    it, is a JSON object at every moment. Where one `begins`, forget what came of the step's reply before;
+    `model_called` holds the reply whole and replaces it."""
+
+    kind: Literal["tool_call_delta"] = "tool_call_delta"
+    step_id: str
+    attempt: int
+    call_id: str
+    tool: str
+    text: str
+    closes: str = ""
+    begins: bool = False
 
 
 class ToolStarted(Value):
@@ -288,6 +303,7 @@ EventBody = Annotated[
     | StepStarted
     | ModelCalled
     | ModelFailed
+    | ToolCallDelta
     | ToolStarted
     | ToolFinished
     | StepFinished
@@ -312,6 +328,8 @@ EventBody = Annotated[
     Field(discriminator="kind"),
 ]
 
+# What is written of something that is still being written; the line that holds it whole replaces them.
+DELTAS: Final = ("answer_delta", "tool_call_delta")
 BODY: TypeAdapter[EventBody] = TypeAdapter(EventBody)
 
 

@@ -128,15 +128,27 @@ class ModelReply:
     parsed: BaseModel | None = None
 
 
-OnText = Callable[[str], Awaitable[None]]
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """More of the arguments (JSON text) of the reply's `index`-th tool call; `id`, `name` as far as they are known."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+OnPiece = Callable[[str | CallPiece], Awaitable[None]]
 
 
 class Models(Protocol):
     def estimate(self, call: ModelCall) -> float:
         """Upper bound of the call's cost in USD; what is reserved before it goes out."""
 
-    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
-        """Raises graph.errors.ModelUnavailable, ModelRefused, BadReply."""
+    async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
+        """`on_piece` gets the reply's text, and its tool calls, as they come.
+
+        Raises graph.errors.ModelUnavailable, ModelRefused, BadReply."""
 
 
 class Hit(Value):

@@ -105,6 +105,10 @@ class StepTranscript:
         calls = self.replies[-1].tool_calls if self.replies else ()
         return next((ToolCall.model_validate(call) for call in calls if call["id"] not in self.results), None)
 
+    def called(self) -> set[str]:
+        """The ids of all its tool calls."""
+        return {call["id"] for reply in self.replies for call in reply.tool_calls}
+
     def times_called(self, call: ToolCall) -> int:
         """How often this tool has been started with exactly these arguments."""
         return sum(body.tool == call.name and body.arguments == call.arguments for body in self.started)

@@ -4,15 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import chain, count
 
 from pydantic import BaseModel
 
+from graph.call_ids import CallIds
 from graph.errors import BadReply, BoundReached, ModelUnavailable
 from graph.events import BoundReached as BoundReachedEvent
 from graph.events import EventBody, ModelCalled, ModelFailed
 from graph.faults import point
-from graph.ports import Deps, ModelCall, ModelReply, OnText, StepTask, Task
+from graph.ports import Deps, ModelCall, ModelReply, OnPiece, StepTask, Task
 from graph.prefix import assemble
 from graph.transcript import StepTranscript, bounds_reached
 
@@ -25,31 +25,33 @@ async def take_turn(
     *,
     reply: type[BaseModel] | None = None,
     attempt: int = 1,
-    on_text: OnText | None = None,
+    on_piece: OnPiece | None = None,
+    precedes: Follows = lambda reply: (),
     follows: Follows = lambda reply: (),
 ) -> ModelReply:
     """Calls the model for `task` and logs its reply. Raises BoundReached, ModelUnavailable, ModelRefused, BadReply.
 
     `follows` makes what the reply means, logged in the same write: a kill never leaves a reply without its meaning.
+    `precedes` makes what has not been told of it yet while it was written.
     """
     call = _call(deps, task, reply, attempt)
     started = time.perf_counter()
     with deps.budget.model_call(deps.models.estimate(call)):
         point("budget.reserved")
-        answer = _with_new_ids(await _complete(deps, call, on_text), call)
+        answer = _with_new_ids(await _complete(deps, call, on_piece), call)
         logged = _logged(deps, task, attempt, answer, time.perf_counter() - started)
-        await deps.events.append(logged, *follows(answer))
+        await deps.events.append(*precedes(answer), logged, *follows(answer))
     point("budget.settled")
     return answer
 
 
-async def _complete(deps: Deps, call: ModelCall, on_text: OnText | None) -> ModelReply:
+async def _complete(deps: Deps, call: ModelCall, on_piece: OnPiece | None) -> ModelReply:
     limit = asyncio.timeout(deps.budget.seconds_left())
     try:
         async with limit:
             point("model.sent")
             deps.check_lease()
-            answer = await deps.models.complete(call, on_text)
+            answer = await deps.models.complete(call, on_piece)
             point("model.answered")
             return answer
     except TimeoutError:
@@ -85,15 +87,9 @@ def _call(deps: Deps, task: Task, reply: type[BaseModel] | None, attempt: int) -
 
 
 def _with_new_ids(answer: ModelReply, call: ModelCall) -> ModelReply:
-    """Some servers number tool calls anew in each reply; a result is found by its id, so a used one is replaced."""
-    used = {known.id for message in call.transcript for known in message.tool_calls}
-    calls = list(answer.tool_calls)
-    for index, each in enumerate(calls):
-        new = (f"call_{number}" for number in count(len(used)))
-        id_ = next(id_ for id_ in chain((each.id,), new) if id_ not in used)
-        calls[index] = each.model_copy(update={"id": id_})
-        used.add(id_)
-    return replace(answer, tool_calls=tuple(calls))
+    ids = CallIds(known.id for message in call.transcript for known in message.tool_calls)
+    calls = tuple(each.model_copy(update={"id": ids.of(each.id)}) for each in answer.tool_calls)
+    return replace(answer, tool_calls=calls)
 
 
 def _logged(deps: Deps, task: Task, attempt: int, answer: ModelReply, seconds: float) -> ModelCalled:

@@ -8,6 +8,7 @@ import time
 from typing import TypedDict
 
 from graph.bounds import SAME_CALL_LIMIT
+from graph.call_deltas import CallDeltas
 from graph.channels import RunState
 from graph.errors import BoundReached
 from graph.events import StepFinished, StepStarted, ToolFinished, ToolStarted
@@ -65,7 +66,8 @@ async def _loop(deps: Deps, task: StepTask, attempt: int) -> StepOutcome:
             elif (words := done.last_words()) is not None:
                 return _spoken(task.step, attempt, words, done)
             else:
-                await take_turn(deps, task, attempt=attempt)
+                deltas = CallDeltas(deps, task.step.id, attempt, done.called())
+                await take_turn(deps, task, attempt=attempt, on_piece=deltas.add, precedes=deltas.rest)
     except BoundReached as error:
         await log_bound(deps, error)
         done = StepTranscript(deps.events.history, task.step.id, attempt)

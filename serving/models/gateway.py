@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import hmac
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from graph.errors import BadReply, ModelRefused, ModelUnavailable, TriremeError
-from graph.ports import ModelCall, ModelReply, OnText, Usage
+from graph.errors import BadReply, FenceLost, ModelRefused, ModelUnavailable, StorageLost, TriremeError
+from graph.ports import ModelCall, ModelReply, OnPiece, Usage
 from privacy.redact import from_record
 from serving.models.faults import translated
 from serving.models.meter import BYTES_PER_TOKEN, render
@@ -21,6 +22,7 @@ from serving.models.structured import Unparsable, parse, repair_request
 
 # The most tokens that text can make: numbers and rare scripts come near 2 bytes a token.
 _FEWEST_BYTES_PER_TOKEN: Final = 2
+log = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -63,13 +65,13 @@ class Gateway:
             return cost
         return cost + self._dearest(call, size + call.max_tokens + len(repair_request(Unparsable("", ""), call.reply)))
 
-    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+    async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
         """Raises ModelUnavailable, ModelRefused, BadReply, and GatewayRefused for text that is not Redacted."""
         alias = self._alias(call)
         body = self._body(call, alias)
         self._check_cost(call)
         await self.open()
-        reply = await self._ask(alias, body, on_text)
+        reply = await self._ask(alias, body, on_piece)
         usage, parsed = self._usage(alias, reply, call), None
         try:
             calls = reply.tool_calls() if call.allow_tools else ()
@@ -88,12 +90,12 @@ class Gateway:
             raise
         return ModelReply(from_record(clean(reply.text)), model, usage, calls, parsed)
 
-    async def _ask(self, alias: str, body: Mapping[str, Any], on_text: OnText | None) -> RawReply:
+    async def _ask(self, alias: str, body: Mapping[str, Any], on_piece: OnPiece | None) -> RawReply:
         """One round trip, with the Router's retries and fallbacks."""
         limit = self._routes.timeout_s
         try:
             async with asyncio.timeout(limit):
-                reply = await self._send(body, on_text)
+                reply = await self._send(body, on_piece)
         except TriremeError:
             raise
         except TimeoutError:
@@ -104,16 +106,25 @@ class Gateway:
         self._refusals.pop(alias, None)
         return reply
 
-    async def _send(self, body: Mapping[str, Any], on_text: OnText | None) -> RawReply:
+    async def _send(self, body: Mapping[str, Any], on_piece: OnPiece | None) -> RawReply:
         # Without the flag LiteLLM imports `mcp`, which is not among our packages, for every call with tools.
         body = {**body, "_skip_mcp_handler": True}
-        if on_text is None:
+        if on_piece is None:
             return whole(await self._router.acompletion(**body))
         stream = await self._router.acompletion(**body, stream=True, stream_options={"include_usage": True})
         try:
-            return await streamed(stream, on_text)
+            return await streamed(stream, on_piece)
+        except (FenceLost, StorageLost):
+            raise
+        except Exception as error:
+            # The Router retries no stream that has begun. Nobody waits for each word of a tool call, so it is asked
+            # for again, whole; what was told of it is replaced.
+            if body.get("tool_choice") != "auto":
+                raise
+            log.info("action=stream error=%s outcome=asked_again", type(error).__name__)
         finally:
             await stream.aclose()
+        return whole(await self._router.acompletion(**body))
 
     def _alias(self, call: ModelCall) -> str:
         return self._routes.alias_for(call.task.role, call.model, self._classification)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graph.errors import BadReply
-from graph.ports import OnText, ToolCall
+from graph.ports import CallPiece, OnPiece, ToolCall
 
 
 @dataclass(slots=True)
@@ -44,14 +44,16 @@ class RawReply:
         written = getattr(usage, "cache_creation_input_tokens", None) or getattr(details, "cache_creation_tokens", None)
         self.written_tokens = max(self.written_tokens, written or 0)
 
-    def take_call(self, index: int, call: Any) -> None:
-        """A whole tool call, or the next piece of one: `index` says which."""
+    def take_call(self, index: int, call: Any) -> CallPiece:
+        """A whole tool call, or the next piece of one: `index` says which. Returns the piece as it is handed on."""
         while len(self.calls) <= index:
             self.calls.append(_Call())
         mine = self.calls[index]
         mine.id = mine.id or call.id or ""
         mine.name += call.function.name or ""
-        mine.arguments += call.function.arguments or ""
+        more = call.function.arguments or ""
+        mine.arguments += more
+        return CallPiece(index, _id(index, mine), printable(mine.name), more)
 
 
 def whole(response: Any) -> RawReply:
@@ -65,8 +67,8 @@ def whole(response: Any) -> RawReply:
     return reply
 
 
-async def streamed(stream: AsyncIterable[Any], on_text: OnText) -> RawReply:
-    """Reads to the end, handing on each piece of text. Raises BadReply when the stream stops before its end."""
+async def streamed(stream: AsyncIterable[Any], on_piece: OnPiece) -> RawReply:
+    """Reads to the end, handing on each piece. Raises BadReply when the stream stops before its end."""
     reply, parts = RawReply(), list[str]()
     async for chunk in stream:
         reply.take_usage(getattr(chunk, "usage", None))
@@ -74,10 +76,10 @@ async def streamed(stream: AsyncIterable[Any], on_text: OnText) -> RawReply:
         for choice in chunk.choices[:1]:
             reply.finish = choice.finish_reason or reply.finish
             for position, call in enumerate(choice.delta.tool_calls or ()):
-                reply.take_call(position if call.index is None else call.index, call)
+                await on_piece(reply.take_call(position if call.index is None else call.index, call))
             if piece := choice.delta.content:
                 parts.append(piece)
-                await on_text(piece)
+                await on_piece(piece)
     reply.text = "".join(parts)
     # LiteLLM writes a "stop" of its own behind a stream that broke off, but keeps it out of the provider's chunks.
     chunks = getattr(stream, "chunks", None)
@@ -90,6 +92,10 @@ def _deployment_id(response: Any) -> str:
     return str((getattr(response, "_hidden_params", None) or {}).get("model_id") or "")
 
 
+def _id(index: int, call: _Call) -> str:
+    return call.id or f"call_{index}"
+
+
 def _tool_call(index: int, call: _Call) -> ToolCall:
     try:
         arguments = json.loads(call.arguments or "{}", parse_constant=_refuse)
@@ -98,7 +104,7 @@ def _tool_call(index: int, call: _Call) -> ToolCall:
     if not call.name or not isinstance(arguments, dict):
         name = printable(call.name) or "(unnamed)"
         raise BadReply(f"the model called the tool {name} with arguments that are no JSON object; try again")
-    return ToolCall(id=call.id or f"call_{index}", name=printable(call.name), arguments=clean(arguments))
+    return ToolCall(id=_id(index, call), name=printable(call.name), arguments=clean(arguments))
 
 
 def _refuse(constant: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from graph.events import (
+    DELTAS,
     AnswerWritten,
     ApprovalDecided,
     ApprovalRequested,
@@ -151,7 +152,7 @@ def phase_of(row: Row, history: Sequence[RunEvent]) -> str:
         return "pausing"
     if status != "running" or not history:
         return status
-    last = next((event.body for event in reversed(history) if event.body.kind != "answer_delta"), history[-1].body)
+    last = next((event.body for event in reversed(history) if event.body.kind not in DELTAS), history[-1].body)
     if isinstance(last, ToolStarted):
         return "waiting_for_tool"
     if isinstance(last, ToolFinished | VerdictGiven | StepFinished) or last.kind == "step_started":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from graph.events import RunEvent
+from graph.events import DELTAS, RunEvent
 from serving.database import Pool, Row
 from serving.errors import SettingsError
 from serving.runs.log import event_of
@@ -49,8 +49,8 @@ _HEADER: Final = """
     select run_id::text, thread_id::text, status, created_at, finished_at, coalesce(request->>'channel', '') as channel
     from runs where run_id = %s and not exported and finished_at is not null
 """
-# The deltas are in the answer already.
-_EVENTS: Final = "select seq, at, body::text from run_events where run_id = %s and kind <> 'answer_delta' order by seq"
+# The deltas are in the answer and the tools' arguments already.
+_EVENTS: Final = "select seq, at, body::text from run_events where run_id = %s and kind <> all(%s) order by seq"
 # A run that was taken up again meanwhile stays unmarked and goes out whole when it ends.
 _MARK: Final = "update runs set exported = true where run_id = %(run_id)s and finished_at = %(finished_at)s"
 
@@ -160,7 +160,7 @@ class TraceExporter:
                 return False
             self._current = claimed["run_id"]
             if run := await (await connection.execute(_HEADER, (self._current,))).fetchone():
-                events = await (await connection.execute(_EVENTS, (self._current,))).fetchall()
+                events = await (await connection.execute(_EVENTS, (self._current, list(DELTAS)))).fetchall()
                 await self._post(client, await self._encoded(run, events))
                 await connection.execute(_MARK, run)
         return True

@@ -65,6 +65,11 @@ class Place:
 START: Final = Place()
 
 
+def read_up_to(heard: int) -> int:
+    """The last line of a run that isn't read again for who has heard up to seq `heard` (-1: nothing of the run)."""
+    return max(Place.of(heard).line - 1, 0) if heard >= 0 else 0
+
+
 class Places:
     """One tenant's. `number` comes before the others: it gives numbers to the runs that have begun meanwhile."""
 

@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 
 from graph.approval import decide
 from graph.channels import RunState
-from graph.ports import ApprovalRequest, ModelCall, ModelReply, Models, OnText, Usage
+from graph.ports import ApprovalRequest, ModelCall, ModelReply, Models, OnPiece, Usage
 from graph.state import Plan
 from privacy.redact import from_record
 from serving.database import new_id, open_pool
@@ -61,7 +61,7 @@ class _Waiting:
     def estimate(self, call: ModelCall) -> float:
         return 0.0
 
-    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+    async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
         if call.task.role == "planner" and call.task.goal != ASK:
             await self._door.wait()
         return ModelReply(from_record(""), "scripted", Usage(), (), Plan.model_validate(_PLAN))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graph.errors import ModelUnavailable
-from graph.ports import AnswerTask, ModelCall, ModelReply, Models, OnText, PlanTask, ReviewTask, StepTask
+from graph.ports import AnswerTask, ModelCall, ModelReply, Models, OnPiece, PlanTask, ReviewTask, StepTask
 from tests.chaos.counter import Wire
 from tests.integration.scripted_models import spoken, structured, tool_call, tool_results, which, written
 
@@ -41,9 +41,9 @@ class ChaosModels:
     def estimate(self, call: ModelCall) -> float:
         return 0.0001
 
-    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+    async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
         if not call.task.goal.startswith("chaos "):
-            return await self._offline.complete(call, on_text)
+            return await self._offline.complete(call, on_piece)
         turn = f"{which(call)} {hashlib.sha256(written(call.messages)).hexdigest()[:8]}"
         await self._wire.ask(act="model", run=call.run_id, turn=turn)
         await asyncio.sleep(_thinks_s(call.task.goal, turn))
@@ -51,9 +51,9 @@ class ChaosModels:
             asked = await self._wire.ask(act="fail", run=call.run_id, key=f"{call.run_id} {turn}")
             if not asked["repeated"]:
                 raise ModelUnavailable("the provider fails the first time it is asked this")
-        return await self._reply(call, on_text)
+        return await self._reply(call, on_piece)
 
-    async def _reply(self, call: ModelCall, on_text: OnText | None) -> ModelReply:
+    async def _reply(self, call: ModelCall, on_piece: OnPiece | None) -> ModelReply:
         kind = call.task.goal.split()[1]
         match call.task:
             case PlanTask():
@@ -63,7 +63,7 @@ class ChaosModels:
             case ReviewTask():
                 return structured(call, _verdict(kind, call.task.round))
             case AnswerTask():
-                return await _write(call.task, on_text)
+                return await _write(call.task, on_piece)
 
 
 def _thinks_s(goal: str, turn: str) -> float:
@@ -92,12 +92,12 @@ def _verdict(kind: str, round_: int) -> dict[str, Any]:
     return {"decision": "accept", "reasons": ["all is done"]}
 
 
-async def _write(task: AnswerTask, on_text: OnText | None) -> ModelReply:
+async def _write(task: AnswerTask, on_piece: OnPiece | None) -> ModelReply:
     """Some 20 chunks over more than one flush of the log's deltas."""
     found = "; ".join(sorted(outcome.finding for outcome in task.outcomes))
     text = f"{found}. " + "And so it went, step by step. " * 20
     for at in range(0, len(text), 32):
-        if on_text:
-            await on_text(text[at : at + 32])
+        if on_piece:
+            await on_piece(text[at : at + 32])
             await asyncio.sleep(0.003)
     return spoken(text)

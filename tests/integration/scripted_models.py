@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel
 
 from graph.errors import BadReply
-from graph.ports import Message, ModelCall, ModelReply, OnText, StepTask, ToolCall, Usage
+from graph.ports import Message, ModelCall, ModelReply, OnPiece, StepTask, ToolCall, Usage
 from privacy.redact import from_record
 from serving.models.structured import Unparsable, parse
 
@@ -127,13 +127,13 @@ class ScriptedModels:
     def estimate(self, call: ModelCall) -> float:
         return self.price
 
-    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+    async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
         self.calls.append(call)
         turns = {"planner": self.planner, "worker": self.worker, "critic": self.critic, "writer": self.writer}
         reply = await turns[call.task.role](call)
-        for word in reply.text.split() if on_text else ():
-            assert on_text is not None
-            await on_text(word + " ")
+        for word in reply.text.split() if on_piece else ():
+            assert on_piece is not None
+            await on_piece(word + " ")
         usage = reply.usage.model_copy(update={"cost_usd": self.price})
         return ModelReply(reply.text, reply.model, usage, reply.tool_calls, reply.parsed)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from graph.events import AnswerDelta, EventBody, RunEvent
-from graph.ports import ModelCall, ModelReply, OnText
+from graph.ports import ModelCall, ModelReply, OnPiece
 from privacy.placeholder import find
 from privacy.redact import from_record
 from serving.runs.log import AttemptLog
@@ -19,12 +19,12 @@ TEXT = "Write to [EMAIL_12] or [PERSON_S3], as it says in [1]. " * 60
 class Typing(ScriptedModels):
     """A writer whose answer comes three characters at a time."""
 
-    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+    async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
         reply = await super().complete(call)
-        if on_text is None:
+        if on_piece is None:
             return reply
         for at in range(0, len(TEXT), 3):
-            await on_text(TEXT[at : at + 3])
+            await on_piece(TEXT[at : at + 3])
         return replace(reply, text=from_record(TEXT))
 
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 from pydantic import BaseModel
 
 from graph.errors import BadReply, ModelRefused, ModelUnavailable, TriremeError
-from graph.ports import Message, ModelCall, Overview, PlanTask, StepTask, ToolCall, ToolSchema
+from graph.ports import CallPiece, Message, ModelCall, Overview, PlanTask, StepTask, ToolCall, ToolSchema
 from graph.state import Step
 from privacy.redact import from_record
 from serving.models.gateway import Gateway
@@ -172,10 +172,11 @@ async def test_a_stream_hands_on_its_text_in_order_and_counts_the_cached_tokens(
     server.will("main", Answer("Lisbon is it."))
     pieces: list[str] = []
 
-    async def on_text(piece: str) -> None:
+    async def on_piece(piece: str | CallPiece) -> None:
+        assert isinstance(piece, str)
         pieces.append(piece)
 
-    reply = await gateway.complete(call(), on_text)
+    reply = await gateway.complete(call(), on_piece)
     assert len(pieces) > 1
     assert "".join(pieces) == reply.text == "Lisbon is it."
     assert reply.usage.cached_tokens == 600
@@ -191,6 +192,31 @@ async def test_tool_calls_arrive_with_their_arguments(server: ModelServer, gatew
         ("call_0", "calculate", {"e": "1+1"}),
         ("call_1", "search_documents", {"q": "tea"}),
     ]
+
+
+async def test_tool_calls_are_handed_on_as_they_come(server: ModelServer, gateway: Gateway) -> None:
+    pieces: list[CallPiece] = []
+
+    async def on_piece(piece: str | CallPiece) -> None:
+        assert isinstance(piece, CallPiece)
+        pieces.append(piece)
+
+    server.will("main", Answer("", calls=(("calculate", '{"e": "1+1"}'), ("search_documents", '{"q": "tea"}'))))
+    await gateway.complete(call(tools=True), on_piece)
+    named = [(piece.index, piece.id, piece.name) for piece in pieces]
+    assert named == [(0, "call_0", "calculate")] * 2 + [(1, "call_1", "search_documents")] * 2
+    assert [piece.arguments for piece in pieces] == ['{"e": ', '"1+1"}', '{"q": ', '"tea"}']
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+async def test_a_tool_call_whose_stream_breaks_off_is_asked_for_again(
+    server: ModelServer, gateway: Gateway, dropped: bool
+) -> None:
+    calls = (("calculate", '{"e": "1+1"}'),)
+    seen = server.will("main", Answer("let me see", calls, cut=not dropped, dropped=dropped), Answer("", calls))
+    reply = await gateway.complete(call(tools=True), _ignore)
+    assert [made.arguments for made in reply.tool_calls] == [{"e": "1+1"}]
+    assert [bool(each.body.get("stream")) for each in seen] == [True, False]
 
 
 @pytest.mark.parametrize("arguments", ['{"q": "tea"', "[1]", '"tea"', '{"q": NaN}', "nope"])
@@ -417,10 +443,10 @@ async def test_neither_log_nor_error_holds_the_prompt_or_the_key(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for answer in (Answer(status=400), Answer(status=500), Answer(raw=b"{"), Answer("half of it", dropped=True)):
-        for on_text in (None, _ignore):
+        for on_piece in (None, _ignore):
             server.will("plain", *[answer] * 2)
             with pytest.raises(TriremeError) as caught:
-                await impatient.complete(call("plain"), on_text)
+                await impatient.complete(call("plain"), on_piece)
             _holds_no_secret(caught.value)
     output = capfd.readouterr()
     for text in (caplog.text, output.out, output.err):
@@ -428,7 +454,7 @@ async def test_neither_log_nor_error_holds_the_prompt_or_the_key(
         assert KEY not in text
 
 
-async def _ignore(_: str) -> None:
+async def _ignore(_: str | CallPiece) -> None:
     pass
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from graph.ports import (
     AnswerTask,
+    CallPiece,
     DocumentInfo,
     Message,
     ModelCall,
@@ -186,10 +187,11 @@ async def test_length_structure_and_modality_shape_the_same_findings(profile: di
 async def test_the_answer_streams_in_pieces_that_join_to_the_text() -> None:
     pieces: list[str] = []
 
-    async def on_text(piece: str) -> None:
+    async def on_piece(piece: str | CallPiece) -> None:
+        assert isinstance(piece, str)
         pieces.append(piece)
 
-    reply = await OfflineModel().complete(call(answer_of(outcome("s1", "One two three.\nFour five.", A))), on_text)
+    reply = await OfflineModel().complete(call(answer_of(outcome("s1", "One two three.\nFour five.", A))), on_piece)
     assert "".join(pieces) == reply.text
     assert len(pieces) > 4
 

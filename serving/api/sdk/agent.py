@@ -10,7 +10,9 @@ import orjson
 
 from graph.ports import ApprovalDecision
 from serving.api.sdk.agent_framing import AgentFraming
+from serving.api.sdk.agent_messages import EVENTS, ai, answer_id, human
 from serving.api.sdk.framing import events_of
+from serving.api.sdk.growing import Growing
 from serving.database import Row
 from serving.errors import Conflict, NotFound
 from serving.idempotency import Claim
@@ -90,10 +92,12 @@ async def _decide_once(services: ApiServices, run_id: str, approval_id: str, dec
             raise
 
 
-async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...]) -> AgentFraming:
-    """It tells of the whole talk on the thread, so it begins with what was said before."""
-    said = await services.restore(await _said(services, row))
-    return AgentFraming(str(row["run_id"]), events_of(modes), str(row["thread_id"]), orjson.dumps(said).decode())
+async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...], after: int) -> AgentFraming:
+    """It tells of the whole talk on the thread, so it begins with what was said before; of this run from behind line
+    `after`."""
+    run_id, events, said = str(row["run_id"]), events_of(modes), await services.restore(await _said(services, row))
+    told = await Growing.behind(services, run_id, after) if events & EVENTS else None
+    return AgentFraming(run_id, events, str(row["thread_id"]), orjson.dumps(said).decode(), told)
 
 
 async def agent_values(services: ApiServices, row: Row) -> dict[str, Any]:
@@ -114,10 +118,10 @@ async def _said(services: ApiServices, row: Row) -> list[dict[str, Any]]:
         rows = await (await connection.execute(BEFORE, (row["run_id"],))).fetchall()
     messages: list[dict[str, Any]] = []
     for each in rows:
-        messages.append(AgentFraming.human(each["goal_id"], each["goal"]))
+        messages.append(human(each["goal_id"], each["goal"]))
         if each["answer"] is not None:
-            messages.append(AgentFraming.ai(str(each["run_id"]), each["answer"]))
-    return [*messages, AgentFraming.human(goal_id(str(row["run_id"]), row["launch"]), row["request"]["goal"])]
+            messages.append(ai(answer_id(str(each["run_id"])), each["answer"]))
+    return [*messages, human(goal_id(str(row["run_id"]), row["launch"]), row["request"]["goal"])]
 
 
 async def _fit(services: ApiServices, approval_id: str, decision: ApprovalDecision) -> ApprovalDecision:

@@ -8,7 +8,9 @@ import orjson
 
 from graph.approval import interrupt_payload
 from graph.ports import ApprovalRequest
+from serving.api.sdk.agent_messages import ai, answer_id, told
 from serving.api.sdk.framing import SdkFraming, message
+from serving.api.sdk.growing import Growing
 from serving.database import Row
 from serving.hosting.config import AGENT
 
@@ -22,10 +24,11 @@ NODES: Final = {
 
 @dataclass(frozen=True)
 class AgentFraming(SdkFraming):
-    """`said`: the messages up to this run's goal, as JSON text."""
+    """`said`: the messages up to this run's goal, as JSON text. `growing`: the reader's own, if it wants messages."""
 
     thread_id: str
     said: str
+    growing: Growing | None = None
 
     def __call__(self, row: Row, body: str) -> str:
         parts = self._of(row["kind"], row["seq"], orjson.loads(body))
@@ -37,6 +40,9 @@ class AgentFraming(SdkFraming):
         return ((event, data) for event, data in self._all(kind, seq, body) if event in self.events)
 
     def _all(self, kind: str, seq: int, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        metadata = {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT}
+        if self.growing and (grown := self.growing.take(seq, kind, body)):
+            yield from told(grown, self.run_id, metadata)
         yield "custom", {"type": kind, **{name: value for name, value in body.items() if name != "kind"}}
         if kind in NODES:
             node, name = NODES[kind]
@@ -44,9 +50,6 @@ class AgentFraming(SdkFraming):
         match kind:
             case "run_created":
                 yield "values", self.values()
-            case "answer_delta":
-                chunk = {**self.ai(self.run_id, body["text"]), "type": "AIMessageChunk"}
-                yield "messages", [chunk, self._metadata_of("answer")]
             case "answer_written":
                 yield from self._answered(body["answer"])
             case "approval_requested":
@@ -55,9 +58,9 @@ class AgentFraming(SdkFraming):
                 yield "values", self.values(waiting=[body])
 
     def _answered(self, answer: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        whole = self.ai(self.run_id, answer["text"])
-        yield "messages/metadata", {whole["id"]: {"metadata": self._metadata_of("answer")}}
-        yield "messages/complete", [whole]
+        if self.growing:
+            yield "messages/complete", [ai(answer_id(self.run_id, self.growing.again), answer["text"])]
+        whole = ai(answer_id(self.run_id), answer["text"])
         yield "updates", {"answer": {"messages": [whole], "answer": answer}}
         yield "values", self.values(answer=answer)
 
@@ -65,7 +68,7 @@ class AgentFraming(SdkFraming):
         messages = orjson.loads(self.said)
         values: dict[str, Any] = {"messages": messages}
         if answer is not None:
-            values |= {"messages": [*messages, self.ai(self.run_id, answer["text"])], "answer": answer}
+            values |= {"messages": [*messages, ai(answer_id(self.run_id), answer["text"])], "answer": answer}
         if waiting:
             values["__interrupt__"] = [self.interrupt(each) for each in waiting]
         return values
@@ -77,18 +80,3 @@ class AgentFraming(SdkFraming):
         question = {name: asked[name] for name in names} | {"kind": asked["approval_kind"], "digest": ""}
         request = ApprovalRequest.model_validate({**question, "id": asked["approval_id"]})
         return {"id": request.id, "value": interrupt_payload(request)}
-
-    @staticmethod
-    def human(id_: str, text: str) -> dict[str, Any]:
-        return {**_MESSAGE, "type": "human", "content": text, "id": id_}
-
-    @staticmethod
-    def ai(run_id: str, text: str) -> dict[str, Any]:
-        own: dict[str, Any] = {"tool_calls": [], "invalid_tool_calls": [], "usage_metadata": None}
-        return {**_MESSAGE, "type": "ai", "content": text, "id": f"answer-{run_id}", **own}
-
-    def _metadata_of(self, node: str) -> dict[str, Any]:
-        return {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT, "langgraph_node": node}
-
-
-_MESSAGE: Final[dict[str, Any]] = {"additional_kwargs": {}, "response_metadata": {}, "name": None}

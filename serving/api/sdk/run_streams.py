@@ -137,7 +137,7 @@ async def streamed(
     left = (lambda: services.launches.cancel_soon(run_id)) if cancel else None
     framing = SdkFraming(run_id, events_of(modes))
     if _is_the_agents(row):
-        framing = await agent_framing(services, row, modes)
+        framing = await agent_framing(services, row, modes, after)
     return EventStream(services.tails, run_id, after, framing, headers, left)
 
 

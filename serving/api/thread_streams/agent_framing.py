@@ -8,28 +8,36 @@ import orjson
 
 from serving.api.sdk.agent import agent_framing
 from serving.api.sdk.agent_framing import NODES, AgentFraming
+from serving.api.sdk.agent_messages import ai, answer_id
+from serving.api.sdk.growing import Growing
+from serving.api.thread_streams.agent_messages import grows, written
 from serving.api.thread_streams.framing import EventFraming, Told, question, told
 from serving.api.thread_streams.subscription import Subscription
 from serving.database import Row
 from serving.hosting.config import AGENT
 from serving.services import ApiServices
+from serving.threads.places import read_up_to
 
 
 async def agent_events(
     services: ApiServices, row: Row, wanted: Subscription, heard: int, *, plain: bool
 ) -> "AgentEvents":
-    talk = await agent_framing(services, row, ())
-    return AgentEvents(str(row["run_id"]), AGENT, row["place"], wanted, heard, plain, talk=talk)
+    run_id, talk = str(row["run_id"]), await agent_framing(services, row, (), 0)
+    told = await Growing.behind(services, run_id, read_up_to(heard))
+    return AgentEvents(run_id, AGENT, row["place"], wanted, heard, plain, talk=talk, growing=told)
 
 
 @dataclass(frozen=True)
 class AgentEvents(EventFraming):
-    """`talk` knows the messages up to this run's goal."""
+    """`talk` knows the messages up to this run's goal; `growing` is the reader's own."""
 
     talk: AgentFraming = field(kw_only=True)
+    growing: Growing = field(kw_only=True)
 
     def tells(self, kind: str, line: int, body: str) -> Iterator[Told]:
         given = orjson.loads(body)
+        if grown := self.growing.take(line, kind, given):
+            yield from grows(grown, self.run_id)
         yield from self._said(kind, given)
         if kind in NODES:
             node, name = NODES[kind]
@@ -37,14 +45,14 @@ class AgentEvents(EventFraming):
         payload = {name: value for name, value in given.items() if name != "kind"}
         data = orjson.dumps({"name": kind, "payload": payload}).decode()
         yield f"custom:{kind}", "custom", (), data, ""
-        yield from super().tells(kind, line, body)
+        # One that takes a run over goes on with it: for clients, a run that begins forgets what was being written.
+        if kind != "run_claimed" or given["attempt"] == 1:
+            yield from super().tells(kind, line, body)
 
     def _said(self, kind: str, body: dict[str, Any]) -> Iterator[Told]:
         match kind:
             case "run_created":
                 yield told("values", (), self.talk.values())
-            case "answer_delta":
-                yield from self._piece(body)
             case "answer_written":
                 yield from self._answered(body["answer"])
             case "approval_requested":
@@ -59,22 +67,11 @@ class AgentEvents(EventFraming):
             case "tool_finished":
                 yield told("tools", (), _tool_ended(body))
 
-    def _piece(self, body: dict[str, Any]) -> Iterator[Told]:
-        """One that begins forgets what a broken attempt wrote: the message with this id is begun anew."""
-        if body["begins"]:
-            yield self._message("message-start", role="ai", metadata={"langgraph_node": "answer"})
-            yield self._message("content-block-start", index=0, content={"type": "text", "text": ""})
-        yield self._message("content-block-delta", index=0, delta={"type": "text-delta", "text": body["text"]})
-
     def _answered(self, answer: dict[str, Any]) -> Iterator[Told]:
-        whole = self.talk.ai(self.run_id, answer["text"])
-        yield self._message("content-block-finish", index=0, content={"type": "text", "text": answer["text"]})
-        yield self._message("message-finish")
+        whole = ai(answer_id(self.run_id), answer["text"])
+        yield from written(self.run_id, answer["text"])
         yield update("answer", {"messages": [whole], "answer": answer})
         yield told("values", (), self.talk.values(answer=answer))
-
-    def _message(self, event: str, **more: Any) -> Told:
-        return told("messages", (), {"event": event, "id": f"answer-{self.run_id}", **more})
 
 
 def update(node: str, values: dict[str, Any]) -> Told:

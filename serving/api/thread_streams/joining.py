@@ -21,7 +21,7 @@ from serving.database import Row
 from serving.hosting.config import AGENT
 from serving.runs.view import TERMINAL
 from serving.services import ApiServices
-from serving.threads.places import Place
+from serving.threads.places import Place, read_up_to
 
 router = APIRouter(tags=["thread streams"])
 Mode = Literal["run_modes", "lifecycle", "state_update"]
@@ -63,7 +63,7 @@ async def _frames(services: ApiServices, thread_id: str, modes: frozenset[Mode],
         asked = _modes(modes, row)
         run: SdkFraming = SdkFraming(str(row["run_id"]), events_of(asked))
         if row["graph"] in (None, AGENT):
-            run = await agent_framing(services, row, asked)
+            run = await agent_framing(services, row, asked, read_up_to(heard))
         return _RunOfMany(run, row["place"], heard)
 
     pages = services.thread_tails.follow(services.places, thread_id, start, framing_of)

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from graph.errors import ModelRefused
-from graph.ports import AnswerTask, ModelCall, ModelReply, OnText, PlanTask, ReviewTask, StepTask, ToolCall, Usage
+from graph.ports import AnswerTask, ModelCall, ModelReply, OnPiece, PlanTask, ReviewTask, StepTask, ToolCall, Usage
 from graph.state import Verdict
 from privacy.redact import from_record
 from serving.models.meter import PrefixMeter
@@ -31,7 +31,7 @@ class OfflineModel:
     def estimate(self, call: ModelCall) -> float:
         return 0.0
 
-    async def complete(self, call: ModelCall, on_text: OnText | None = None) -> ModelReply:
+    async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
         """Never raises ModelUnavailable: there is nothing to reach. Raises ModelRefused for another model's name."""
         if call.model not in (None, NAME):
             raise ModelRefused(f'model "{call.model}" is not known: only offline is; set a key or TRIREME_ROUTES')
@@ -44,8 +44,8 @@ class OfflineModel:
             case AnswerTask() as task:
                 text = write(task)
                 for piece in re.findall(r"\S+\s*", text):
-                    if on_text:
-                        await on_text(piece)
+                    if on_piece:
+                        await on_piece(piece)
                 return self._reply(call, text)
 
     def _reply(
