@@ -20,7 +20,10 @@ USAGE = {
 
 @dataclass(frozen=True)
 class Answer:
-    """One scripted answer. `raw` replaces the body; `cut` ends a stream early, `dropped` breaks its connection too."""
+    """One scripted answer. `raw` replaces the body; `cut` ends a stream early, `dropped` breaks its connection too.
+
+    A stream comes in two pieces; with a `pace` (seconds) in pieces of three characters, that long apart.
+    """
 
     text: str = "fine"
     calls: tuple[tuple[str, str], ...] = ()
@@ -28,6 +31,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     delay: float = 0.0
+    pace: float = 0.0
     cut: bool = False
     dropped: bool = False
     finish: str = ""
@@ -43,7 +47,10 @@ class Seen:
 
 
 class ModelServer:
-    """`http://127.0.0.1:PORT/NAME/v1` is a provider of its own per NAME: its script is used up first to last."""
+    """`http://127.0.0.1:PORT/NAME/v1` is a provider of its own per NAME: its script is used up first to last.
+
+    A request with a text in it that is the name of a script is answered from that one, whatever provider it asks.
+    """
 
     def __init__(self) -> None:
         self.scripts: dict[str, deque[Answer]] = defaultdict(deque)
@@ -55,12 +62,17 @@ class ModelServer:
 
             def do_POST(self) -> None:
                 name = self.path.split("/")[1]
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                asked = self.rfile.read(int(self.headers["content-length"]))
+                body = json.loads(asked)
                 headers = {key.lower(): value for key, value in self.headers.items()}
                 server.seen[name].append(Seen(self.path, headers, body, time.monotonic()))
-                script = server.scripts[name]
+                script = next((each for key, each in server.scripts.items() if key.encode() in asked), None)
+                script = server.scripts[name] if script is None else script
                 answer = script.popleft() if script else Answer()
                 time.sleep(answer.delay)
+                if answer.pace and body.get("stream"):
+                    self._stream(answer, body)
+                    return
                 kind, payload = _payload(answer, body, self.path.endswith("/messages"))
                 self.send_response(answer.status)
                 extra = 64 if answer.dropped else 0
@@ -74,6 +86,16 @@ class ModelServer:
                 with suppress(BrokenPipeError, ConnectionResetError):
                     self.wfile.write(payload)
                 self.close_connection = answer.dropped
+
+            def _stream(self, answer: Answer, body: dict[str, Any]) -> None:
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    for event in _events(answer, body):
+                        self.wfile.write(event)
+                        time.sleep(answer.pace)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -129,19 +151,28 @@ def _completion(answer: Answer) -> dict[str, Any]:
 
 
 def _events(answer: Answer, body: dict[str, Any]) -> Iterator[bytes]:
-    half = len(answer.text) // 2
-    yield _event({"role": "assistant", "content": answer.text[:half]})
+    first, *rest = _pieces(answer.text, answer)
+    yield _event({"role": "assistant", "content": first})
     if answer.cut or answer.dropped:
         return
-    yield _event({"content": answer.text[half:]})
+    for piece in rest:
+        yield _event({"content": piece})
     for index, (name, arguments) in enumerate(answer.calls):
-        first, rest = arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]
+        first, *rest = _pieces(arguments, answer)
         yield _event({"tool_calls": [{**_call(index, name, first), "index": index}]})
-        yield _event({"tool_calls": [{"index": index, "function": {"arguments": rest}}]})
+        for piece in rest:
+            yield _event({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
     yield _event({}, _finish(answer))
     if answer.usage and body.get("stream_options", {}).get("include_usage"):
         yield _event({}, None, answer.usage)
     yield b"data: [DONE]\n\n"
+
+
+def _pieces(text: str, answer: Answer) -> list[str]:
+    if answer.pace and text:
+        return [text[at : at + 3] for at in range(0, len(text), 3)]
+    half = len(text) // 2
+    return [text[:half], text[half:]]
 
 
 def _event(delta: dict[str, Any], finish: str | None = None, usage: dict[str, Any] | None = None) -> bytes:
