@@ -25,6 +25,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     from serving.api.app import create_app
     from serving.api.sockets import LendingProtocol
     from serving.api.websockets import CuttableWebSocket
+    from serving.hosting.beside import load_beside
     from serving.wiring import allowed_origins, open_api_services
 
     settings = _prepared()
@@ -46,6 +47,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
             exposed=exposed,
             origins=allowed_origins(settings),
             concurrency=settings.api_concurrency,
+            beside=await asyncio.to_thread(load_beside, services.graphs.hosting),
         )
         options = uvicorn.Config(
             app,

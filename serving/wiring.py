@@ -1,6 +1,7 @@
 """The composition root: which part gets which. The only place that knows them all."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from serving.runs.worker import Worker
     from serving.webhooks.courier import Courier
 
+log = logging.getLogger(__name__)
 _API_CONNECTIONS = 10
 # An attempt has a connection for a moment at a time, so many runs share few; Postgres allows 100 to 200 in all.
 _MOST_WORKER_CONNECTIONS = 36
@@ -275,6 +277,8 @@ def hosted_graphs(settings: Settings) -> Graphs:
     if settings.config is None:
         return Graphs()
     hosting = read_hosting(settings.config)
+    for line in hosting.unused:
+        log.warning("action=read_config file=%s: %s", settings.config, line)
     add_environment(hosting.env)
     return Graphs(hosting)
 

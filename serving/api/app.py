@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 
@@ -23,6 +24,9 @@ from serving.api.standing import Lent
 from serving.api.thread_streams import joining, socket, streams
 from serving.services import ApiServices
 
+if TYPE_CHECKING:
+    from serving.hosting.beside import Beside
+
 _PARTS = (
     *(runs, control, effects, documents, memory, profiles, webhooks, health),
     *(assistants, threads, states, store, crons, run_streams, graph_runs),
@@ -34,18 +38,23 @@ OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
 
 
 def create_app(
-    open_services: OpenServices, *, exposed: bool = False, origins: Origins | None = None, concurrency: int = 100
+    open_services: OpenServices,
+    *,
+    exposed: bool = False,
+    origins: Origins | None = None,
+    concurrency: int = 100,
+    beside: "Beside | None" = None,
 ) -> FastAPI:
     """The application; its services are opened when the server starts and closed when it stops.
 
     `exposed`: it listens beyond loopback, so nothing is open without an API key. `origins`: pages that may use it.
-    `concurrency`: so many requests are in work at a time.
+    `concurrency`: so many requests are in work at a time. `beside`: has the routes that we haven't.
     """
     origins = origins or Origins()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services() as services:
+        async with open_services() as services, beside.living() if beside else nullcontext():
             app.state.services, app.state.lent = services, Lent()
             background = [asyncio.create_task(work) for work in (services.warm(), app.state.lent.serve())]
             try:
@@ -70,4 +79,6 @@ def create_app(
     for part in _PARTS:
         app.include_router(part.router)
     app.mount(PREFIX, protocol_app(app))
+    if beside:
+        app.mount("/", beside)
     return app

@@ -4,17 +4,21 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving.cli.watch import watched
 from serving.settings import load_settings
 from serving.stack import Stack
+
+if TYPE_CHECKING:
+    from serving.hosting.config import Hosting
 
 
 async def stay_up(routes: Path | None, config: Path | None) -> int:
     settings = load_settings()
     named = {name: path for name, path in (("routes", routes), ("config", config)) if path}
     settings = settings.model_copy(update=named)
-    graphs = _graphs(settings.config)
+    hosting = _hosting(settings.config)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -27,8 +31,10 @@ async def stay_up(routes: Path | None, config: Path | None) -> int:
         return 130
     url = starting.result()
     print(f"API        {url}      (docs: {url}/docs, metrics: {url}/metrics)")
-    if graphs:
-        print(f"Graphs     {', '.join(graphs)}")
+    if hosting and hosting.graphs:
+        print(f"Graphs     {', '.join(hosting.graphs)}")
+    for line in hosting.unused if hosting else ():
+        print(f"Note       {settings.config}: {line}")
     print(f"Postgres   {'DATABASE_URL' if settings.database_url else stack.dsn}")
     print(f"Logs       {settings.home / 'logs'}")
     print('Try        trireme run "..." --docs DIR      Ctrl-C stops', flush=True)
@@ -41,8 +47,8 @@ async def stay_up(routes: Path | None, config: Path | None) -> int:
     return 0
 
 
-def _graphs(config: Path | None) -> tuple[str, ...]:
-    """Those of langgraph.json beside the agent. Raises SettingsError before anything starts."""
+def _hosting(config: Path | None) -> "Hosting | None":
+    """What langgraph.json says. Raises SettingsError before anything starts."""
     from serving.hosting.config import read_hosting
 
-    return tuple(read_hosting(config).graphs) if config else ()
+    return read_hosting(config) if config else None

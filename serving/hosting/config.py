@@ -8,9 +8,11 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from serving.errors import SettingsError
+from serving.hosting.unused import unused
 
 AGENT: Final = "trireme"  # the id of planner, worker and critic, which every server has
 _OUR_OWN: Final = "serving.studio:graph"
+_OUR_OWN_APP: Final = "serving.studio:app"
 # Whoever wrote these expects what they protect to be protected: they must not be passed over.
 _REFUSED: Final = {
     "auth": "custom authentication isn't run here; remove it, and give callers API keys",
@@ -18,8 +20,11 @@ _REFUSED: Final = {
 }
 
 
+_DISABLING: Final = tuple(f"disable_{what}" for what in ("assistants", "threads", "runs", "store", "meta", "webhooks"))
+
+
 class _Open(BaseModel):
-    """The file is other tools' as well: fields that are theirs are left alone."""
+    """The file is other tools' as well: fields that are theirs have no effect, and are named in `Hosting.unused`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -62,8 +67,6 @@ class ThreadLife(_Open):
 
 
 class Checkpointer(_Open):
-    """`serde` isn't asked: types come back by their names, and only what a server of this deployment has sealed."""
-
     ttl: ThreadLife | None = None
     path: str | None = None
 
@@ -87,7 +90,7 @@ class Cors(_Open):
 
 
 class Http(_Open):
-    """`app` is an ASGI application whose routes are served beside ours."""
+    """`app` is an ASGI application whose routes are served beside ours, behind the same API keys."""
 
     app: str | None = Field(default=None, pattern=r"^[^:\x00]+:[A-Za-z_][A-Za-z0-9_.]*$")
     cors: Cors | None = None
@@ -95,23 +98,62 @@ class Http(_Open):
     disable_threads: bool = False
     disable_runs: bool = False
     disable_store: bool = False
+    disable_meta: bool = False
+    disable_webhooks: bool = False
+    mount_prefix: str | None = None
+
+    @field_validator("app")
+    @classmethod
+    def _is_the_users(cls, app: str | None) -> str | None:
+        return None if app == _OUR_OWN_APP else app
+
+    @field_validator(*_DISABLING)
+    @classmethod
+    def _is_served(cls, disabled: bool) -> bool:
+        """Whoever switches routes off relies on it that nobody can call them."""
+        if disabled:
+            raise ValueError("nothing can be switched off here; remove it, and give callers API keys with less scope")
+        return disabled
+
+    @field_validator("mount_prefix")
+    @classmethod
+    def _is_the_root(cls, prefix: str | None) -> str | None:
+        if prefix and prefix != "/":
+            raise ValueError("routes begin at / here; remove it, and have a proxy add the prefix")
+        return prefix
 
 
-class _Source(_Open):
+class Webhooks(_Open):
+    url: Any = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_ours(cls, policy: Any) -> Any:
+        if policy:
+            raise ValueError(
+                "which addresses are told is the server's to say; remove it: private ones are refused unless "
+                "TRIREME_WEBHOOK_NETWORKS names them"
+            )
+        return policy
+
+
+class Source(_Open):
     root: str = "."
 
 
 class Hosting(_Open):
-    """`folder` is where the file lies; relative paths in it begin there."""
+    """`folder` is where the file lies; relative paths in it begin there. `unused`: what it says without effect."""
 
     folder: Path
     graphs: dict[str, GraphEntry]
     dependencies: tuple[str, ...] = ()
-    source: _Source | None = None
+    source: Source | None = None
     env: Mapping[str, str] = Field(default_factory=dict)
     http: Http = Http()
     store: Store = Store()
     checkpointer: Checkpointer = Checkpointer()
+    webhooks: Webhooks | None = None
+    unused: tuple[str, ...] = ()
 
     @field_validator("graphs", mode="before")
     @classmethod
@@ -159,7 +201,7 @@ def read_hosting(path: Path) -> Hosting:
     _check_folders(path, folder, data.get("dependencies"))
     env = _environment(path, folder, data.get("env") or {})
     try:
-        return Hosting.model_validate({**data, "folder": folder, "env": env})
+        return Hosting.model_validate({**data, "folder": folder, "env": env, "unused": tuple(unused(data, Hosting))})
     except ValidationError as error:
         raise _invalid(path, error) from None
 

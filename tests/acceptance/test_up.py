@@ -72,6 +72,48 @@ def _kill_postgres(home: Home, up: subprocess.Popen[str]) -> None:
     wait_for_line(up, "Postgres ended; starting it again")
 
 
+_WEB = """
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fastapi import FastAPI, Request
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
+    yield {"harbour": "Piraeus"}
+
+app = FastAPI(lifespan=lifespan)
+
+@app.get("/harbour/{boat}")
+async def harbour(boat: str, request: Request) -> list[str]:
+    return [boat, request.state.harbour]
+
+@app.get("/ok")
+async def never() -> str:
+    return "hidden"
+"""
+
+
+def test_an_application_of_langgraph_json_is_served_beside_ours_and_what_has_no_effect_is_named(
+    home: Home, tmp_path: Path
+) -> None:
+    file = tmp_path / "langgraph.json"
+    (tmp_path / "web.py").write_text(_WEB)
+    file.write_text(orjson.dumps({"graphs": {}, "http": {"app": "./web.py:app"}, "python_version": "3.12"}).decode())
+    process = home.start("up", "--config", str(file))
+    address = wait_for_line(process, "API").split()[1]
+    assert f"{file}: python_version is for building images" in wait_for_line(process, "Note")
+    wait_for_line(process, "Ctrl-C stops")
+    assert httpx.get(f"{address}/harbour/Argo").json() == ["Argo", "Piraeus"]
+    assert httpx.get(f"{address}/ok").json() == {"ok": True}
+    assert httpx.get(f"{address}/nowhere").status_code == 404
+    assert "read_config" in (home.path / "logs" / "api.log").read_text()
+    end(process)
+    file.write_text(orjson.dumps({"graphs": {}, "http": {"disable_store": True}}).decode())
+    refused = home.run("up", "--config", str(file))
+    assert refused.returncode == 2
+    assert f"{file}: http.disable_store: nothing can be switched off here" in refused.stderr
+
+
 def test_of_two_ups_at_once_one_is_refused_and_says_where_the_other_is(home: Home) -> None:
     both = [home.start("up"), home.start("up")]
     assert wait_until(lambda: any(process.poll() is not None for process in both))

@@ -34,9 +34,33 @@ def test_a_graph_is_named_by_its_path_or_with_a_description(tmp_path: Path) -> N
     }
 
 
-def test_fields_of_other_tools_are_left_alone(tmp_path: Path) -> None:
-    hosting = read(tmp_path, python_version="3.11", dockerfile_lines=["RUN true"], ui={"a": "./a.tsx"}, store=None)
-    assert hosting.store.index is None
+def test_what_has_no_effect_is_named_with_what_holds_instead(tmp_path: Path) -> None:
+    hosting = read(
+        tmp_path,
+        graphs={"a": {"path": "./a.py:graph", "colour": "red"}, "b": "./b.py:graph"},
+        python_version="3.11",
+        dockerfile_lines=["RUN true"],
+        nonsense=1,
+        store={"ttl": {"default_ttl": 60, "sweep_interval_minutes": 5}},
+        checkpointer={"serde": {"pickle_fallback": True}, "ttl": {"sweep_limit": 7}},
+        http={"configurable_headers": {"includes": ["x-*"]}, "cors": {"max_age": 5, "allow_methods": ["*"]}},
+        webhooks={"headers": {"Authorization": "${{ env.TOKEN }}"}},
+    )
+    named = {line.partition(" ")[0]: line for line in hosting.unused}
+    assert list(named) == [
+        "graphs.a.colour", "python_version", "dockerfile_lines", "nonsense", "store.ttl.sweep_interval_minutes",
+        "checkpointer.serde", "checkpointer.ttl.sweep_limit", "http.configurable_headers", "http.cors.max_age",
+        "webhooks.headers",
+    ]  # fmt: skip
+    assert "for building images" in named["python_version"]
+    assert "no field that is known here" in named["nonsense"]
+    assert "config.configurable" in named["http.configurable_headers"]
+    assert not any("\n" in line for line in hosting.unused)
+
+
+def test_what_is_unset_or_so_anyway_is_not_named(tmp_path: Path) -> None:
+    block = {"disable_mcp": True, "disable_store": False, "mount_prefix": "/", "enable_custom_route_auth": True}
+    assert read(tmp_path, http=block, store=None, ui={}, pip_config_file="", env={"A": "b"}).unused == ()
 
 
 def test_dependencies_with_their_src_come_before_the_folder_of_the_file(tmp_path: Path) -> None:
@@ -56,7 +80,7 @@ def test_store_checkpointer_and_http_are_read(tmp_path: Path) -> None:
         tmp_path,
         store={"index": {"dims": 3, "embed": "./e.py:embed", "fields": ["text"]}, "ttl": {"default_ttl": 60}},
         checkpointer={"ttl": {"strategy": "keep_latest", "default_ttl": 90}},
-        http={"app": "./web.py:app", "cors": {"allow_origins": ["https://chat.example.com"]}, "disable_store": True},
+        http={"app": "./web.py:app", "cors": {"allow_origins": ["https://chat.example.com"]}},
     )
     assert hosting.store.index is not None
     assert (hosting.store.index.dims, hosting.store.index.fields) == (3, ("text",))
@@ -64,11 +88,13 @@ def test_store_checkpointer_and_http_are_read(tmp_path: Path) -> None:
     assert (hosting.checkpointer.ttl.strategy, hosting.checkpointer.ttl.default_ttl) == ("keep_latest", 90)
     assert hosting.http.cors is not None
     assert hosting.http.cors.allow_origins == ("https://chat.example.com",)
-    assert hosting.http.disable_store
+    assert hosting.http.app == "./web.py:app"
+    assert hosting.unused == ()
 
 
 def test_our_own_file_names_the_agent_that_is_there_anyway() -> None:
-    assert read_hosting(Path(__file__).parents[2] / "langgraph.json").graphs == {}
+    hosting = read_hosting(Path(__file__).parents[2] / "langgraph.json")
+    assert (hosting.graphs, hosting.http.app, hosting.unused) == ({}, None, ())
 
 
 @pytest.mark.parametrize(
@@ -85,6 +111,9 @@ def test_our_own_file_names_the_agent_that_is_there_anyway() -> None:
             {"checkpointer": {"path": "./mine.py:saver"}},
             "checkpointer.path: checkpoints are kept in the server's Postgres",
         ),
+        ({"http": {"disable_runs": True}}, "http.disable_runs: nothing can be switched off here"),
+        ({"http": {"mount_prefix": "/api"}}, "http.mount_prefix: routes begin at / here"),
+        ({"webhooks": {"url": {"require_https": True}}}, "webhooks.url: which addresses are told is the server's"),
         ({"auth": {"path": "./auth.py:auth"}}, "auth: custom authentication isn't run here"),
         ({"encryption": {"path": "./e.py:e"}}, "encryption: custom encryption isn't run here"),
     ],

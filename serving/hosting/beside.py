@@ -1,0 +1,48 @@
+"""The ASGI application that langgraph.json names as `http.app`: its routes are served beside ours."""
+
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.errors import SettingsError
+from serving.hosting.config import Hosting
+from serving.hosting.errors import GraphFailed
+from serving.hosting.load import load_object
+
+
+class Beside:
+    """What its lifespan yields is in the state of its requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._state: MutableMapping[str, Any] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "state": dict(self._state)}, receive, send)
+
+    @asynccontextmanager
+    async def living(self) -> AsyncIterator[None]:
+        """Around the server's life, for Starlette's applications and their kin."""
+        if not isinstance(self._app, Starlette):
+            yield
+            return
+        async with self._app.router.lifespan_context(self._app) as state:
+            self._state = dict(state or {})
+            yield
+
+
+def load_beside(hosting: Hosting | None) -> Beside | None:
+    """Blocks for as long as the import takes: call it in a thread. Raises SettingsError."""
+    if hosting is None or hosting.http.app is None:
+        return None
+    try:
+        found = load_object(hosting.http.app, hosting.folder, hosting.roots)
+    except GraphFailed as error:
+        raise SettingsError(f"http.app of {hosting.folder.name}/langgraph.json: {error.message}", error.hint) from error
+    if not callable(found):
+        kind = type(found).__name__
+        raise SettingsError(f"http.app is a {kind}, no ASGI application", "name the app: ./FILE.py:app")
+    return Beside(found)
