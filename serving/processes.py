@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -51,7 +52,6 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
         )
         options = uvicorn.Config(
             app,
-            loop="uvloop",
             http=LendingProtocol,
             ws=CuttableWebSocket,
             log_level="warning",
@@ -59,6 +59,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
             timeout_graceful_shutdown=2,
             lifespan="on",
         )
+        _keep_loaded()
         await Server(options).serve(sockets=[listener])
     return 0
 
@@ -71,6 +72,7 @@ async def serve_worker() -> int:
     async with open_worker(settings) as worker:
         _on_stop(worker.drain)
         _tell_ready(settings.home)
+        _keep_loaded()
         return await worker.serve()
 
 
@@ -105,6 +107,12 @@ def _prepared() -> Settings:
         if os.getppid() != settings.parent:
             raise StartFailed("the stack that started this process has ended")
     return settings
+
+
+def _keep_loaded() -> None:
+    """Code and services stay until the end: the collector need not walk through them while requests and runs wait."""
+    gc.collect()
+    gc.freeze()
 
 
 def _already_told(record: logging.LogRecord) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -45,9 +45,8 @@ class _PageWriter(asyncio.Protocol):
         self._free.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(MOST_WAITING)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(MOST_WAITING)
 
     def begin(self, headers: dict[str, str]) -> None:
         self._transport.write(opening(headers))

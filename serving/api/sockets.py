@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import formatdate
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -128,9 +128,8 @@ class _SocketReader(asyncio.Protocol):
         self._waiting = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(MOST_WAITING)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's have all of it, but not its type
+        self._transport.set_write_buffer_limits(MOST_WAITING)
 
     def begin(self, headers: dict[str, str]) -> None:
         self._transport.write(opening(headers))

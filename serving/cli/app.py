@@ -290,9 +290,11 @@ def serve(
     fd: Annotated[int | None, typer.Option(hidden=True, help="a socket that is bound already")] = None,
 ) -> None:
     """Run the API process alone (needs DATABASE_URL)."""
+    import uvloop
+
     from serving.processes import serve_api
 
-    perform(serve_api, host, port, fd)
+    perform(serve_api, host, port, fd, loop_factory=uvloop.new_event_loop)
 
 
 @app.command()

@@ -2,10 +2,14 @@
 
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 
-def perform(command: Any, *arguments: Any) -> None:
+def perform(command: Any, *arguments: Any, loop_factory: "Callable[[], AbstractEventLoop] | None" = None) -> None:
     """Runs a command; its errors become one line with the mend and the right exit code."""
     import asyncio
 
@@ -14,7 +18,8 @@ def perform(command: Any, *arguments: Any) -> None:
 
     _end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     try:
-        code = asyncio.run(command(*arguments))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            code = runner.run(command(*arguments))
     except KeyboardInterrupt:
         code = 130
     except ServingError as error:
