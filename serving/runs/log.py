@@ -61,6 +61,7 @@ select number, seq, at, body::text from owned, append_events(owned.run_id, owned
 _FORK_LINES = 2  # a fork's log says where it comes from right behind that it was created
 _PAGE_LINES = 500
 _PAGE_BYTES = 1 << 20
+_MOST_BYTES_A_CHARACTER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,14 @@ def encoded(bodies: Sequence[EventBody]) -> str:
     return orjson.dumps(clean(plain)).decode()
 
 
-async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES) -> list[RunEvent]:
-    """The next page: at most so many lines, and 1 MiB of them or one line."""
+async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES) -> tuple[list[RunEvent], bool]:
+    """The next page, at most so many lines, and 1 MiB of them or one line; and whether more may follow it."""
     values = {"run_id": run_id, "after": after, "lines": lines, "bytes": _PAGE_BYTES}
     async with pool.connection() as connection:
         rows = await (await connection.execute(_LINES + "order by seq", values)).fetchall()
-    return [_known(run_id, row) for row in rows]
+    characters = sum(len(row["body"]) for row in rows)
+    full = len(rows) == lines or characters * _MOST_BYTES_A_CHARACTER >= _PAGE_BYTES
+    return [_known(run_id, row) for row in rows], full
 
 
 def _known(run_id: str, row: Row) -> RunEvent:
@@ -106,8 +109,11 @@ def _known(run_id: str, row: Row) -> RunEvent:
 async def read_all(pool: Pool, run_id: str, upto: int | None = None) -> list[RunEvent]:
     """The log from its first line to line `upto`, or to its end."""
     history: list[RunEvent] = []
-    while page := await read(pool, run_id, last := history[-1].seq if history else 0, _lines(last, upto)):
+    last, more = 0, True
+    while more and last != upto:
+        page, more = await read(pool, run_id, last, _PAGE_LINES if upto is None else min(_PAGE_LINES, upto - last))
         history += page
+        last = page[-1].seq if page else last
     return history
 
 
@@ -137,10 +143,6 @@ async def standings(pool: Pool, run_ids: Sequence[str]) -> dict[str, tuple[str, 
     async with pool.connection() as connection:
         rows = await (await connection.execute(_STANDINGS, (list(run_ids),))).fetchall()
     return {row["run_id"]: (row["status"], row["last_seq"]) for row in rows}
-
-
-def _lines(last: int, upto: int | None) -> int:
-    return _PAGE_LINES if upto is None else min(_PAGE_LINES, upto - last)
 
 
 async def read_inherited(pool: Pool, own: Sequence[RunEvent]) -> list[RunEvent]:

@@ -54,7 +54,8 @@ async def test_fifty_writers_at_once_leave_no_gap_and_a_reader_never_sees_one(ho
     async def reader() -> None:
         after = 0
         while True:
-            page = [event.seq for event in await read(house.pool, run_id, after)]
+            events, _ = await read(house.pool, run_id, after)
+            page = [event.seq for event in events]
             pages.append(page)
             after = page[-1] if page else after
             await asyncio.sleep(0)
