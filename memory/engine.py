@@ -42,7 +42,7 @@ class _Transactional:
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
             self._mine.connection = _Held(connection)
             try:
                 yield connection
@@ -84,6 +84,12 @@ def open_engine(dsn: str, embed: Embed, dimensions: int, home: Path) -> Engine:
     _import_mem0(home / "mem0")
     # A pool waits for its time-out and names no reason; one plain connection fails at once and says why.
     psycopg.connect(dsn, connect_timeout=_ANSWER_S).close()
+    options = {
+        "autocommit": True,  # what it only reads is one round trip
+        "connect_timeout": _ANSWER_S,
+        "application_name": "trireme-memory",
+        "prepare_threshold": None,
+    }
     pool = ConnectionPool(
         dsn,
         min_size=0,
@@ -94,7 +100,7 @@ def open_engine(dsn: str, embed: Embed, dimensions: int, home: Path) -> Engine:
         num_workers=1,
         check=ConnectionPool.check_connection,
         configure=_configured,
-        kwargs={"connect_timeout": _ANSWER_S, "application_name": "trireme-memory", "prepare_threshold": None},
+        kwargs=options,
         open=True,
     )
     ours = _Transactional(pool)
@@ -110,7 +116,6 @@ def open_engine(dsn: str, embed: Embed, dimensions: int, home: Path) -> Engine:
 def _configured(connection: psycopg.Connection) -> None:
     """A process that stands still in the middle of a write must not hold what it has locked."""
     connection.execute("set idle_in_transaction_session_timeout = '5s'")
-    connection.commit()
 
 
 class _OurEmbedder:
@@ -201,7 +206,7 @@ def _stand_in(module: str, name: str) -> Iterator[None]:
 def _set_up_table(engine: Engine) -> None:
     """mem0 makes its table at its first query; two processes that start together must not both try."""
     index = sql.SQL("create index if not exists {} on {} ((payload->>'tenant'), (payload->>'user_id'))")
-    with engine.pool.connection() as connection:
+    with engine.pool.connection() as connection, connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_SETUP_LOCK,))
         engine.memory.vector_store.list(filters={"user_id": ""}, top_k=1)
         connection.execute(index.format(sql.Identifier(f"{TABLE}_owner"), sql.Identifier(TABLE)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,7 +115,7 @@ class MemoryStore:
 
     async def delete_expired(self) -> int:
         """Returns how many there were; reading never shows them, deleted or not."""
-        return await self._call(lambda: self._delete_where({"expires_at": {"lte": _now()}}))
+        return await self._call(lambda: self._delete_expired({"expires_at": {"lte": _now()}}))
 
     async def search(self, query: Redacted, limit: int) -> tuple[Item, ...]:
         """The memories nearest in meaning to the first 2,000 characters of `query`, best first."""
@@ -184,11 +184,19 @@ class MemoryStore:
             engine.memory.delete(item_id)
             return True
 
+    def _delete_expired(self, condition: dict[str, Any]) -> int:
+        """Mostly there is nothing, and then nobody has to wait for it."""
+        return self._delete_where(condition) if self._where(self._shared.engine(), condition, 1) else 0
+
+    def _where(self, engine: Engine, condition: dict[str, Any], limit: int) -> Sequence[Any]:
+        rows: Sequence[Any] = engine.memory.vector_store.list({**self._scope(), **condition}, limit)[0]
+        return rows
+
     def _delete_where(self, condition: dict[str, Any]) -> int:
         deleted = 0
         with self._shared.exclusive(self._owner) as engine:
             # mem0's own delete_all knows the user but not the tenant.
-            while rows := engine.memory.vector_store.list({**self._scope(), **condition}, MAX_ITEMS)[0]:
+            while rows := self._where(engine, condition, MAX_ITEMS):
                 for row in rows:
                     engine.memory.delete(row.id)
                 deleted += len(rows)

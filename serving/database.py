@@ -108,10 +108,10 @@ async def _configured(connection: Connection) -> None:
 
 
 def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnection]:
-    """For the document store: rows as tuples, and a connection's block is one transaction."""
+    """For the document store: rows as tuples; in autocommit, as above."""
     return ProcessPool(
         dsn,
-        kwargs={"connect_timeout": 5},
+        kwargs={"autocommit": True, "connect_timeout": 5},
         min_size=1,
         max_size=largest,
         open=False,

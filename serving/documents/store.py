@@ -96,7 +96,7 @@ class DocumentStore:
                 raise TypeError(f"the store takes StoredDocument, not {type(document).__name__}")
         prepared = await asyncio.to_thread(self._prepare, {document.path: document for document in documents})
         dimensions = await asyncio.to_thread(lambda: self.embedder.dimensions)
-        async with self.pool.connection() as connection:
+        async with self.pool.connection() as connection, connection.transaction():
             collection_id = await self._take(connection, collection, dimensions)
             changed = await _put_documents(connection, collection_id, prepared.values())
             await connection.execute(_DELETE_CHUNKS, (list(changed.values()),))
