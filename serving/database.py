@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import orjson
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -44,6 +45,8 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
         self._work: set[asyncio.Task[Any]] = set()
 
     async def getconn(self, timeout: float | None = None) -> _AnyConnection:
+        if self._pool and not self._lock.locked() and _is_quiet(self._pool[0]):
+            return await super().getconn(timeout)  # it rests here: there is no moment in which to be cancelled
         taking = self._own(self._taken(self.timeout if timeout is None else timeout))
         try:
             return await asyncio.shield(taking)
@@ -63,7 +66,10 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
                     raise
 
     async def putconn(self, conn: _AnyConnection) -> None:
-        await asyncio.shield(self._own(super().putconn(conn)))
+        if not self._waiting and not self._lock.locked() and conn.pgconn.transaction_status == TransactionStatus.IDLE:
+            await super().putconn(conn)
+        else:
+            await asyncio.shield(self._own(super().putconn(conn)))
 
     def _untaken(self, taking: "asyncio.Task[_AnyConnection]") -> None:
         if not taking.cancelled() and not taking.exception():
@@ -93,11 +99,15 @@ def open_pool(dsn: str, largest: int = 10) -> Pool:
 
 
 async def _still_there(connection: AsyncConnection[Any]) -> None:
-    """A resting connection has something to read only when its server took leave: only then a round trip is made."""
+    if not _is_quiet(connection):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+def _is_quiet(connection: AsyncConnection[Any]) -> bool:
+    """A resting connection has something to read only when its server took leave: only then a round trip is needed."""
     rest = select.poll()
     rest.register(connection.fileno(), select.POLLIN)
-    if rest.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
+    return not rest.poll(0)
 
 
 async def _configured(connection: Connection) -> None:
