@@ -12,10 +12,11 @@ from serving.runs.checkpoints.open_codec import OpenCodec
 
 
 def hosted_saver(
-    pool: Pool, key: bytes, tenant: str, run_id: str | None = None, fence: int | None = None
+    pool: Pool, key: bytes, tenant: str, run_id: str | None = None, fence: int | None = None, fresh: bool = False
 ) -> PostgresSaver:
     """For an attempt; without `run_id` and `fence` for those who read or edit state."""
-    return _HostedSaver(pool, run_id, fence, key=key, tenant=tenant, codec=OpenCodec(), task_results=True)
+    how: Any = {"codec": OpenCodec(), "task_results": True, "fresh": fresh}
+    return _HostedSaver(pool, run_id, fence, key=key, tenant=tenant, **how)
 
 
 class _HostedSaver(PostgresSaver):

@@ -153,7 +153,8 @@ class Executor:
     async def _drive(
         self, claim: Claim, request: RunRequest, deps: Deps, control: RunControl | None
     ) -> tuple[EventBody, ...]:
-        saver = PostgresSaver(self._pool, claim.run_id, claim.fence, key=self._key, tenant=claim.tenant)
+        whose: Any = {"key": self._key, "tenant": claim.tenant, "fresh": claim.fresh}
+        saver = PostgresSaver(self._pool, claim.run_id, claim.fence, **whose)
         graph: CompiledStateGraph[Any, Any, Any, Any] = copy(self._graph)
         graph.checkpointer = saver
         config: Any = {"configurable": {"thread_id": claim.thread_id}, "recursion_limit": _MOST_SUPERSTEPS}

@@ -81,7 +81,7 @@ class HostedRuns:
         store = (await self._stores.of(claim.tenant)).under(Fence(claim.run_id, claim.fence))
         opened = self._graphs.opened(claim.graph or "", "threads.create_run", config, store=store, context=context)
         async with opened as found:
-            saver = hosted_saver(self._pool, self._key, claim.tenant, claim.run_id, claim.fence)
+            saver = hosted_saver(self._pool, self._key, claim.tenant, claim.run_id, claim.fence, claim.fresh)
             graph: Graph = found.copy({"checkpointer": saver, "store": store})
             start, config = await self._start(saver, config, claim, launch)
             parts = EventParts() if launch.all_channels else Parts(launch.stream_mode, claim.run_id)

@@ -42,6 +42,7 @@ _IF_THREAD_IS_FREE: LiteralString = """and not exists (
             and (other.status = 'interrupted' or other.run_at is null or other.run_at <= now()))))
     order by priority desc, since, run_id for update of run skip locked limit %(limit)s
 ), """
+# Of a later attempt nobody can say that no checkpoint is there: the one before may have written it just now.
 _TAKE: LiteralString = """next as (
     select * from (table lapsed union all table due union all table ready) found
     order by priority desc, since, run_id limit %(limit)s
@@ -56,7 +57,9 @@ _TAKE: LiteralString = """next as (
         or (run.forked_from is null and not exists (
             select from run_events past where past.run_id = run.run_id and past.kind = 'model_called')))
 )
-select run.*, threads.bundle from run join next using (run_id) join threads using (thread_id),
+select run.*, threads.bundle, run.fence = 1 and not exists (
+    select from state_checkpoints held where held.tenant = run.tenant and held.thread_id = run.thread_id::text) as fresh
+from run join next using (run_id) join threads using (thread_id),
     append_events(run.run_id, run.fence, json_build_array(json_build_object('kind', 'run_claimed', 'worker', run.worker,
         'fence', run.fence, 'attempt', run.attempts, 'bundle', %(digest)s::text)))
 order by next.priority desc, next.since, run_id
@@ -137,6 +140,7 @@ class Claim:
     assistant_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     launch: dict[str, Any] | None = None
+    fresh: bool = False  # nobody has worked on it, and its thread holds no checkpoint
 
     @property
     def hosted(self) -> bool:
@@ -214,4 +218,5 @@ def _claim_of(row: Row, lease: Lease) -> Claim:
         assistant_id=row["assistant_id"] and str(row["assistant_id"]),
         metadata=row["metadata"],
         launch=row["launch"],
+        fresh=row["fresh"],
     )

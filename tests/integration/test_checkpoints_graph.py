@@ -58,11 +58,12 @@ async def story(graph: Any, at: Any) -> list[Any]:
     return seen
 
 
-@pytest.mark.parametrize("task_results", [True, False])
-async def test_a_graphs_whole_story_is_the_same_as_in_memory(database: str, task_results: bool) -> None:
+@pytest.mark.parametrize(("task_results", "fresh"), [(True, True), (False, False)])
+async def test_a_graphs_whole_story_is_the_same_as_in_memory(database: str, task_results: bool, fresh: bool) -> None:
     run_id, thread_id = claim(database)
     async with opened(database) as pool:
-        ours = await story(compiled(saver(pool, run_id, 1, task_results=task_results)), config(thread_id))
+        keeper = saver(pool, run_id, 1, task_results=task_results, fresh=fresh)
+        ours = await story(compiled(keeper), config(thread_id))
     memory = await story(compiled(InMemorySaver(serde=Codec())), config(thread_id))
     assert ours[0] == memory[0] == ("ask",)
     for mine, theirs in zip(ours[1:], memory[1:], strict=True):

@@ -12,6 +12,7 @@ from graph.errors import FenceLost
 from graph.events import Noted, RunFinished, RunInterrupted
 from serving.database import new_id
 from serving.runs.queue import Claim, Queue
+from tests.integration.checkpoint_house import config, put, saver
 from tests.integration.run_house import House, gapless
 from tests.integration.scripted_models import ScriptedModels
 
@@ -29,6 +30,22 @@ async def test_a_claim_says_whose_it_is_and_writes_its_line(house: House) -> Non
     line = (await house.bodies(run_id, "run_claimed"))[0]
     assert (line.fence, line.attempt) == (1, 1)
     assert await house.queue.claim() == ()
+
+
+async def test_a_claim_knows_whether_a_checkpoint_can_be_there(house: House) -> None:
+    async def claimed(thread_id: str) -> Claim:
+        await house.create(thread_id=thread_id)
+        return await house.claim()
+
+    first = await claimed(thread_id := new_id())
+    assert first.fresh
+    await house.queue.hand_over(first)
+    again = await house.claim()
+    assert not again.fresh, "what the attempt before had begun to write may come to light only now"
+    await put(saver(house.pool, again.run_id, again.fence), config(thread_id))
+    await end(house, again)
+    assert not (await claimed(thread_id)).fresh
+    assert (await claimed(new_id())).fresh
 
 
 async def test_twenty_workers_never_run_two_of_a_thread_and_keep_its_order(house: House) -> None:

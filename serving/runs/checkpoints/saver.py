@@ -46,6 +46,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
     with an `OpenCodec` any.
     A task's writes are not kept when the checkpoint that contains them commits with them; with `task_results` they are,
     in the same statement, for hosts that show `tasks[].result` in a thread's history.
+    `fresh`: its thread is known to hold no checkpoint, so until the first put nothing is asked for.
     """
 
     def __init__(
@@ -59,12 +60,13 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         types: Sequence[type] = (),
         codec: Codec | None = None,
         task_results: bool = False,
+        fresh: bool = False,
     ) -> None:
         if (run_id is None) != (fence is None):
             raise ValueError("give run_id and fence together, or neither")
         codec, seal = codec or Codec(types), Seal(key, tenant)
         super().__init__(serde=codec)
-        self._group, self._task_results = GroupCommit.of(pool), task_results
+        self._group, self._task_results, self._fresh = GroupCommit.of(pool), task_results, fresh
         owner = None if run_id is None or fence is None else Fence(str(uuid.UUID(run_id)), fence)
         self._writer, reader = Writer(codec, seal, tenant, owner), Reader(codec, seal)
         self._search = Search(pool, tenant, reader)
@@ -75,6 +77,8 @@ class PostgresSaver(BaseCheckpointSaver[int]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         place = place_of(config)
+        if self._fresh:
+            return None
         loaded = await self._search.one(place, get_checkpoint_id(config))
         if loaded is None:
             return None
@@ -101,6 +105,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        self._fresh = False
         place, parent_id = place_of(config), get_checkpoint_id(config)
         parent = (place, parent_id) if metadata.get("source") == "loop" else None
         with self._held.contained(parent, (place, checkpoint["id"])) as results:
