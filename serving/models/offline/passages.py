@@ -12,7 +12,8 @@ _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])\s+")
 _NAMED: Final = re.compile(r"((?:\S+ ){0,4}\S+): \S")
 _RULE: Final = re.compile(r"[\s|:=-]*|\[page \d+\]|\d{1,2}[.)]")
 _MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^#+ ")
-_LEADER: Final = re.compile(r" *\.{4,} *")
+# What leaders or a wide gap set apart: a name and its value, on a line of its own.
+_SET_APART: Final = re.compile(r"(?m)^(.*\S)(?: *\.{4,} *| {3,}|\t+)(?=\S)")
 _TITLE: Final = re.compile(r"(?!.*(?:[.!;,)]$|\d|: )).{1,60}")
 _POINTS_BACK: Final = re.compile(r"(?i)(?:it|its|they|their|this|these|he|she|both)\b")
 # A row of a table, a line that ends a sentence or comes before `Name: value`, or what wraps around.
@@ -66,12 +67,13 @@ def _read(path: str, heading: str, chunks: tuple[tuple[int, str], ...]) -> tuple
 
 def _lines(text: str) -> list[str]:
     """Headings, sentences, rows, and items, with which stays what goes on behind their first sentence."""
-    text = _LEADER.sub(": ", text)
+    text = _SET_APART.sub(r"\n\1: ", text)
     lines: list[str] = []
     end = 0
     for start, stop in sentences(text):
         item = lines and (_BULLET.match(lines[-1]) or _NAMED.match(lines[-1])) and "|" not in lines[-1]
-        if item and not re.search(r"\n(?!  )", text[end:start]) and not _NAMED.match(text[start:stop]):
+        begins = re.search(r"\n(?!  )", text[end:start]) or _NAMED.match(text[start:stop])
+        if item and not begins and not _BULLET.match(text[start:stop]):
             lines[-1] += f" {text[start:stop]}"
         else:
             lines += [line.strip() for line in _LINE.findall(text[start:stop])]
