@@ -23,7 +23,7 @@ _LIGHT: Final = """add agency allow allowed amount apply brought business charit
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
     colleague / vacation holiday leave / cancel terminate / delivery shipping / duration length term period / deadline
     due / responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least /
-    phone telephone call / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
+    phone telephone call ring / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
     hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor supply
     supplies /
     answer respond response reply reaction / remote telework / weight weigh heavy / purchase buy buyer bought order /

@@ -23,7 +23,7 @@ _LINE: Final = re.compile(r"\n?(?=.*\|)[^\n]+|(?s:.+?)(?:(?=\n[A-Z][\w ()/-]{1,4
 class Passage(NamedTuple):
     """`value` is where the answer must stand; `place`: path, heading and title; `around`: its whole section.
 
-    `name` is what an item or a row is about, `column` a cell's title.
+    `name` is what an item or a row is about, `column` a cell's title, `before` what was said right before it.
     """
 
     ref: str
@@ -34,6 +34,7 @@ class Passage(NamedTuple):
     name: str = ""
     column: str = ""
     around: str = ""
+    before: str = ""
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -82,8 +83,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _passages(above: str, lines: Sequence[tuple[str, str]]) -> Iterator[Passage]:
-    """Walks the lines and keeps the title, the table's header and the sentence that stand above each."""
-    title, before = "", ""
+    """Walks the lines and keeps the title, the table's header and the sentences that stand above each."""
+    title, lead, before = "", "", ("", "")
     header: list[str] = []
     for ref, line in lines:
         here = Passage(ref, " > ".join(filter(None, (above, title))))
@@ -91,21 +92,22 @@ def _passages(above: str, lines: Sequence[tuple[str, str]]) -> Iterator[Passage]
         if "|" in line:
             closed = line[0] == line[-1] == "|"
             cells = [cell.strip() for cell in (line[1:-1] if closed else line).split("|")]
-            yield from _row(here, header, cells) if header else ()
+            yield from _row(here._replace(before=lead), header, cells) if header else ()
             header = header or cells
             continue
         header = []
         if above.endswith("> ") and len(said) < 80 and said[-1] not in ".!?":
             above = f"{above}{said}"
-        elif said == line and title != (before or None) and _TITLE.fullmatch(said):
-            title, before = said, said
+        elif said == line and title != (lead or None) and _TITLE.fullmatch(said):
+            title, lead, before = said, said, ("", "")
         else:
             item = bool(_BULLET.match(line))
             named = _NAMED.match(said) or (item and re.match(r"(.*?): \S", said))
-            both = f"{before} {said}" if before and not item and _POINTS_BACK.match(said) else said
             kind, name = ("item" if named or item else "sentence"), named[1] if named else ""
-            yield here._replace(text=both, value=said, kind=kind, name=name)
-            before = "" if item else said
+            context = lead if named or item else " ".join(before).strip()
+            yield here._replace(text=said, value=said, kind=kind, name=name, before=context)
+            before = (before[1], said)
+            lead = lead if kind == "item" else said
 
 
 def _row(here: Passage, header: Sequence[str], cells: Sequence[str]) -> Iterator[Passage]:

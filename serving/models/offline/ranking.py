@@ -85,9 +85,12 @@ def rank(question: Question, seen: Sequence[Passage]) -> list[Rated]:
 
 def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> Rated:
     """A word is said by the passage itself, by what stands above it, or (no name) by its section."""
+    # A passage that names something is not about what was named before it.
+    lent = question.names if any(not name.isdigit() for name in _NAME.findall(passage.value)) else frozenset()
     covered = {
         key: covers(key, passage.text)
         or 0.85 * covers(key, passage.place)
+        or 0.65 * covers(key, passage.before) * (key not in lent)
         or 0.6 * covers(key, passage.around) * (key not in question.names)
         for key in scale
     }
