@@ -10,7 +10,7 @@ from serving.documents.words import STOP_WORDS, words
 _SAY_NOTHING: Final = """again altogether between check compare describe done down each either ever every exactly
     explain find gave give given got had here know let like list long look lot made make many might much must need now
     off often once our own per provide say see shall show soon still tell told under until up very want whether yet far
-    quickly instead together into onto"""
+    quickly instead together into onto am thing"""
 # Words that a passage or a table may leave out and still hold the answer.
 _LIGHT: Final = """add agency allow allowed amount apply brought business charity clinic company content cooperative
     club cost count current date day deal dealt detail document employ employee entitled exist expense file firm follow
@@ -32,7 +32,7 @@ _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / empl
     mean average / value total revenue turnover / replace change / allow permit / pay paid payable / sell sold sale /
     spend spent / lend lent borrow loan / expense cost / teach taught / die dead death / absent absence /
     lose lost loss / hold held / break broke broken"""
-_ENDING: Final = re.compile(r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or)$")
+_ENDING: Final = re.compile(r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w\w)([^\Waeious\d])(?=\1$)")
 _UP, _DOWN, NUMBERS, MONTHS = map(
     str.split,
     (

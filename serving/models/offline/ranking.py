@@ -26,7 +26,7 @@ _PERSON: Final = r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ [A-Z])|\w(?:
 _KINDS: Final = (
     (r"\bhow (?:often|frequently)", r"\b(?:every|each|per|once|twice|an?) |\b\w+ly\b", True),
     (r"\bhow (?:long|soon|quickly|fast|early|late|far ahead)\b", rf"{_TIME}|\b(?:lifetime|unlimited)", True),
-    (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b|\bhow much (?:(?:is|are) (?:an?|the) |.*\bpay\b)", _PRICE, True),
+    (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b|\bhow much (?:is|are) (?:an?|the) |\b(?:how much|what do)\b.*\b(?:pay|paid)\b", _PRICE, True),
     (r"\bhow (?!to\b)\w+", rf"{FIGURE}|\b(?:no|none|free|unlimited)\b", True),
     (r"\bby (?:what|which) time\b", rf"\b(?:by|before|until) (?:{_CLOCK})", True),
     (r"\b(?:what|which) time\b", _CLOCK, True),
@@ -86,11 +86,12 @@ def rank(question: Question, seen: Sequence[Passage]) -> list[Rated]:
 def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> Rated:
     """A word is said by the passage itself, by what stands above it, or (no name) by its section."""
     # A passage that names something is not about what was named before it.
-    lent = question.names if any(not name.isdigit() for name in _NAME.findall(passage.value)) else frozenset()
+    named = any(not name.isdigit() for name in _NAME.findall(passage.value))
+    lent = dict.fromkeys(question.names, 0.0 if named else 0.75)
     covered = {
         key: covers(key, passage.text)
         or 0.85 * covers(key, passage.place)
-        or 0.65 * covers(key, passage.before) * (key not in lent)
+        or lent.get(key, 0.65) * covers(key, passage.before)
         or 0.6 * covers(key, passage.around) * (key not in question.names)
         for key in scale
     }
