@@ -11,9 +11,16 @@ from serving.models.offline.ranking import Question, ask, rank
 
 _QUOTE_CHARACTERS: Final = 300
 _SUM: Final = re.compile(
-    r"(?i)\b(?:sum|totals?|add|altogether|all together|together|overall|in all)\b|\b(?:spen[dt]|how much)\b.* and\b"
+    r"(?i)\b(?:sum|totals?|altogether|all together|together|overall|in all|adds? up|come to)\b|^add\b"
+    r"|\b(?:spen[dt]|how much)\b.* and\b"
 )
-_JOINED: Final = re.compile(r"(?i)([\w-]+) and (?:(?:an?|the|for|of|on) )*([\w-]+)")
+_AND: Final = re.compile(r"(?i),? and (?:(?:an?|the|for|of|on) )*|, (?:(?:an?|the) )?")
+# `before VAT` says which figures are meant where a document states it of all of them.
+_NET: Final = re.compile(r"(?i)\b(?:before|without|excluding|excl\.?) (?:vat|tax(?:es)?)\b")
+# Where a sentence goes on to its next figure; what says that a figure stands for several, or for a period.
+_PIECE: Final = re.compile(r"[,;] |\band\b|(?<=\w\w)\. ")
+_EACH: Final = re.compile(r"\b(?:each|apiece|at [€$£])")
+_RATE: Final = re.compile(r"(?i)\b(?:per|an?) (?:minute|hour|day|night|week|month|quarter|year|lesson|term|time)\b")
 _OPTION: Final = r"(?:(?:that of|that for|the|from|for|in|at|on) )*([\w&'. -]{1,40}?)"
 _OPTIONS: Final = re.compile(
     rf"(?i)(?:[,:]|.*\b(?:between|for|of|compare|is|are|do|does|takes?|than)) {_OPTION},? (?:or|and|with|to|vs|than) "
@@ -44,6 +51,7 @@ class Figure(NamedTuple):
     passage: Passage
     amount: Quantity
     name: str = ""
+    times: str = "1"
 
 
 Looking = Generator[tuple[str, dict[str, Any]], Mapping[str, Any], Found | None]
@@ -56,13 +64,15 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
     closest = Found(best.passage.text[:_QUOTE_CHARACTERS], (best.passage.ref,), False) if best else None
     sign = next((degree(word) for word in text.split() if degree(word)), 0)
     if adding := _SUM.search(text) and not re.search(_CHOOSES, text):
-        if parts := _listed(question, seen) or _pair(_JOINED.search(text), text, seen):
-            result = yield "calculate", {"expression": "+".join(part.amount.amount for part in parts)}
+        named = _AND.split(text)
+        if parts := _listed(question, seen) or _of_each(named[0], named[1:], text, seen):
+            terms = (f"{part.times}*{part.amount.amount}".removeprefix("1*") for part in parts)
+            result = yield "calculate", {"expression": "+".join(terms)}
             return _found(f"Total: {_shown(result, parts[0].amount)}:", [part.passage for part in parts])
-        if not best or best.passage.kind != "sentence":
+        if not best or (best.passage.kind != "sentence" and not _SUM.search(best.passage.text)):
             return closest
     if options := _OPTIONS.search(text) if (sign and not adding) or _COMPARES.search(text) else None:
-        if not (pair := _pair(options, text, seen)):
+        if not (pair := _of_each(options[1], [options[2]], text, seen)):
             return closest
         ahead, behind = sorted(pair, key=lambda figure: -(sign or 1) * figure.amount.size)
         result = yield "calculate", {"expression": f"abs({ahead.amount.amount} - {behind.amount.amount})"}
@@ -102,33 +112,54 @@ def _found(said: str, passages: Sequence[Passage]) -> Found:
 
 
 def _listed(question: Question, seen: Sequence[Passage]) -> list[Figure]:
-    """The amounts of one list: of its items that the question names, or of all when it names none."""
+    """The amounts of one list or sentence: of what the question names in it, or of all when it names none."""
     lists: dict[tuple[str, ...], list[Figure]] = {}
     for passage in seen:
-        if passage.name and "total" not in passage.name.lower() and (amount := _amount(passage)):
+        if passage.name and (amount := _amount(passage)):
             lists.setdefault((*passage.group, passage.kind, amount.unit), []).append(Figure(passage, amount))
+        for part in _parts(passage):
+            lists.setdefault((*passage.group, passage.text, part.amount.unit), []).append(part)
     wholes: dict[Passage, list[Figure]] = {}
     for parts in lists.values():
         first, asked = parts[0].passage, {*question.strong} - stems(parts[0].passage.place)
         chosen = [part for part in parts if asked & stems(part.passage.name)]
-        said = " ".join([first.place, first.column, *(part.passage.name for part in chosen)])
-        if len(chosen or parts) > 1 and len(chosen) != 1:
+        text = "" if len({part.passage.text for part in parts}) > 1 else first.text
+        said = " ".join([first.place, first.column, text, *(part.passage.name for part in chosen)])
+        several = len(chosen or parts) > 1 and len(chosen) != 1
+        if (several or parts[0].times != "1") and not any("total" in part.passage.name.lower() for part in parts):
             wholes[first._replace(text=said, around="")] = chosen or parts
-    wanted = question._replace(weights=dict.fromkeys(question.strong, 1.0) or question.weights, strict=False)
+    weights = dict.fromkeys(ask(_NET.sub("", question.text)).strong, 1.0) or question.weights
+    wanted = question._replace(weights=weights, names=question.names & weights.keys(), strict=False)
     return next((wholes[rated.passage] for rated in rank(wanted, [*wholes]) if rated.sure), [])
 
 
-def _pair(options: re.Match[str] | None, text: str, seen: Sequence[Passage]) -> list[Figure]:
-    """A figure for each of two names, if they can be set against each other or added."""
-    names = [_said_by(seen, options[1].split()[::-1])[::-1], _said_by(seen, options[2].split())] if options else []
+def _parts(passage: Passage) -> list[Figure]:
+    """The money of one sentence, piece by piece: `four trees at £95` counts four times. None where one is a rate."""
+    parts = []
+    for piece in _PIECE.split(passage.value) if passage.kind in ("sentence", "item") else ():
+        numbers = quantities(piece)
+        money = [number for number in numbers if number.dimension == "money"]
+        counts = [number.amount for number in numbers if money and number.start < money[0].start]
+        counts = counts[-1:] if _EACH.search(piece) else ["1"]
+        if len(money) > 1 or (money and (_RATE.search(piece) or not counts)):
+            return []
+        if money:
+            parts.append(Figure(passage._replace(name=piece), money[0], times=counts[0]))
+    return parts
+
+
+def _of_each(first: str, others: Sequence[str], text: str, seen: Sequence[Passage]) -> list[Figure]:
+    """A figure for each of some names, if they can be set against each other or added."""
+    names = [_said_by(seen, first.split()[::-1])[::-1], *(_said_by(seen, other.split()) for other in others)]
     rest = _KIND.sub("", text)
     for name in names:
         rest = rest.replace(" ".join(name), "", 1)
     figures = [figure for name in names for figure in _figures(rest, " ".join(name), text, seen)[:1]]
-    apart = len({figure.name for figure in figures}) == len({(each.passage, each.amount) for each in figures}) == 2
+    found, apart = {figure.name for figure in figures}, {(each.passage, each.amount) for each in figures}
     # Cells are of one column, or of one row.
     alike = len({each.passage.column for each in figures}) == 1 or len({each.passage.name for each in figures}) == 1
-    return figures if apart and alike and len({figure.amount.dimension for figure in figures}) == 1 else []
+    whole = 1 < len(names) == len(found) == len(apart) and len({figure.amount.dimension for figure in figures}) == 1
+    return figures if whole and alike else []
 
 
 def _said_by(seen: Sequence[Passage], near: list[str]) -> list[str]:
