@@ -14,6 +14,7 @@ _SUM: Final = re.compile(
     r"(?i)\b(?:sum|totals?|altogether|all together|together|overall|in all|adds? up|come to)\b|^add\b"
     r"|\b(?:spen[dt]|how much)\b.* and\b"
 )
+_OF: Final = re.compile(r"(?i)\b(?:of|on|for|from|in|at|do|does|did|with)\b")
 _AND: Final = re.compile(r"(?i),? and (?:(?:an?|the|for|of|on) )*|, (?:(?:an?|the) )?")
 # `before VAT` says which figures are meant where a document states it of all of them.
 _NET: Final = re.compile(r"(?i)\b(?:before|without|excluding|excl\.?) (?:vat|tax(?:es)?)\b")
@@ -68,7 +69,7 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
         if parts := _listed(question, seen) or _of_each(named[0], named[1:], text, seen):
             terms = (f"{part.times}*{part.amount.amount}".removeprefix("1*") for part in parts)
             result = yield "calculate", {"expression": "+".join(terms)}
-            return _found(f"Total: {_shown(result, parts[0].amount)}:", [part.passage for part in parts])
+            return _found(f"Total: {_shown(result, parts[0].amount)}.", [part.passage for part in parts])
         if not best or (best.passage.kind != "sentence" and not _SUM.search(best.passage.text)):
             return closest
     if options := _OPTIONS.search(text) if (sign and not adding) or _COMPARES.search(text) else None:
@@ -101,7 +102,8 @@ def _verdict(text: str, ahead: Figure, behind: Figure, apart: str) -> str:
 
 
 def _shown(result: Mapping[str, Any], like: Quantity) -> str:
-    value, unit = result.get("value"), like.unit
+    value, unit = str(result.get("value")), like.unit
+    value += "0" * (like.dimension == "money" and value[-2:-1] == ".")
     return f"{unit}{value}" if unit in ("€", "$", "£") else f"{value} {unit}".rstrip()
 
 
@@ -123,11 +125,12 @@ def _listed(question: Question, seen: Sequence[Passage]) -> list[Figure]:
     for parts in lists.values():
         first, asked = parts[0].passage, {*question.strong} - stems(parts[0].passage.place)
         chosen = [part for part in parts if asked & stems(part.passage.name)]
-        text = "" if len({part.passage.text for part in parts}) > 1 else first.text
+        chosen = [part for part in parts if chosen and not stems(part.passage.name).isdisjoint(question.strong)]
+        text, around = (first.text, first.around) if len({part.passage.text for part in parts}) == 1 else ("", "")
         said = " ".join([first.place, first.column, text, *(part.passage.name for part in chosen)])
         several = len(chosen or parts) > 1 and len(chosen) != 1
         if (several or parts[0].times != "1") and not any("total" in part.passage.name.lower() for part in parts):
-            wholes[first._replace(text=said, around="")] = chosen or parts
+            wholes[first._replace(text=said, around=around)] = chosen or parts
     weights = dict.fromkeys(ask(_NET.sub("", question.text)).strong, 1.0) or question.weights
     wanted = question._replace(weights=weights, names=question.names & weights.keys(), strict=False)
     return next((wholes[rated.passage] for rated in rank(wanted, [*wholes]) if rated.sure), [])
@@ -150,7 +153,7 @@ def _parts(passage: Passage) -> list[Figure]:
 
 def _of_each(first: str, others: Sequence[str], text: str, seen: Sequence[Passage]) -> list[Figure]:
     """A figure for each of some names, if they can be set against each other or added."""
-    names = [_said_by(seen, first.split()[::-1])[::-1], *(_said_by(seen, other.split()) for other in others)]
+    names = [_said_by(seen, _OF.split(first)[-1].split()[::-1])[::-1], *(_said_by(seen, other.split()) for other in others)]
     rest = _KIND.sub("", text)
     for name in names:
         rest = rest.replace(" ".join(name), "", 1)

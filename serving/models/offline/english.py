@@ -10,7 +10,7 @@ from serving.documents.words import STOP_WORDS, words
 _SAY_NOTHING: Final = """again altogether between check compare describe done down each either ever every exactly
     explain find gave give given got had here know let like list long look lot made make many might much must need now
     off often once our own per provide say see shall show soon still tell told under until up very want whether yet far
-    quickly instead together into onto am thing"""
+    quickly instead together into onto am thing one away"""
 # Words that a passage or a table may leave out and still hold the answer.
 _LIGHT: Final = """add agency allow allowed amount apply brought business charity clinic company content cooperative
     club cost count current date day deal dealt detail document employ employee entitled exist expense file firm follow
@@ -21,7 +21,7 @@ _LIGHT: Final = """add agency allow allowed amount apply brought business charit
     arrive visit earn goes went donate owe moment currently reading bring spend spent combined different register"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
-    colleague / vacation holiday leave / cancel terminate / delivery shipping / duration length term period / deadline
+    colleague / vacation holiday leave / holiday trip journey travel / cancel terminate / delivery shipping / duration length term period / deadline
     due / responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least /
     phone telephone call ring / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
     hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor supply
@@ -32,7 +32,7 @@ _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / empl
     mean average / value total revenue turnover / replace change / allow permit / pay paid payable / sell sold sale /
     spend spent / lend lent borrow loan / expense cost / teach taught / die dead death / absent absence /
     lose lost loss / hold held / break broke broken"""
-_ENDING: Final = re.compile(r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w\w)([^\Waeious\d])(?=\1$)")
+_ENDING: Final = re.compile(r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w[ckv])e$|(?<=\w\w)([^\Waeious\d])(?=\1$)")
 _UP, _DOWN, NUMBERS, MONTHS = map(
     str.split,
     (
@@ -144,7 +144,7 @@ def quantities(text: str) -> list[Quantity]:
         sign, number, known, noun = match.groups(default="")
         amount, unit = number_of(number.lower()) or Decimal(0), (sign or known or noun).lower()
         dimension, factor = UNITS.get(unit, (unit.removesuffix("s"), Decimal(1)))
-        unit = unit.upper() if dimension == "money" else unit
+        unit = unit.upper() if dimension == "money" and len(unit) == 3 else unit
         said = text[match.start() : match.end(2) if sign else match.end()]
         found.append(Quantity(f"{amount.normalize():f}", unit, dimension, amount * factor, match.start(), said))
     return found

@@ -104,8 +104,9 @@ def _passages(above: str, lines: Sequence[tuple[str, str]]) -> Iterator[Passage]
             item = bool(_BULLET.match(line))
             named = _NAMED.match(said) or (item and re.match(r"(.*?): \S", said))
             kind, name = ("item" if named or item else "sentence"), named[1] if named else ""
-            context = lead if named or item else " ".join(before).strip()
-            yield here._replace(text=said, value=said, kind=kind, name=name, before=context)
+            context = lead if item else " ".join(dict.fromkeys((lead, *before)))
+            both = f"{before[1]} {said}" if before[1] and not item and _POINTS_BACK.match(said) else said
+            yield here._replace(text=both, value=said, kind=kind, name=name, before=context)
             before = (before[1], said)
             lead = lead if kind == "item" else said
 

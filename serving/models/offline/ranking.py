@@ -92,7 +92,7 @@ def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> 
         key: covers(key, passage.text)
         or 0.85 * covers(key, passage.place)
         or lent.get(key, 0.65) * covers(key, passage.before)
-        or 0.6 * covers(key, passage.around) * (key not in question.names)
+        or 0.6 * covers(key, passage.around) * (key not in question.names or key.isdigit())
         for key in scale
     }
     coverage = sum(scale[key] * covered[key] for key in scale) / (sum(scale.values()) or 1)
