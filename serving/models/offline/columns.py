@@ -41,7 +41,7 @@ class Meaning(NamedTuple):
 
 @lru_cache(maxsize=5_000)
 def column_of(name: str, type_: str, values: tuple[str, ...], rows: frozenset[str], first: bool) -> Column:
-    keys, units = stems(name), [UNITS[part][0] for part in name.split("_") if part in UNITS]
+    keys, units = stems(name.replace("_", " ")), [UNITS[part][0] for part in name.split("_") if part in UNITS]
     forms = keys - ASKING or keys
     if type_ == "BOOLEAN" or (values and {value.lower() for value in values} <= {"yes", "no"}):
         return Column(name, "flag", forms, tuple(value for value in values if value.lower() == "yes") or ("true",))

@@ -21,7 +21,8 @@ _LIGHT: Final = """add agency allow allowed amount apply brought business charit
     arrive visit earn goes went donate owe moment currently reading bring spend spent combined different register"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
-    colleague / vacation holiday leave / holiday trip journey travel / cancel terminate / delivery shipping / duration length term period / deadline
+    colleague / vacation holiday leave / holiday trip journey travel / m2 square metre /
+    m3 cubic metre / km kilometre / kg kilogram kilo / cancel terminate / delivery shipping / duration length term period / deadline
     due / responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least /
     phone telephone call ring / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
     hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor supply

@@ -14,7 +14,7 @@ _COMPUTES: Final = {
     "avg": r"\b(?:average|mean)\b",
     "count": r"\bhow many\b|\bnumber of\b",
     "sum": r"\b(?:sum|totals?|altogether|overall|add up|spen[dt]|revenue|turnover|takings)\b"
-    r"|\bhow much (?!may|can|must|is|(?:do|does|will|would)\b.*\bcosts?\b)",
+    r"|\bwhat did\b.*\b(?:earn|take|make|cost|bring)\b|\bhow much (?!may|can|must|is|(?:do|does|will|would)\b.*\bcosts?\b)",
     "": "",
 }
 FURTHEST: Final = {1: "max", -1: "min"}
@@ -63,6 +63,8 @@ class Reading:
         if self.sign and any(column.kind in ("number", "money", "year") for column in self.named):
             # `Which piece do we have the most copies of`: the rows by a name of the question's own.
             self.taken |= stems("".join(re.findall(r"^(?:which|what) (\w+)", self.text)))
+        # `took the most hours`: nor does a table call what its rows do.
+        self.taken |= stems(" ".join(re.findall(rf"(\w+) the (?:{'|'.join(degrees or 'x')})", self.text)))
         self.group = self._grouped()
         self.where = [*self._filters(), *self._periods()]
         self.left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
