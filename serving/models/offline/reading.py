@@ -24,6 +24,13 @@ _AGE, _SINCE = r"\b(?:old|young)(?:er|est)\b", stems("year built born founded")
 _TOP: Final = r"\b(?:top|the) (\d+|two|three|four|five|ten)\b"
 # What this model doesn't filter by must not be left out in silence.
 _BOUND: Final = r"\b(?:since|after|before|until|between|above|over|below|under|than|at (?:least|most))\b"
+_SIGNS: Final = {
+    ">": "(?:more|higher|longer|larger|bigger|older|greater) than|over|above|after",
+    "<": "(?:less|fewer|lower|shorter|smaller|younger|cheaper) than|under|below|before",
+    ">=": "at least|since|from",
+    "<=": "at most|up to",
+}
+_LIMIT: Final = re.compile(rf"\b(?:{'|'.join(f'({cue})' for cue in _SIGNS.values())}) ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w])")
 _MONTH: Final = "|".join(f"{m}|{m[:3]}" for m in MONTHS if m != "may") + r"|(?<=in )may|(?<=or )may|may(?= 20)"
 # A part of a date: how questions say it, and what it is called as a group.
 _PERIODS: Final = {
@@ -43,7 +50,8 @@ class Reading:
 
     def __init__(self, text: str, table: TableInfo) -> None:
         text = re.sub(r"n['’]t\b", " not", " ".join(text.lower().split()))
-        self.text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", text)
+        text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", text)
+        limits, self.text = list(_LIMIT.finditer(text)), _LIMIT.sub(" ", text)
         self.table, self.said, rows = table, words(self.text), stems(re.sub(r"[\d_]+", " ", table.name))
         types = enumerate(table.columns)
         self.columns = [column_of(*c, table.samples.get(c[0], ()), rows, not at) for at, c in types]
@@ -66,13 +74,14 @@ class Reading:
         # `took the most hours`: nor does a table call what its rows do.
         self.taken |= stems(" ".join(re.findall(rf"(\w+) the (?:{'|'.join(degrees or 'x')})", self.text)))
         self.group = self._grouped()
-        self.where = [*self._filters(), *self._periods()]
+        bounds = [self._bounded(limit) for limit in limits]
+        self.where = [*self._filters(), *self._periods(), *(bound for bound in bounds if bound)]
         self.left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
         own = rows.union(*(column.forms | stems(" ".join(column.values)) for column in self.columns))
         self.fit = (-len(self.left), len(own & self.placed), len(self.placed))
         # Too much is left over, or something that no word of a row can stand for.
         odd = len(self.left) > min(3, len(self.means)) or any(re.fullmatch(r"\d\d?", key) for key in self.left)
-        self.odd = odd or bool(re.search(_BOUND, self.text))
+        self.odd = odd or None in bounds or bool(re.search(_BOUND, self.text))
 
     def stands(self, key: str) -> Term:
         """A word of the row: numbers and codes to the letter, other words by their stem."""
@@ -104,6 +113,16 @@ class Reading:
                 self._set_against(group, len({*numbers}))
                 listed = ", ".join(map(str, dict.fromkeys(numbers)))
                 yield Term(f"{part}({dates[0]}) IN ({listed})", f"{dates[0]} in {' or '.join(found)}")
+
+    def _bounded(self, limit: re.Match[str]) -> Term | None:
+        """`over 25 mg/l`: of the number that the question names, of the money, of a date's year; else not known."""
+        sign = next(sign for sign, said in zip(_SIGNS, limit.groups(), strict=False) if said)
+        number, year = number_of(limit[6].rstrip(".,")), re.fullmatch(r"(?:19|20)\d\d", limit[6])
+        dates = [Term(f"year({each.name})", each.name) for each in self.columns if each.kind == "date" and year]
+        named = [Term(each.name, each.name) for each in self.named if each.kind in ("number", "money", "year")]
+        money = [Term(each.name, each.name) for each in self.columns if each.kind == "money"]
+        found = (dates if year else []) or named or (money if limit[5] else [])
+        return Term(f"{found[0].sql} {sign} {number}", f"{found[0].said} {sign} {number}") if found and number else None
 
     def _set_against(self, group: Term, values: int) -> None:
         """Several values of one kind are what to group by when the question sets them against each other."""
