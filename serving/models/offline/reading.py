@@ -55,6 +55,10 @@ class Reading:
         self.table, self.said, rows = table, words(self.text), stems(re.sub(r"[\d_]+", " ", table.name))
         types = enumerate(table.columns)
         self.columns = [column_of(*c, table.samples.get(c[0], ()), rows, not at) for at, c in types]
+        if not CASH.isdisjoint(self.said) and all(column.kind != "money" for column in self.columns):
+            # `energy` may be money where a table has no other; with cents it is.
+            cents = {name for name, type_ in table.columns if type_.endswith(",2)") and stems(name) & {*self.said}}
+            self.columns = [c._replace(kind="money") if c.name in cents else c for c in self.columns]
         self.means = meanings_in(self.said, self.columns, rows)
         self.named = [meaning.column for meaning in self.means.values() if meaning.column and not meaning.value]
         self.placed = {self.said[at] for at in self.means}
