@@ -88,7 +88,12 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
     rows = [p for p in seen if p.kind == "row" and p.ref == best.passage.ref and p.name == best.passage.name]
     if best.passage.kind == "cell" and not question.looks and rows:
         return _found("", rows[:1])
-    return _found("", section[:6] if whole else [best.passage])
+    # What the best passage leaves out, the next one of its section may say.
+    said = f"{best.passage.place} {best.passage.text}"
+    lacking = {key for key in question.strong if not covers(key, said)}
+    also = [each.passage for each in ranked[1:2] if each.sure and each.passage.group == best.passage.group]
+    also = [each for each in also if any(covers(key, each.text) for key in lacking)]
+    return _found("", section[:6] if whole else [best.passage, *also])
 
 
 def _verdict(text: str, ahead: Figure, behind: Figure, apart: str) -> str:
@@ -132,7 +137,7 @@ def _listed(question: Question, seen: Sequence[Passage]) -> list[Figure]:
         if (several or parts[0].times != "1") and not any("total" in part.passage.name.lower() for part in parts):
             wholes[first._replace(text=said, around=around)] = chosen or parts
     weights = dict.fromkeys(ask(_NET.sub("", question.text)).strong, 1.0) or question.weights
-    wanted = question._replace(weights=weights, names=question.names & weights.keys(), strict=False)
+    wanted = question._replace(weights=weights, names=question.names & weights.keys(), strict=False, head="")
     return next((wholes[rated.passage] for rated in rank(wanted, [*wholes]) if rated.sure), [])
 
 

@@ -10,7 +10,7 @@ from serving.documents.words import STOP_WORDS, words
 _SAY_NOTHING: Final = """again altogether between check compare describe done down each either ever every exactly
     explain find gave give given got had here know let like list long look lot made make many might much must need now
     off often once our own per provide say see shall show soon still tell told under until up very want whether yet far
-    quickly instead together into onto am thing one away"""
+    quickly instead together into onto am thing one away without"""
 # Words that a passage or a table may leave out and still hold the answer.
 _LIGHT: Final = """add agency allow allowed amount apply brought business charity clinic company content cooperative
     club cost count current date day deal dealt detail document employ employee entitled exist expense file firm follow

@@ -20,6 +20,9 @@ _PRICE: Final = (
     r"|\b(?:euro|pound|dollar|franc)s?\b|^[\d.,]+$|^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b"
     r"|\b(?:free|(?<!vat )included|request)\b"
 )
+_DATE: Final = rf"{_TIME}|{DATED.pattern}|\b\w+day\b|\b(?:after|before|until)\b"
+# A price is told by its figure ahead of `free`, a day by its date ahead of `after two years`.
+_TOLD: Final = {_PRICE: r"^(?!.*\bfree\b)", _DATE: DATED.pattern}
 _CLOCK: Final = r"\b\d\d?[.:]\d\d\b|\b\d\d? ?[ap]\.?m\b|\b(?:noon|midnight)\b"
 _PERSON: Final = r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ [A-Z])|\w(?:er|or)\b|\b(?:team|office|staff)\b"
 # What a question says, what the value must then look like, and whether nothing else will do.
@@ -30,7 +33,7 @@ _KINDS: Final = (
     (r"\bhow (?!to\b)\w+", rf"{FIGURE}|\b(?:no|none|free|unlimited)\b", True),
     (r"\bby (?:what|which) time\b", rf"\b(?:by|before|until) (?:{_CLOCK})", True),
     (r"\b(?:what|which) time\b", _CLOCK, True),
-    (r"\bwhen\b|\bwhat (?:date|day)", rf"{_TIME}|{DATED.pattern}|\b\w+day\b|\b(?:after|before|until)\b", False),
+    (r"\bwhen\b|\bwhat (?:date|day)", _DATE, False),
     (r"\bwho(?:m|se)?\b", _PERSON, False),
     ("", "", False),
 )
@@ -70,7 +73,7 @@ def ask(text: str) -> Question:
     subject = {key: 0.1 if key in LIGHT else 0.2 if names else 0.5 for key in words(about) if key not in STOP}
     # A season ticket is no day ticket.
     weights |= {first: 1.0 for first, second in pairwise(said) if first in UNITS and weights.get(second) == 1}
-    asks = re.search(r"(?i)\b(?:what|which|how (?:much|many))\b(.*)", text)
+    asks = re.search(r"(?i)\b(?:what|which|how (?:much|many))\b(?! (?:do|does it|happens)\b)(.*)", text)
     head = next((key for key in words(asks[1]) if weights.get(key) == 1), "") if asks else ""
     return Question(text, subject | weights, names & weights.keys(), looks, strict, head)
 
@@ -104,8 +107,7 @@ def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> 
     fits = looks and _counts(question, passage)
     sure = coverage >= _ANSWERS and (fits or not question.strict) and all(map(covered.get, question.names))
     brevity = sum(share == 1 for share in covered.values()) / (len(stems(passage.text)) or 1)
-    # A price is told by its figure ahead of `free`.
-    told = fits and question.looks == _PRICE and not re.search(r"(?i)\bfree\b", passage.value)
+    told = fits and question.looks in _TOLD and bool(re.search(_TOLD[question.looks], passage.value, re.I))
     return Rated(sure, coverage + (0.25 if question.strict else 0.1) * fits + 0.1 * told + 0.05 * brevity, passage)
 
 

@@ -77,7 +77,8 @@ def _query(read: Reading) -> Query | None:
 def _counted(read: Reading) -> Term | None:
     """`how many X`: the rows, the sum of a column X, its distinct values, or the pieces of a value X."""
     start = next((at for at, key in enumerate(read.said) if key in ("many", "number")), 0) + 1
-    first = next((at for at in read.means if start <= at < start + 4), len(read.said))
+    near = [at for at in range(start, len(read.said)) if read.said[at] not in STOP][:3]
+    first = next((at for at in near if at in read.means), len(read.said))
     column, value = read.means.get(first, Meaning())
     pieces = [column for column in read.numeric() if column.kind == "number" and column.pieces]
     if value and pieces and Meaning() not in read.means.values():
