@@ -70,7 +70,8 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
             terms = (f"{part.times}*{part.amount.amount}".removeprefix("1*") for part in parts)
             result = yield "calculate", {"expression": "+".join(terms)}
             return _found(f"Total: {_shown(result, parts[0].amount)}.", [part.passage for part in parts])
-        if not best or (best.passage.kind != "sentence" and not _SUM.search(best.passage.text)):
+        whole = best and (_SUM.search(best.passage.text) or all(covers(k, best.passage.text) for k in question.strong))
+        if not best or not (whole or best.passage.kind == "sentence"):
             return closest
     if options := _OPTIONS.search(text) if (sign and not adding) or _COMPARES.search(text) else None:
         if not (pair := _of_each(options[1], [options[2]], text, seen)):
@@ -166,7 +167,7 @@ def _of_each(first: str, others: Sequence[str], text: str, seen: Sequence[Passag
     found, apart = {figure.name for figure in figures}, {(each.passage, each.amount) for each in figures}
     # Cells are of one column, or of one row.
     alike = len({each.passage.column for each in figures}) == 1 or len({each.passage.name for each in figures}) == 1
-    whole = 1 < len(names) == len(found) == len(apart) and len({figure.amount.dimension for figure in figures}) == 1
+    whole = 1 < len(names) == len(found) == len(apart) and len({figure.amount.dimension for figure in figures} - {""}) < 2
     return figures if whole and alike else []
 
 

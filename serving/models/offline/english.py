@@ -28,7 +28,7 @@ _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / empl
     hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor supply
     supplies /
     answer respond response reply reaction / remote telework / weight weigh heavy / purchase buy buyer bought order /
-    refund reimburse / mandatory required / free gratis / begin start first / end finish last expire / year annual
+    refund reimburse / mandatory required / free gratis / begin start first / end finish last expire until / year annual
     yearly / month monthly / week weekly / day daily / contact ask reach report tell told / quantity unit piece /
     mean average / value total revenue turnover / replace change / allow permit / pay paid payable / sell sold sale /
     spend spent / lend lent borrow loan / expense cost / teach taught / die dead death / absent absence /

@@ -11,9 +11,9 @@ from serving.documents.words import sentences
 _BULLET: Final = re.compile(r"^(?:[-*+•–]|\d{1,2}[.)])\s+")
 _NAMED: Final = re.compile(r"((?:\S+ ){0,4}\S+): \S")
 _RULE: Final = re.compile(r"[\s|:=-]*|\[page \d+\]|\d{1,2}[.)]")
-_MARKS: Final = re.compile(r"\*\*|__|`|^>\s*|^#+ ")
+_MARKS: Final = re.compile(r"\*\*|__|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|`|^>\s*|^#+ ")
 # What leaders or a wide gap set apart: a name and its value, on a line of its own.
-_SET_APART: Final = re.compile(r"(?m)^(.*\S)(?: *\.{4,} *| {3,}|\t+)(?=\S)")
+_SET_APART: Final = re.compile(r"(?m)^(.*?\S)(?: *\.{4,} *| {3,}|\t+)(?=\S)")
 _TITLE: Final = re.compile(r"(?!.*(?:[.!;,)]$|\d|: )).{1,60}")
 _POINTS_BACK: Final = re.compile(r"(?i)(?:it|its|they|their|this|these|he|she|both)\b")
 # A row of a table, a line that ends a sentence or comes before `Name: value`, or what wraps around.

@@ -17,7 +17,7 @@ _NAME: Final = re.compile(r"(?<=[^.?!:] )[A-Z][^\W_]*|\b(?=\w*\d)(?=[\d-]*[^\W\d
 _TIME: Final = r"(?<![a-z])(?:second|minute|hour|day|night|week|month|quarter|year)s?\b"
 _PRICE: Final = (
     r"[€$£%]|\b(?:eur|usd|gbp|chf|sek|nok|dkk|pln)\b|(?<!at )(?<!from )(?<!to )(?<!by )\b\d+\.\d\d"
-    r"|\b(?:euro|pound|dollar|franc)s?\b|^[\d.,]+$|^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b"
+    r"|\b(?:euro|pound|dollar|franc|cent)s?\b|^[\d.,]+$|^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b"
     r"|\b(?:free|(?<!vat )included|request)\b"
 )
 _DATE: Final = rf"{_TIME}|{DATED.pattern}|\b\w+day\b|\b(?:after|before|until)\b"
@@ -99,7 +99,7 @@ def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> 
         for key in scale
     }
     coverage = sum(scale[key] * covered[key] for key in scale) / (sum(scale.values()) or 1)
-    if coverage < _NEAR or not covered.get(question.head, 1):
+    if coverage < _NEAR or covered.get(question.head, 1) < 0.65:
         return Rated(False, 0.0, passage)
     # A cell's title may hold its unit.
     values = (passage.value, f"{passage.value} {passage.column}" if passage.value.isdigit() else "")
@@ -118,6 +118,9 @@ def _counts(question: Question, passage: Passage) -> bool:
         phrase = re.split(r" (?:per|an?|of|for|in|and|or|to|from|by) ", passage.value[number.start :][:30])[0]
         named = "" if number.dimension in ("time", "money") else f"{passage.name} {passage.column}"
         other = frozenset(words(" ".join(_NAME.findall(phrase)))) - question.names
-        if counted and not other and any(covers(key, f"{phrase} {named}") for key in words(counted[1])):
+        # `dogs, not more than three at a time` leaves out what it counts.
+        elided = re.match(r"\w+ (?:at|per|an?)\b", passage.value[number.start :])
+        said = f"{phrase} {named} {passage.value if elided else ''}"
+        if counted and not other and any(covers(key, said) for key in words(counted[1])):
             return True
     return not counted

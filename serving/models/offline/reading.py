@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from graph.ports import TableInfo
 from serving.documents.words import words
 from serving.models.offline.columns import ASKING, CASH, MONEY, Column, column_of, meanings_in
-from serving.models.offline.english import LIGHT, MONTHS, STOP, degree, number_of, stems
+from serving.models.offline.english import LIGHT, MONTHS, STOP, degree, meanings, number_of, stems
 
 _COMPUTES: Final = {
     "avg": r"\b(?:average|mean)\b",
@@ -32,6 +32,7 @@ _SIGNS: Final = {
 }
 _LIMIT: Final = re.compile(rf"\b(?:{'|'.join(f'({cue})' for cue in _SIGNS.values())}) ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w])")
 _MONTH: Final = "|".join(f"{m}|{m[:3]}" for m in MONTHS if m != "may") + r"|(?<=in )may|(?<=or )may|may(?= 20)"
+_RANGE: Final = re.compile("(?:from |between )?({0}) (?:to|until|through|and) ({0})".format("|".join(MONTHS)))
 # A part of a date: how questions say it, and what it is called as a group.
 _PERIODS: Final = {
     "month": (rf"\b(?:{_MONTH})\b", "strftime({}, '%Y-%m')"),
@@ -51,6 +52,7 @@ class Reading:
     def __init__(self, text: str, table: TableInfo) -> None:
         text = re.sub(r"n['’]t\b", " not", " ".join(text.lower().split()))
         text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", text)
+        text = _RANGE.sub(lambda both: " ".join(MONTHS[MONTHS.index(both[1]) : MONTHS.index(both[2]) + 1]), text)
         limits, self.text = list(_LIMIT.finditer(text)), _LIMIT.sub(" ", text)
         self.table, self.said, rows = table, words(self.text), stems(re.sub(r"[\d_]+", " ", table.name))
         types = enumerate(table.columns)
@@ -109,7 +111,8 @@ class Reading:
         dates = [column.name for column in [*self.named, *self.columns] if column.kind == "date"]
         for part, (cue, way) in _PERIODS.items() if dates else ():
             group, months = Term(way.format(dates[0]), part), [month[:3] for month in MONTHS]
-            if re.search(rf"\b(?:{'|'.join(_EACH)}) {part}\b", self.text):
+            named = any(meanings(part) & column.forms for column in self.columns)
+            if not named and re.search(rf"\b(?:{'|'.join(_EACH)}) {part}\b", self.text):
                 self.group, self.taken = group, self.taken | {part}
             if found := [said for said in re.findall(cue, self.text) if not stems(said) <= self.placed]:
                 numbers = [months.index(n[:3]) + 1 if n[:3] in months else int(n.strip("q")) for n in found]

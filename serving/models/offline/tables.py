@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from graph.ports import Overview
 from serving.documents.words import words
 from serving.models.offline.columns import CASH, MONEY, Meaning
-from serving.models.offline.english import LIGHT, STOP, measured
+from serving.models.offline.english import LIGHT, STOP, measured, stems
 from serving.models.offline.reading import FURTHEST, Reading, Term
 
 _MOST_GROUPS, _MOST_ROWS = 20, 50
@@ -105,20 +105,22 @@ def _measure(read: Reading) -> Term | None:
         return Term("count(*)", "Number of entries")
     if read.compute or MONEY & said or Meaning() in read.means.values():
         found += money or sums[: len(sums) == 1]
-    fits = [column for column in [*found, *sums] if column in read.named or not sized_by.isdisjoint(column.forms)]
-    found = (fits or (money if read.sign and sized_by & CASH else [])) if sized_by else found
+    per = re.search(_PER, read.text)
+    fits = [column for column in [*found, *sums] if not sized_by.isdisjoint(column.forms)] if sized_by else found
+    found = fits or [column for column in found if column in read.named and not (per and column.forms & stems(per[0]))]
+    found = found or (money if read.sign and sized_by & CASH else [])
     if not found or not (read.compute or read.sign or read.group):
         return None
     name, sized = found[0].name, re.search(r"\b(?:most|least|larg\w+|bigg\w+|small\w+)\b", read.text)
     whole = (sized or not read.sign) and not sized_by
     compute = read.compute or ("sum" if whole else FURTHEST[read.sign or 1]) * bool(read.group)
-    each, about = re.search(_PER, read.text), f"{_SAID[compute]} {name}".strip()
-    if sized_by and each and found[0].forms.isdisjoint(words(each[0])):
+    about = f"{_SAID[compute]} {name}".strip()
+    if sized_by and per and found[0].forms.isdisjoint(words(per[0])):
         return None
-    if compute == "avg" and read.group and each:
+    if compute == "avg" and read.group and per:
         # The months share the sum.
         share, read.group = f"sum({name}) / count(DISTINCT {read.group.sql})", None
-        return Term(f"round({share}, 2)", f"{about} {each[0]}")
+        return Term(f"round({share}, 2)", f"{about} {per[0]}")
     return Term(f"round(avg({name}), 2)" if compute == "avg" else f"{compute}({name})" if compute else name, about)
 
 
