@@ -104,12 +104,38 @@ def test_two_options_are_compared_in_comparable_units() -> None:
 
 def test_a_figure_is_the_one_that_stands_nearest_to_what_is_asked() -> None:
     text = "Heating cost €312 in 2025, after €367 in 2024. Electricity cost €124 in 2025 and €119 in 2024."
-    assert said("How much did heating and electricity cost together in 2025?", text).startswith("Total: €436:")
+    assert said("How much did heating and electricity cost together in 2025?", text).startswith("Total: €436.")
 
 
-def test_a_sum_never_becomes_a_difference() -> None:
+def test_the_figures_of_one_sentence_are_added_and_never_subtracted() -> None:
     text = "The van costs €640, the tent €120 and the guest house €1,870."
-    assert said("How much do the van, the tent and the guest house cost together?", text) == text
+    assert said("How much do the van, the tent and the guest house cost together?", text) == f"Total: €2630.\n{text}"
+    assert said("How much do the van and the tent cost together?", text) == f"Total: €760.\n{text}"
+
+
+def test_a_price_for_each_of_several_counts_as_often() -> None:
+    text = "We replace the bench (£340) and plant four lime trees (£95 each)."
+    assert said("What do the bench and the lime trees cost in total?", text).startswith("Total: £720.")
+
+
+def test_a_price_per_month_is_not_added_to_one_that_is_paid_once() -> None:
+    text = "The contract costs €1,240 a month for cleaning and €690 for carpets."
+    assert not said("What does the contract cost in total?", text).startswith("Total")
+
+
+def test_one_figure_of_each_of_several_documents_is_added() -> None:
+    bills = ("# Invoice INV-1\nNet           100.00\nTotal due     GBP 120.00", "# Invoice INV-2\nTotal due     GBP 80.00")
+    assert said("What is the total due on INV-1 and INV-2 together?", *bills).startswith("Total: 200 GBP.")
+
+
+def test_a_sentence_without_a_subject_is_about_what_stands_before_it() -> None:
+    probes = "Hydra 5. Measures oxygen. Weighs 2.1 kg. Limna 2. Measures temperature. Weighs 3.4 kg."
+    assert said("Which probe is lighter, the Hydra 5 or the Limna 2?", probes).startswith("Lighter: Hydra 5, 2.1 kg")
+
+
+def test_the_next_sentence_is_quoted_where_it_names_what_the_best_one_leaves_out() -> None:
+    text = "Hot desks can be cancelled with two weeks' notice. Fixed desks need two months."
+    assert "Fixed desks need two months." in said("How much notice do I need to cancel a fixed desk?", text)
 
 
 def test_an_adjective_of_length_or_of_time_is_said_of_either() -> None:

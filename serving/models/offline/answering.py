@@ -159,7 +159,10 @@ def _parts(passage: Passage) -> list[Figure]:
 
 def _of_each(first: str, others: Sequence[str], text: str, seen: Sequence[Passage]) -> list[Figure]:
     """A figure for each of some names, if they can be set against each other or added."""
-    names = [_said_by(seen, _OF.split(first)[-1].split()[::-1])[::-1], *(_said_by(seen, other.split()) for other in others)]
+    names = [
+        _said_by(seen, _OF.split(first)[-1].split()[::-1])[::-1],
+        *(_said_by(seen, other.split()) for other in others),
+    ]
     rest = _KIND.sub("", text)
     for name in names:
         rest = rest.replace(" ".join(name), "", 1)
@@ -167,7 +170,9 @@ def _of_each(first: str, others: Sequence[str], text: str, seen: Sequence[Passag
     found, apart = {figure.name for figure in figures}, {(each.passage, each.amount) for each in figures}
     # Cells are of one column, or of one row.
     alike = len({each.passage.column for each in figures}) == 1 or len({each.passage.name for each in figures}) == 1
-    whole = 1 < len(names) == len(found) == len(apart) and len({figure.amount.dimension for figure in figures} - {""}) < 2
+    whole = (
+        1 < len(names) == len(found) == len(apart) and len({figure.amount.dimension for figure in figures} - {""}) < 2
+    )
     return figures if whole and alike else []
 
 

@@ -33,7 +33,9 @@ _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / empl
     mean average / value total revenue turnover / replace change / allow permit / pay paid payable / sell sold sale /
     spend spent / lend lent borrow loan / expense cost / teach taught / die dead death / absent absence /
     lose lost loss / hold held / break broke broken"""
-_ENDING: Final = re.compile(r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w[ckv])e$|(?<=\w\w)([^\Waeious\d])(?=\1$)")
+_ENDING: Final = re.compile(
+    r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w[ckv])e$|(?<=\w\w)([^\Waeious\d])(?=\1$)"
+)
 _UP, _DOWN, NUMBERS, MONTHS = map(
     str.split,
     (

@@ -30,7 +30,9 @@ _SIGNS: Final = {
     ">=": "at least|since|from",
     "<=": "at most|up to",
 }
-_LIMIT: Final = re.compile(rf"\b(?:{'|'.join(f'({cue})' for cue in _SIGNS.values())}) ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w])")
+_LIMIT: Final = re.compile(
+    rf"\b(?:{'|'.join(f'({cue})' for cue in _SIGNS.values())}) ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w])"
+)
 _MONTH: Final = "|".join(f"{m}|{m[:3]}" for m in MONTHS if m != "may") + r"|(?<=in )may|(?<=or )may|may(?= 20)"
 _RANGE: Final = re.compile("(?:from |between )?({0}) (?:to|until|through|and) ({0})".format("|".join(MONTHS)))
 # A part of a date: how questions say it, and what it is called as a group.
