@@ -124,7 +124,7 @@ def test_a_price_per_month_is_not_added_to_one_that_is_paid_once() -> None:
 
 
 def test_one_figure_of_each_of_several_documents_is_added() -> None:
-    bills = ("# Invoice INV-1\nNet           100.00\nTotal due     GBP 120.00", "# Invoice INV-2\nTotal due     GBP 80.00")
+    bills = ("# Invoice INV-1\nNet        100.00\nTotal due     GBP 120.00", "# Invoice INV-2\nTotal due   GBP 80.00")
     assert said("What is the total due on INV-1 and INV-2 together?", *bills).startswith("Total: 200 GBP.")
 
 

@@ -21,18 +21,17 @@ _LIGHT: Final = """add agency allow allowed amount apply brought business charit
     arrive visit earn goes went donate owe moment currently reading bring spend spent combined different register"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
-    colleague / vacation holiday leave / holiday trip journey travel / m2 square metre /
-    m3 cubic metre / km kilometre / kg kilogram kilo / cancel terminate / delivery shipping / duration length term period / deadline
-    due / responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least /
-    phone telephone call ring / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
-    hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor supply
-    supplies /
-    answer respond response reply reaction / remote telework / weight weigh heavy / purchase buy buyer bought order /
-    refund reimburse / mandatory required / free gratis / begin start first / end finish last expire until / year annual
-    yearly / month monthly / week weekly / day daily / contact ask reach report tell told / quantity unit piece /
-    mean average / value total revenue turnover / replace change / allow permit / pay paid payable / sell sold sale /
-    spend spent / lend lent borrow loan / expense cost / teach taught / die dead death / absent absence /
-    lose lost loss / hold held / break broke broken"""
+    colleague / vacation holiday leave / holiday trip journey travel / m2 square metre / m3 cubic metre / km kilometre
+    / kg kilogram kilo / cancel terminate / delivery shipping / duration length term period / deadline due /
+    responsible accountable owner own head lead / doctor physician / maximum max limit most / minimum least / phone
+    telephone call ring / salary wage earn / customer client / invoice bill / late later delay overdue / rent hire /
+    hotel accommodation / warranty guarantee / travel transport flight / keep kept retain store / supplier vendor
+    supply supplies / answer respond response reply reaction / remote telework / weight weigh heavy / purchase buy
+    buyer bought order / refund reimburse / mandatory required / free gratis / begin start first / end finish last
+    expire until / year annual yearly / month monthly / week weekly / day daily / contact ask reach report tell told /
+    quantity unit piece / mean average / value total revenue turnover / replace change / allow permit / pay paid
+    payable / sell sold sale / spend spent / lend lent borrow loan / expense cost / teach taught / die dead death /
+    absent absence / lose lost loss / hold held / break broke broken"""
 _ENDING: Final = re.compile(
     r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w[ckv])e$|(?<=\w\w)([^\Waeious\d])(?=\1$)"
 )

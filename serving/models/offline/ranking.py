@@ -29,11 +29,8 @@ _PERSON: Final = r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ [A-Z])|\w(?:
 _KINDS: Final = (
     (r"\bhow (?:often|frequently)", r"\b(?:every|each|per|once|twice|an?) |\b\w+ly\b", True),
     (r"\bhow (?:long|soon|quickly|fast|early|late|far ahead)\b", rf"{_TIME}|\b(?:lifetime|unlimited)", True),
-    (
-        r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b|\bhow much (?:is|are) (?:an?|the) |\b(?:how much|what do)\b.*\b(?:pay|paid)\b",
-        _PRICE,
-        True,
-    ),
+    (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b|\bhow much (?:is|are) (?:an?|the) ", _PRICE, True),
+    (r"\b(?:how much|what do)\b.*\bpa(?:y|id)\b", _PRICE, True),
     (r"\bhow (?!to\b)\w+", rf"{FIGURE}|\b(?:no|none|free|unlimited)\b", True),
     (r"\bby (?:what|which) time\b", rf"\b(?:by|before|until) (?:{_CLOCK})", True),
     (r"\b(?:what|which) time\b", _CLOCK, True),

@@ -14,7 +14,8 @@ _COMPUTES: Final = {
     "avg": r"\b(?:average|mean)\b",
     "count": r"\bhow many\b|\bnumber of\b",
     "sum": r"\b(?:sum|totals?|altogether|overall|add up|spen[dt]|revenue|turnover|takings)\b"
-    r"|\bwhat did\b.*\b(?:earn|take|make|cost|bring)\b|\bhow much (?!may|can|must|is|(?:do|does|will|would)\b.*\bcosts?\b)",
+    r"|\bwhat did\b.*\b(?:earn|take|make|cost|bring)\b"
+    r"|\bhow much (?!may|can|must|is|(?:do|does|will|would)\b.*\bcosts?\b)",
     "": "",
 }
 FURTHEST: Final = {1: "max", -1: "min"}
@@ -27,7 +28,7 @@ _BOUND: Final = r"\b(?:since|after|before|until|between|above|over|below|under|t
 _SIGNS: Final = {
     ">": "(?:more|higher|longer|larger|bigger|older|greater) than|over|above|after",
     "<": "(?:less|fewer|lower|shorter|smaller|younger|cheaper) than|under|below|before",
-    ">=": "at least|since|from",
+    ">=": "at least|since",
     "<=": "at most|up to",
 }
 _LIMIT: Final = re.compile(
