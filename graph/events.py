@@ -281,13 +281,17 @@ class StreamPart(Value):
 
 
 class RunFinished(Value):
-    """Where it `waits`, the graph of a user stopped for a person or at a breakpoint; another run goes on from there."""
+    """Where it `waits`, the graph of a user stopped for a person or at a breakpoint; another run goes on from there.
+
+    `effects` are the keys of those that nobody knows of: it ended around their calls, or before a person had said.
+    """
 
     kind: Literal["run_finished"] = "run_finished"
     status: Literal["success", "error", "timeout", "cancelled"]
     code: str = ""
     message: str = ""
     waits: bool = False
+    effects: tuple[str, ...] = ()
 
 
 EventBody = Annotated[

@@ -80,6 +80,8 @@ def _effect_decided(event: Event) -> tuple[str, str, str]:
 
 def _finished(event: Event) -> tuple[str, str, str]:
     why = f": {event['code']}: {event['message']}" if event["code"] else ""
+    if left := len(event.get("effects", ())):
+        why += f"; {left} effect{'s' * (left > 1)} that nobody knows of: trireme effects"
     return "run", event["status"] + why, "bold green" if event["status"] == "success" else "bold red"
 
 

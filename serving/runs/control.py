@@ -20,7 +20,7 @@ from graph.faults import point
 from graph.state import Plan
 from serving.database import Connection, Pool, Row
 from serving.errors import BadRequest, Conflict
-from serving.runs import approvals
+from serving.runs import approvals, effects
 from serving.runs.log import append_unfenced
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, PAUSE_CHANNEL, Notices
 from serving.runs.plan_edit import changes_plan
@@ -59,7 +59,8 @@ class RunControls:
             await connection.execute("update runs set cancel_requested = true where run_id = %s", (run_id,))
             await append_unfenced(connection, run_id, CancelRequested(by=by))
             if row["status"] in ("pending", "interrupted"):
-                end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}")
+                left = await effects.left_open(connection, run_id)
+                end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}", effects=left)
                 await append_unfenced(connection, run_id, end)
                 query: LiteralString = "update runs set status = %s, finished_at = now() where run_id = %s"
                 await connection.execute(query, (end.status, run_id))

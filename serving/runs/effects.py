@@ -18,6 +18,9 @@ _UNKNOWN: LiteralString = """
 select key, step_id, tool, coalesce(arguments, '{}') as arguments, reason, round from effects
 where run_id = %s and state = 'unknown' order by unknown_at, key
 """
+_OPEN: LiteralString = """
+select key from effects where run_id = %s and state in ('prepared', 'unknown') order by prepared_at, key
+"""
 _DECIDE: LiteralString = """
 update effects set state = %(state)s, result = %(result)s, decision = %(decision)s, note = %(note)s,
     decided_by = %(by)s, decided_at = clock_timestamp(),
@@ -72,6 +75,11 @@ async def unknown(pool: Pool, run_id: str) -> list[EffectUnknown]:
     async with connected(pool) as connection:
         rows = await (await connection.execute(_UNKNOWN, (run_id,))).fetchall()
     return [EffectUnknown(**row) for row in rows]
+
+
+async def left_open(connection: Connection, run_id: str) -> tuple[str, ...]:
+    """Those that nobody knows of when the run ends now."""
+    return tuple(row["key"] for row in await (await connection.execute(_OPEN, (run_id,))).fetchall())
 
 
 async def page(

@@ -88,8 +88,7 @@ class Executor:
 
     async def cancelled(self, claim: Claim) -> None:
         """Writes the end of a run whose attempt was cancelled on request."""
-        written = self._hosted.cancelled(claim) if claim.graph else self._queue.leave(claim, "cancelled", CANCELLED)
-        await self._stopped(claim, written)
+        await self._stopped(claim, self._hosted.cancelled(claim) if claim.graph else self._leave(claim, (CANCELLED,)))
 
     async def handed_over(self, claim: Claim) -> None:
         """Puts the run of a stopped attempt back into the queue."""
@@ -135,8 +134,18 @@ class Executor:
             point("park.committed")
         else:
             point("finish.ready")
-            await self._queue.leave(claim, getattr(ending[-1], "status", "error"), *ending)
+            await self._leave(claim, ending)
             point("finish.committed")
+
+    async def _leave(self, claim: Claim, ending: tuple[EventBody, ...]) -> None:
+        """A run that doesn't come to its answer may end around a call: what that leaves open is told."""
+        *lines, end = ending
+        assert isinstance(end, RunFinished)
+        if end.status != "success":
+            async with self._pool.connection() as connection:
+                left = await effects.left_open(connection, claim.run_id)
+            end = end.model_copy(update={"effects": left})
+        await self._queue.leave(claim, end.status, *lines, end)
 
     async def _due(self, claim: Claim, parked: RunInterrupted) -> str | None:
         """When the first question expires; what became of an effect is waited for without an end."""

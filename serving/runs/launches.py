@@ -16,6 +16,7 @@ from graph.profile import Profile
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import Conflict, NotFound
 from serving.jsonb import jsonb
+from serving.runs.effects import left_open
 from serving.runs.launch import Launch
 from serving.runs.limits import uuid_of
 from serving.runs.log import append_unfenced, encoded
@@ -240,7 +241,8 @@ class Launches:
         await append_unfenced(connection, run_id, CancelRequested(by=by))
         if row["status"] == "running":
             return run_id, CANCEL_CHANNEL
-        end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}")
+        left = await left_open(connection, run_id)
+        end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}", effects=left)
         await append_unfenced(connection, run_id, end)
         await connection.execute(_ENDED, (run_id,))
         return run_id, QUEUE_CHANNEL

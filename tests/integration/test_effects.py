@@ -289,10 +289,27 @@ async def test_a_run_cancelled_around_a_call_leaves_an_effect_to_look_after(hous
     await house.controls.cancel(run_id, by="mia")
     key = notifier.keys[0]
     assert row_of(house, key)[0] == "unknown"
+    (end,) = await house.bodies(run_id, "run_finished")
+    assert (end.status, end.effects) == ("cancelled", (key,)), "the log says so"
     view = await house.store.decide_effect(run_id, key, said("happened", "it is in their inbox"))
     assert (view.status, row_of(house, key)[0]) == ("cancelled", "done")
     assert (await house.events(run_id))[-1].body.kind == "effect_decided"
     assert gapless(await house.events(run_id))
+
+
+async def test_a_run_whose_worker_cancels_it_around_a_call_says_what_it_left_open(house: House) -> None:
+    notifier = Notifier([None])
+    run_id = await house.create()
+    work = executor(house, notifier.tool())
+    claim = await house.claim()
+    attempt = asyncio.create_task(work.attempt(claim))
+    await notifier.called.wait()
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+    await work.cancelled(claim)
+    (end,) = await house.bodies(run_id, "run_finished")
+    assert (end.status, end.effects) == ("cancelled", tuple(notifier.keys))
+    assert row_of(house, notifier.keys[0])[0] == "unknown"
 
 
 async def test_an_effect_that_is_not_unknown_is_not_decided(house: House) -> None:
