@@ -8,7 +8,8 @@ from serving.hosting.parts import Part
 
 _WHY: Final = "the attempt that began it was cut off; another one tells it anew"
 _UNENDED: LiteralString = """
-select body ->> 'event' as event, coalesce(body -> 'data' ->> 'id', body -> 'data' ->> 'tool_call_id') as id
+select body ->> 'event' as event, coalesce(body -> 'data' ->> 'id', body -> 'data' ->> 'tool_call_id') as id,
+    max(body -> 'data' ->> 'run_id') as call
 from run_events where run_id = %s and kind = 'stream_part' and body ->> 'event' like any(%s)
 group by 1, 2
 having (array_agg(body -> 'data' ->> 'event' order by seq desc))[1]
@@ -23,10 +24,10 @@ async def cut_off(pool: Pool, run_id: str) -> list[Part]:
     with storage():
         async with pool.connection() as connection:
             rows = await (await connection.execute(_UNENDED, (run_id, [f"{_MESSAGES}%", f"{_TOOLS}%"]))).fetchall()
-    return [(row["event"], _end(row["event"], row["id"])) for row in rows]
+    return [(row["event"], _end(row["event"], row["id"], row["call"])) for row in rows]
 
 
-def _end(event: str, id_: str) -> dict[str, Any]:
+def _end(event: str, id_: str, call: str | None) -> dict[str, Any]:
     if event.startswith(_TOOLS):
         return {"event": "tool-error", "tool_call_id": id_, "message": _WHY, "code": "cut_off"}
-    return {"event": "error", "id": id_, "message": _WHY, "code": "cut_off"}
+    return {"event": "error", "id": id_, "message": _WHY, "code": "cut_off", **({"run_id": call} if call else {})}

@@ -64,8 +64,8 @@ class EventParts:
         if payload["event"] == "message-start":
             self._messages[call] = payload.get("id") or call
             payload = {**payload, "metadata": {**(payload.get("metadata") or {}), **_said_of(metadata)}}
-        # Calls of models go on side by side: each piece says whose it is.
-        yield {**payload, "id": self._messages.get(call, call)}
+        # Calls of models go on side by side: each piece says whose it is, to Python by `id`, to JavaScript by `run_id`.
+        yield {**payload, "id": self._messages.get(call, call), "run_id": call}
         if payload["event"] in ("message-finish", "error"):
             self._messages.pop(call, None)
 

@@ -20,6 +20,8 @@ from langgraph_sdk.client import LangGraphClient
 
 from tests.acceptance.conftest import Up, end, running
 from tests.integration.model_server import Answer, ModelServer
+from tests.node import node_with, run_tests
+from tests.sdk.test_javascript import HERE
 from tests.sdk.test_run_survives import worker_of
 from tests.sdk.test_thread_streams import frames
 
@@ -137,20 +139,19 @@ async def test_words_and_arguments_are_seen_as_the_model_writes_them(
         if whole["content"]:
             assert [each["content"] for each in partial] == list(accumulate(told))
 
-    # Whoever comes back on another process misses nothing, wherever the cut was.
     (run,) = await there.runs.list(thread)
+    await looked_at_closely(there, run["run_id"])
+
+    # Whoever comes back on another process misses nothing, wherever the cut was.
     ids = [int(part.id or 0) for part in parts]
     for behind in (-1, *sorted(set(ids))):
         rest = there.runs.join_stream(thread, run["run_id"], stream_mode=MODES, last_event_id=str(behind))
         assert [part async for part in rest] == [part for part, id_ in zip(parts, ids, strict=True) if id_ > behind]
 
 
-async def test_what_has_come_of_a_tools_arguments_is_json_at_every_moment(agent: Agent, here: LangGraphClient) -> None:
-    thread = (await here.threads.create())["thread_id"]
-    given = agent.will("What is it in Porto?", Answer(ANSWER))
-    run = await here.runs.create(thread, "trireme", input=given)
-    async with here.http.client.stream("GET", f"/runs/{run['run_id']}/events") as events:
-        assert events.headers["X-Accel-Buffering"] == "no"
+async def looked_at_closely(client: LangGraphClient, run_id: str) -> None:
+    """The log itself: what has come of a tool's arguments is JSON at every moment, in few lines."""
+    async with client.http.client.stream("GET", f"/runs/{run_id}/events") as events:
         lines = [json.loads(line[6:]) async for line in events.aiter_lines() if line.startswith("data: ")]
     come: dict[str, str] = {}
     for line in lines:
@@ -160,7 +161,6 @@ async def test_what_has_come_of_a_tools_arguments_is_json_at_every_moment(agent:
         elif line["kind"] == "model_called" and line["role"] == "worker":
             ((id_, arguments),) = ((call["id"], call["arguments"]) for call in line["tool_calls"])
             assert json.loads(come[id_]) == arguments
-    assert len(come) == 2
     at = [datetime.fromisoformat(line["at"]) for line in lines if line["kind"] == "tool_call_delta"]
     assert len(at) <= 4 * ((at[-1] - at[0]).total_seconds() + 1), "four a second, and the last of each call"
 
@@ -179,7 +179,7 @@ async def test_the_protocol_of_threads_tells_words_and_arguments_block_by_block(
     assert len(words) > 4
     told = await replayed(here, id_)
     made = [each for each in told if each[0]]
-    assert {namespace for namespace, _ in made} == {("work:s1-1",)}
+    assert {namespace for namespace, _ in made} == {("task:s1-1",)}
     begun = [data["content"]["name"] for _, data in made if data["event"] == "content-block-start"]
     ended = [data["content"]["args"] for _, data in made if data["event"] == "content-block-finish"]
     assert (begun, ended[0]) == (["calculate", "report"], SUM)
@@ -189,6 +189,14 @@ async def test_the_protocol_of_threads_tells_words_and_arguments_block_by_block(
         assert [mine[0]["event"], mine[-1]["event"]] == ["message-start", "message-finish"]
         assert len(args) > 2
         assert json.loads("".join(args)) in ended
+
+
+def test_pages_show_it_as_it_is_written(agent: Agent) -> None:
+    node = node_with(HERE)
+    goals = {"GOAL": "What is it in Viseu?", "OTHER_GOAL": "What is it in Beja?"}
+    for goal in goals.values():
+        agent.will(goal, Answer(ANSWER, pace=PACE))
+    run_tests(node, HERE, ["agent_pages.js"], os.environ | {"TRIREME_URL": agent.up.url} | goals)
 
 
 async def replayed(client: LangGraphClient, thread: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:

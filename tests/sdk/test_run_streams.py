@@ -1,5 +1,6 @@
 """`runs.stream`: every mode alone and in lists gives what LangGraph's own server gives."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -62,6 +63,19 @@ async def test_message_tuples_are_chunks_with_their_metadata(client: LangGraphCl
         "tools",
     ]
     assert parts[0].data[0]["tool_calls"][0]["args"] == {"city": "Athens"}
+
+
+async def test_a_tools_arguments_come_in_pieces_and_are_json_as_far_as_they_are_known(client: LangGraphClient) -> None:
+    city = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"
+    asked: Any = {"messages": [{"role": "user", "content": f"what is the weather in {city}"}]}
+    parts = await streamed(client, ["messages-tuple", "messages"], "chat", asked)
+    pieces = [chunk for part in parts if part.event == "messages" for chunk in part.data[0].get("tool_call_chunks", ())]
+    assert [piece["name"] for piece in pieces] == ["weather", None, None]
+    assert json.loads("".join(piece["args"] for piece in pieces)) == {"city": city}
+    partial = [part.data[0]["tool_calls"] for part in parts if part.event == "messages/partial"]
+    cities = [calls[0]["args"]["city"] for calls in partial if calls]
+    assert cities[-1] == city
+    assert all(city.startswith(each) for each in cities)
 
 
 async def test_messages_are_told_as_far_as_they_are_known(client: LangGraphClient) -> None:

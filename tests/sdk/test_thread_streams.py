@@ -82,6 +82,18 @@ async def test_every_channel_tells_its_part_of_a_run(client: LangGraphClient, tr
     assert second["message-start"][0]["metadata"]["langgraph_node"] == "agent"
 
 
+async def test_a_tools_arguments_grow_block_by_block(client: LangGraphClient) -> None:
+    city = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"
+    async with client.threads.stream(assistant_id="chat") as thread:
+        await thread.run.start(input={"messages": [{"role": "user", "content": f"what is the weather in {city}"}]})
+        events = await until_end(thread.events)
+    call = written(of(events, "messages"))[0]
+    assert call["content-block-start"][0]["content"]["type"] == "tool_call_chunk"
+    assert {piece["delta"]["type"] for piece in call["content-block-delta"]} == {"tool-call-delta"}
+    assert json.loads("".join(piece["delta"]["args"] for piece in call["content-block-delta"])) == {"city": city}
+    assert call["content-block-finish"][0]["content"]["args"] == {"city": city}
+
+
 def written(events: list[Any]) -> list[dict[str, list[Any]]]:
     """The messages in the order in which they began, each with its events by their names."""
     messages: dict[str, dict[str, list[Any]]] = {}

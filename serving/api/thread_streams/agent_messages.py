@@ -63,7 +63,8 @@ def _called(reply: Reply, id_: str) -> Iterator[Told]:
 
 
 def _namespace(reply: Reply) -> Namespace:
-    return (f"work:{reply.step_id}-{reply.attempt}",)
+    """By its name, JavaScript's pages know the work of a subagent from the talk."""
+    return (f"task:{reply.step_id}-{reply.attempt}",)
 
 
 def _event(event: str, id_: str, namespace: Namespace = (), **more: Any) -> Told:

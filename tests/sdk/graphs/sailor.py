@@ -1,5 +1,6 @@
-"""A chat model of langchain-core that answers by rule, word by word, and calls tools."""
+"""A chat model of langchain-core that answers by rule, word by word, and calls tools, with long arguments in pieces."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
@@ -45,12 +46,12 @@ def _reply(messages: list[BaseMessage]) -> AIMessage:
 
 def _chunks(reply: AIMessage) -> Iterator[ChatGenerationChunk]:
     if reply.tool_calls:
-        calls: list[Any] = [
-            {"name": call["name"], "args": f'{{"{key}": "{value}"}}', "id": call["id"], "index": at}
-            for at, call in enumerate(reply.tool_calls)
-            for key, value in call["args"].items()
-        ]
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls))
+        (call,) = reply.tool_calls
+        named: Any = {"name": call["name"], "id": call["id"], "index": 0}
+        for piece in re.findall(r".{1,30}", json.dumps(call["args"])):
+            chunks: list[Any] = [{**named, "args": piece}]
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=chunks))
+            named = {"name": None, "id": None, "index": 0}
         return
     words = re.findall(r"\s*\S+", reply.text)
     for word in words:
