@@ -20,6 +20,7 @@ from graph.faults import point
 from graph.state import Plan
 from serving.database import Connection, Pool, Row
 from serving.errors import BadRequest, Conflict
+from serving.hosting.config import AGENT
 from serving.runs import approvals, effects
 from serving.runs.log import append_unfenced
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, PAUSE_CHANNEL, Notices
@@ -36,6 +37,9 @@ update runs set paused_by = null, run_at = case when started_at is null and fork
     and due.at > now() then due.at end
 from (select run_id, created_at + (request ->> 'after_seconds')::float8 * interval '1 second' as at from runs) due
 where due.run_id = runs.run_id and runs.run_id = %s
+"""
+_LATER: LiteralString = """
+select run_id from runs where thread_id = %(thread_id)s and started_at > %(started_at)s limit 1
 """
 _BOUND: LiteralString = """
 select min(seq) as seq from run_events where run_id = %s and kind = 'bound_reached'
@@ -98,6 +102,7 @@ class RunControls:
             refuse_pruned(run_id, row["pruned_at"])
             if not is_paused(row) and row["status"] not in ("error", "timeout", "cancelled"):
                 raise await _not_resumable(connection, row)
+            await _refuse_overtaken(connection, row)
             point("resume.locked")
             lines: list[EventBody] = []
             if bounds:
@@ -153,6 +158,15 @@ async def _not_resumable(connection: Connection, row: Row) -> Conflict:
         at = f"--at {bound['seq']}" if bound and bound["seq"] else "--list"
         hint = f"go on from an earlier line in a new run: trireme fork {run_id} {at}"
     return Conflict(f"run {run_id} is {status}: there is nothing to resume", hint, "not_resumable")
+
+
+async def _refuse_overtaken(connection: Connection, row: Row) -> None:
+    """The agent goes on from its log. Another graph would begin anew in the state of the thread's later run."""
+    if row["graph"] in (None, AGENT):
+        return
+    if later := await (await connection.execute(_LATER, row)).fetchone():
+        hint = "start a run on its thread with a checkpoint_id of this one's, as the LangGraph SDK does"
+        raise Conflict(f"run {later['run_id']} has gone on with the thread of run {row['run_id']}", hint, "overtaken")
 
 
 async def _refuse_unless_editable(connection: Connection, row: Row) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from langgraph_sdk.errors import ConflictError
 
 from tests.acceptance.conftest import Server
 
@@ -48,6 +49,23 @@ async def test_a_run_goes_on_elsewhere_and_its_stream_with_it(
     done = [part.data["done"] for part in parts if part.event == "values"]
     assert list(dict.fromkeys(done)) == list(range(STEPS + 1))
     assert sorted(done) == done  # nothing that a checkpoint holds is done again
+
+
+async def test_a_failed_run_goes_on_where_it_stopped_unless_the_thread_has_gone_on_without_it(
+    client: Any, thread: str
+) -> None:
+    run = await client.runs.create(thread, "slow", input={"steps": 3, "fail_at": 2}, stream_mode=["custom"])
+    for tries in (1, 2):
+        told = [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1")]
+        steps = [part.data["step"] for part in told if part.event == "custom"]
+        assert steps == [1, *([2] * tries)], "the first isn't repeated"
+        if tries == 1:
+            await client.http.post(f"/runs/{run['run_id']}/resume", json={})
+    await client.runs.wait(thread, "slow", input={"steps": 2, "fail_at": 0})
+    with pytest.raises(ConflictError, match="has gone on with the thread"):
+        await client.http.post(f"/runs/{run['run_id']}/resume", json={})
+    assert (await client.runs.get(thread, run["run_id"]))["status"] == "error"
+    assert (await client.threads.get_state(thread))["values"]["done"] == 2
 
 
 async def test_a_graph_that_does_not_hear_is_cancelled_all_the_same(client: Any, thread: str) -> None:
