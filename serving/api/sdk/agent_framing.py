@@ -9,7 +9,7 @@ import orjson
 from graph.approval import interrupt_payload
 from graph.ports import ApprovalRequest
 from serving.api.sdk.agent_messages import ai, answer_id, told
-from serving.api.sdk.framing import SdkFraming, message
+from serving.api.sdk.framing import SdkFraming, message, without_id
 from serving.api.sdk.growing import Growing
 from serving.database import Row
 from serving.hosting.config import AGENT
@@ -32,18 +32,20 @@ class AgentFraming(SdkFraming):
 
     def __call__(self, row: Row, body: str) -> str:
         parts = self._of(row["kind"], row["seq"], orjson.loads(body))
-        frames = (message(row["seq"], event, orjson.dumps(data).decode()) for event, data in parts)
-        return super().__call__(row, body) + "".join(frames)
+        more = (message(row["seq"], event, orjson.dumps(data).decode()) for event, data in parts)
+        *frames, last = super().__call__(row, body), *more
+        # Whoever has the id has all of the line.
+        return "".join([*map(without_id, frames), last])
 
     def _of(self, kind: str, seq: int, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         """Of the events that the reader wants."""
         return ((event, data) for event, data in self._all(kind, seq, body) if event in self.events)
 
     def _all(self, kind: str, seq: int, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        metadata = {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT}
-        if self.growing and (grown := self.growing.take(seq, kind, body)):
-            yield from told(grown, self.run_id, metadata)
         yield "custom", {"type": kind, **{name: value for name, value in body.items() if name != "kind"}}
+        if self.growing and (grown := self.growing.take(seq, kind, body)):
+            metadata = {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT}
+            yield from told(grown, self.run_id, metadata)
         if kind in NODES:
             node, name = NODES[kind]
             yield "updates", {node: {name: body[name]}}

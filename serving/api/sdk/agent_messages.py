@@ -44,8 +44,8 @@ def told(grown: Grown, run_id: str, metadata: Message) -> Iterator[tuple[str, An
             return
     if grown.first:
         yield "messages/metadata", {id_: {"metadata": about}}
-    yield "messages", [{**chunk, "type": "AIMessageChunk"}, about]
     yield "messages/partial", [whole]
+    yield "messages", [{**chunk, "type": "AIMessageChunk"}, about]  # last: told twice it would be doubled
 
 
 def _calling(id_: str, reply: Reply) -> Message:

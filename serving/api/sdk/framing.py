@@ -70,6 +70,10 @@ def _error(seq: int, body: str) -> str:
     return message(seq, "error", orjson.dumps(error).decode())
 
 
+def without_id(frame: str) -> str:
+    return frame.partition("\n")[2] if frame.startswith("id: ") else frame
+
+
 def message(seq: int, event: str, data: str) -> str:
     name = event.replace("\n", " ").replace("\r", " ")
     return f"id: {seq}\nevent: {name}\ndata: {data}\n\n"

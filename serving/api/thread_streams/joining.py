@@ -13,7 +13,7 @@ from serving.api.pages import PageStream
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import agent_framing
-from serving.api.sdk.framing import SdkFraming, events_of, message
+from serving.api.sdk.framing import SdkFraming, events_of, message, without_id
 from serving.api.sdk.listed import LISTED
 from serving.api.sdk.run_streams import behind
 from serving.api.stream import HEARTBEAT, Framing
@@ -98,8 +98,7 @@ class _RunOfMany:
 
     def _placed(self, line: int, telling: int, frame: str) -> str:
         seq = Place(self.place, line, telling).seq
-        _, _, rest = frame.partition("\n")
-        return f"id: {seq}\n{rest}\n\n" if seq > self.heard else ""
+        return f"id: {seq}\n{without_id(frame)}\n\n" if seq > self.heard else ""
 
     def ends(self, status: str) -> bool:
         return status in TERMINAL
