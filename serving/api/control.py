@@ -6,13 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.api.runs import Services
+from serving.api.runs import Asker, Services
 from serving.runs.fork import Fork, ForkPoint
 from serving.runs.plan_edit import edited_plan
 from serving.runs.view import RunView
 
 router = APIRouter(tags=["control"])
-_BY = "local"
 
 
 class Resume(BaseModel):
@@ -55,29 +54,29 @@ class EditPlan(BaseModel):
 
 
 @router.post("/runs/{run_id}/cancel", response_model=RunView)
-async def cancel_run(run_id: str, services: Services) -> Any:
+async def cancel_run(run_id: str, services: Services, asker: Asker) -> Any:
     """Ends a waiting run at once; a running one within a second."""
-    return await services.shown(await services.controls.cancel(run_id, by=_BY))
+    return await services.shown(await services.controls.cancel(run_id, by=asker))
 
 
 @router.post("/runs/{run_id}/pause", response_model=RunView)
-async def pause_run(run_id: str, services: Services) -> Any:
+async def pause_run(run_id: str, services: Services, asker: Asker) -> Any:
     """Lets a run stand still: a pending one at once, a running one at the end of what it is doing now.
 
     `phase` is `pausing` until then, then `paused`. A run that waits for a decision can be cancelled, not paused.
     """
-    return await services.shown(await services.controls.pause(run_id, by=_BY))
+    return await services.shown(await services.controls.pause(run_id, by=asker))
 
 
 @router.post("/runs/{run_id}/resume", response_model=RunView)
-async def resume_run(run_id: str, services: Services, body: Resume | None = None) -> Any:
+async def resume_run(run_id: str, services: Services, asker: Asker, body: Resume | None = None) -> Any:
     """Queues a run that is paused, failed or was cancelled; what it had done stays done."""
     bounds = body.bounds if body else {}
-    return await services.shown(await services.controls.resume(run_id, _BY, bounds))
+    return await services.shown(await services.controls.resume(run_id, asker, bounds))
 
 
 @router.put("/runs/{run_id}/plan", response_model=RunView)
-async def edit_plan(run_id: str, body: EditPlan, services: Services) -> Any:
+async def edit_plan(run_id: str, body: EditPlan, services: Services, asker: Asker) -> Any:
     """Gives a paused run another plan, with which it goes on when it is resumed.
 
     Steps that have begun stay as they were. 409 `plan_changed` when somebody edited it after line `last_seq`. While a
@@ -85,7 +84,7 @@ async def edit_plan(run_id: str, body: EditPlan, services: Services) -> Any:
     """
     plan = edited_plan(body.plan).model_dump(mode="json")
     redacted = edited_plan(await asyncio.to_thread(services.redactor.redact_json, plan))
-    return await services.shown(await services.controls.edit_plan(run_id, redacted, body.last_seq, _BY))
+    return await services.shown(await services.controls.edit_plan(run_id, redacted, body.last_seq, asker))
 
 
 @router.get("/runs/{run_id}/checkpoints", response_model=list[ForkPoint])
@@ -100,6 +99,7 @@ async def list_checkpoints(
 async def fork_run(
     run_id: str,
     services: Services,
+    asker: Asker,
     response: Response,
     body: Fork | None = None,
     idempotency_key: Annotated[str | None, Header()] = None,
@@ -108,7 +108,7 @@ async def fork_run(
 
     What the run had done by then is not done again; what comes later is the fork's own, with approvals of its own.
     """
-    run, new = await services.forks.fork(run_id, body or Fork(), _BY, idempotency_key)
+    run, new = await services.forks.fork(run_id, body or Fork(), asker, idempotency_key)
     response.headers["Location"] = f"/runs/{run.run_id}"
     response.status_code = 202 if new else 200
     return await services.shown(run)

@@ -16,6 +16,7 @@ from serving.api.sdk.answers import Run
 from serving.api.sdk.creation import LOCATION, created, place
 from serving.api.sockets import EventStream
 from serving.errors import BadRequest, Gone, NotFound
+from serving.keys.identity import OPERATOR, Identity
 from serving.runs.audit import Audit
 from serving.runs.launch import NewRun
 from serving.runs.launches import shown_run
@@ -38,6 +39,15 @@ async def services_of(request: Request) -> ApiServices:
 
 
 Services = Annotated[ApiServices, Depends(services_of)]
+
+
+async def asker_of(request: Request) -> str:
+    """Who a run's log says it was, where the request doesn't: the API key, by its prefix."""
+    identity: Identity = request.scope["identity"]
+    return "local" if identity is OPERATOR else identity.name
+
+
+Asker = Annotated[str, Depends(asker_of)]
 
 
 def _whose(body: Any) -> str:
@@ -64,7 +74,7 @@ class Approve(BaseModel):
     decision: Literal["approve", "edit", "reject"] = "approve"
     arguments: dict[str, Any] | None = None
     reason: str = Field(default="", max_length=2_000)
-    by: str = Field(default="local", max_length=200)
+    by: str = Field(default="", max_length=200, description="who decides; without it, whose API key it is")
     reveal: dict[str, str] = Field(default_factory=dict, max_length=50)
 
 
@@ -142,7 +152,7 @@ async def audit_run(run_id: str, services: Services, head: str = "") -> Any:
 
 
 @router.post("/runs/{run_id}/approve", response_model=RunView)
-async def approve(run_id: str, body: Approve, services: Services) -> Any:
+async def approve(run_id: str, body: Approve, services: Services, asker: Asker) -> Any:
     """Decides what a run waits for: its plan or a tool call. Single use; late or doubled decisions get 409.
 
     409 `reveal_needed`: the tool needs values behind placeholders that this server doesn't have. Nothing is used up.
@@ -162,7 +172,7 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
         type=body.decision,
         arguments=arguments,
         reason=await services.redact(body.reason),
-        by=await services.redact(body.by),
+        by=await services.redact(body.by) or asker,
         approval_id=approval_id,
     )
     run = await services.runs.decide(run_id, approval_id, decision, shown)

@@ -94,6 +94,20 @@ def test_a_key_may_do_what_its_scopes_say(keyed: Keyed) -> None:
         failed(client.get("/runs"), 403, "scope_missing")
 
 
+def test_a_runs_log_names_the_key_that_paused_and_cancelled_it(keyed: Keyed) -> None:
+    key = keyed.key("acme")
+    with keyed.client(key) as owner:
+        run = owner.post("/runs", json={**GOAL, "after_seconds": 3600}).json()["run_id"]
+        for said in ("pause", "cancel"):
+            assert owner.post(f"/runs/{run}/{said}").status_code == 200
+        told = owner.get(f"/runs/{run}/events").text.splitlines()
+    lines = [orjson.loads(line.removeprefix("data: ")) for line in told if line.startswith("data: ")]
+    assert {line["kind"]: line["by"] for line in lines if "by" in line} == {
+        "run_paused": key[:12],
+        "cancel_requested": key[:12],
+    }
+
+
 def test_a_websocket_needs_a_key_too(keyed: Keyed) -> None:
     url = f"ws{keyed.urls[0].removeprefix('http')}/threads/{uuid.uuid4()}/stream/events"
     reading, writing = keyed.key("acme", "read"), keyed.key("acme", "read", "write")
