@@ -16,6 +16,7 @@ from serving.listener import is_exposed, open_listener, require_keys
 from serving.settings import Settings, load_settings
 
 _PR_SET_PDEATHSIG = 1
+_NEW_OBJECTS = 10_000  # between two looks of the collector
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +60,7 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
             timeout_graceful_shutdown=2,
             lifespan="on",
         )
-        _keep_loaded()
+        calm_collector()
         await Server(options).serve(sockets=[listener])
     return 0
 
@@ -72,7 +73,7 @@ async def serve_worker() -> int:
     async with open_worker(settings) as worker:
         _on_stop(worker.drain)
         _tell_ready(settings.home)
-        _keep_loaded()
+        calm_collector()
         return await worker.serve()
 
 
@@ -109,10 +110,12 @@ def _prepared() -> Settings:
     return settings
 
 
-def _keep_loaded() -> None:
-    """Code and services stay until the end: the collector need not walk through them while requests and runs wait."""
+def calm_collector() -> None:
+    """For a process that stays: what is loaded by now is no garbage, so the collector need not walk through it while
+    requests and runs wait, nor begin for every 700 new objects. LangGraph's make hardly any cycles."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 def _already_told(record: logging.LogRecord) -> bool:

@@ -20,6 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 
 from serving.database import new_id, open_pool
+from serving.processes import calm_collector
 from serving.runs.checkpoints import PostgresSaver
 from tests.bench.figure import Figure, table
 from tests.bench.running import database
@@ -88,7 +89,8 @@ def _compared(paces: dict[str, list[_Pace]]) -> Iterator[Figure]:
 
 
 def _paces(dsn: str) -> dict[str, list[_Pace]]:
-    """Interleaved, so that a busy minute of the machine slows all alike."""
+    """Interleaved, so that a busy minute of the machine slows all alike; for all the collector is as in our worker."""
+    calm_collector()
     systems: dict[str, System] = {"engine": _engine, "ours": _ours, "stock": _stock}
     if find_spec("dbos"):
         systems["dbos"] = _dbos
