@@ -27,12 +27,13 @@ from serving.services import ApiServices
 if TYPE_CHECKING:
     from serving.hosting.beside import Beside
 
+# Routes are tried in this order, so what is asked for most often comes first.
 _PARTS = (
-    *(runs, control, effects, documents, memory, profiles, webhooks, health),
-    *(assistants, threads, states, store, crons, run_streams, graph_runs),
-    *(streams, socket, joining),
-    *(models, chat, responses),
-    agents,
+    *(runs, run_streams, graph_runs, health),
+    *(states, threads, streams, socket, joining),
+    *(chat, responses, models),
+    *(control, effects, documents, memory, profiles, webhooks),
+    *(assistants, store, crons, agents),
 )
 OpenServices = Callable[[], AbstractAsyncContextManager[ApiServices]]
 
