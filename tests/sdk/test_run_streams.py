@@ -278,3 +278,13 @@ async def test_a_run_is_told_where_it_is_before_its_stream_begins(client: LangGr
     stream = client.runs.stream(thread, "slow", input={"steps": 1}, on_run_created=told.append)
     (first, *_) = await parts_of(stream)
     assert told == [{"run_id": first.data["run_id"], "thread_id": thread}]
+
+
+async def test_a_last_event_id_from_the_future_is_refused(client: LangGraphClient, server: Server) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    run = (await client.runs.create(thread, "chat", input=ASK))["run_id"]
+    await client.runs.join(thread, run)
+    async with httpx.AsyncClient(base_url=server.url, headers={"Last-Event-ID": "9999"}) as http:
+        for at, status in ((f"/threads/{thread}/runs", 400), ("/runs", 400), ("/agent-protocol/runs", 422)):
+            answer = await http.get(f"{at}/{run}/stream")
+            assert (answer.status_code, answer.json()["code"]) == (status, "bad_last_event_id")

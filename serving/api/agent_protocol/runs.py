@@ -13,7 +13,7 @@ from serving.api.runs import Services
 from serving.api.sdk.agent import Begun
 from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import LOCATION, IdempotencyKey, created
-from serving.api.sdk.run_streams import LastEventId, behind, streamed
+from serving.api.sdk.run_streams import LastEventId, behind_line, streamed
 from serving.api.sdk.runs import end_of
 from serving.hosting.config import AGENT
 from serving.runs.launches import CancelAction
@@ -81,7 +81,7 @@ async def stream_run(run_id: str, services: Services, last_event_id: LastEventId
     row = await services.launches.get(None, run_id)
     refuse_pruned(run_id, row["pruned_at"])
     modes = tuple((row["launch"] or {}).get("stream_mode", ("values",)))
-    after = behind(last_event_id) if last_event_id else row["last_seq"]
+    after = behind_line(last_event_id, row) if last_event_id else row["last_seq"]
     return await streamed(services, row, modes, after, at(row), cancel=False)
 
 

@@ -48,7 +48,7 @@ class Joined(NamedTuple):
     def begins(self, row: Row) -> int:
         """As the SDK has it, what was said before is told only to who asks for it."""
         if self.last_event_id:
-            return behind(self.last_event_id)
+            return behind_line(self.last_event_id, row)
         if self.after is not None:
             return self.after
         so_far: int = row["last_seq"] if row["started_at"] else 0
@@ -207,3 +207,12 @@ def behind(last_event_id: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
     return int(text[:18])
+
+
+def behind_line(last_event_id: str, row: Row) -> int:
+    """The same in a run's own stream, whose ids are the lines of its log. Raises BadRequest for one that it hasn't."""
+    after, last = behind(last_event_id), row["last_seq"]
+    if after > last:
+        hint = "send -1 to read from the start; an id counts for its own run only"
+        raise BadRequest(f"event {after} is not in this run's stream: it ends at {last}", hint, "bad_last_event_id")
+    return after
