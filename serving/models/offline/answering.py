@@ -65,8 +65,7 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
     closest = Found(best.passage.text[:_QUOTE_CHARACTERS], (best.passage.ref,), False) if best else None
     sign = next((degree(word) for word in text.split() if degree(word)), 0)
     if adding := _SUM.search(text) and not re.search(_CHOOSES, text):
-        named = _AND.split(text)
-        if parts := _listed(question, seen) or _of_each(named[0], named[1:], text, seen):
+        if parts := _listed(question, seen) or _of_each(_AND.split(text), text, seen):
             terms = (f"{part.times}*{part.amount.amount}".removeprefix("1*") for part in parts)
             result = yield "calculate", {"expression": "+".join(terms)}
             return _found(f"Total: {_shown(result, parts[0].amount)}.", [part.passage for part in parts])
@@ -74,7 +73,7 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
         if not best or not (whole or best.passage.kind == "sentence"):
             return closest
     if options := _OPTIONS.search(text) if (sign and not adding) or _COMPARES.search(text) else None:
-        if not (pair := _of_each(options[1], [options[2]], text, seen)):
+        if not (pair := _of_each(options.groups(), text, seen)):
             return closest
         ahead, behind = sorted(pair, key=lambda figure: -(sign or 1) * figure.amount.size)
         result = yield "calculate", {"expression": f"abs({ahead.amount.amount} - {behind.amount.amount})"}
@@ -157,22 +156,18 @@ def _parts(passage: Passage) -> list[Figure]:
     return parts
 
 
-def _of_each(first: str, others: Sequence[str], text: str, seen: Sequence[Passage]) -> list[Figure]:
+def _of_each(asked: Sequence[str], text: str, seen: Sequence[Passage]) -> list[Figure]:
     """A figure for each of some names, if they can be set against each other or added."""
-    names = [
-        _said_by(seen, _OF.split(first)[-1].split()[::-1])[::-1],
-        *(_said_by(seen, other.split()) for other in others),
-    ]
+    first = _said_by(seen, _OF.split(asked[0])[-1].split()[::-1])[::-1]
+    names = [first, *(_said_by(seen, name.split()) for name in asked[1:])]
     rest = _KIND.sub("", text)
     for name in names:
         rest = rest.replace(" ".join(name), "", 1)
     figures = [figure for name in names for figure in _figures(rest, " ".join(name), text, seen)[:1]]
     found, apart = {figure.name for figure in figures}, {(each.passage, each.amount) for each in figures}
+    whole = 1 < len(names) == len(found) == len(apart) and len({each.amount.dimension for each in figures} - {""}) < 2
     # Cells are of one column, or of one row.
     alike = len({each.passage.column for each in figures}) == 1 or len({each.passage.name for each in figures}) == 1
-    whole = (
-        1 < len(names) == len(found) == len(apart) and len({figure.amount.dimension for figure in figures} - {""}) < 2
-    )
     return figures if whole and alike else []
 
 

@@ -77,11 +77,10 @@ class Reading:
         self.taken |= LIGHT | MONEY if money else LIGHT - CASH
         if self.compute == "avg":  # per performance: per row
             self.taken |= {key for before, key in pairwise(self.said) if before == "per"}
-        if self.sign and any(column.kind in ("number", "money", "year") for column in self.named):
-            # `Which piece do we have the most copies of`: the rows by a name of the question's own.
-            self.taken |= stems("".join(re.findall(r"^(?:which|what) (\w+)", self.text)))
-        # `took the most hours`: nor does a table call what its rows do.
-        self.taken |= stems(" ".join(re.findall(rf"(\w+) the (?:{'|'.join(degrees or 'x')})", self.text)))
+        # `Which team took the most copies`: no table calls its rows, or what they do, as a question does.
+        named = any(column.kind in ("number", "money", "year") for column in self.named)
+        spare = rf"^(?:which|what) (\w+)|(\w+) the (?:{'|'.join(degrees)})" if named and degrees else "$^"
+        self.taken |= stems(" ".join(map("".join, re.findall(spare, self.text))))
         self.group = self._grouped()
         bounds = [self._bounded(limit) for limit in limits]
         self.where = [*self._filters(), *self._periods(), *(bound for bound in bounds if bound)]

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from graph.ports import Overview
 from serving.documents.words import words
-from serving.models.offline.columns import CASH, MONEY, Meaning
+from serving.models.offline.columns import CASH, MONEY, PIECES, Meaning
 from serving.models.offline.english import LIGHT, STOP, measured, stems
 from serving.models.offline.reading import FURTHEST, Reading, Term
 
@@ -80,7 +80,7 @@ def _counted(read: Reading) -> Term | None:
     near = [at for at in range(start, len(read.said)) if read.said[at] not in STOP][:3]
     first = next((at for at in near if at in read.means), len(read.said))
     column, value = read.means.get(first, Meaning())
-    pieces = [column for column in read.numeric() if column.kind == "number" and column.pieces]
+    pieces = [column for column in read.numeric() if column.kind == "number" and column.forms & PIECES]
     if value and pieces and Meaning() not in read.means.values():
         column, value = (pieces[0], "") if len(pieces) == 1 else (None, "")
         first = first if column else len(read.said)
