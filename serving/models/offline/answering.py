@@ -98,8 +98,6 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
 
 def _verdict(text: str, ahead: Figure, behind: Figure, apart: str) -> str:
     """Which of two it is, in the question's own word, with both figures."""
-    if ahead.amount.size == behind.amount.size:
-        return f"The same for {ahead.name} and {behind.name}: {ahead.amount.text}."
     word = next((word for word in re.findall(r"(?:(?:more|less) )?\w+", text) if any(map(degree, word.split()))), "")
     difference = f" Difference: {apart}." if ahead.amount.unit == behind.amount.unit else ""
     said = f"{word.capitalize()}: {ahead.name}, {ahead.amount.text}".removeprefix(": ")
@@ -199,10 +197,7 @@ def _figures(rest: str, name: str, text: str, seen: Sequence[Passage]) -> list[F
             # Without a name to look for, a column is one list.
             whole = best.column and not name
             near = [(r, a) for r, a in found if r.score > score or (whole and r.passage.group == best.group)]
-            near = [(r, a) for r, a in near if a.dimension == like]
-            # Where nothing tells the columns of a row apart, none is meant.
-            unclear = name and like not in dimensions and len({r.passage.column for r, _ in near}) > 1
-            return [] if unclear else [Figure(r.passage, a, name) for r, a in near]
+            return [Figure(r.passage, a, name) for r, a in near if a.dimension == like]
     return []
 
 

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -26,7 +27,7 @@ class OfflineModel:
     name = NAME
 
     def __init__(self) -> None:
-        self._meters: OrderedDict[str, PrefixMeter] = OrderedDict()
+        self._meter_of: Callable[[str], PrefixMeter] = lru_cache(_RUNS_METERED)(lambda run_id: PrefixMeter())
 
     def estimate(self, call: ModelCall) -> float:
         return 0.0
@@ -51,11 +52,7 @@ class OfflineModel:
     def _reply(
         self, call: ModelCall, text: str, tool_calls: tuple[ToolCall, ...] = (), parsed: BaseModel | None = None
     ) -> ModelReply:
-        meter = self._meters.setdefault(call.run_id, PrefixMeter())
-        self._meters.move_to_end(call.run_id)
-        if len(self._meters) > _RUNS_METERED:
-            self._meters.popitem(last=False)
-        tokens, cached = meter.measure(call.messages, call.tools)
+        tokens, cached = self._meter_of(call.run_id).measure(call.messages, call.tools)
         spoken = text + "".join(json.dumps(tool.arguments) for tool in tool_calls)
         usage = Usage(input_tokens=tokens, cached_tokens=cached, output_tokens=len(spoken) // 4)
         # What this model says is made of redacted tasks and tool results, and of its own words.

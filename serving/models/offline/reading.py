@@ -127,11 +127,10 @@ class Reading:
         """`over 25 mg/l`: of the number that the question names, of the money, of a date's year; else not known."""
         sign = next(sign for sign, said in zip(_SIGNS, limit.groups(), strict=False) if said)
         number, year = number_of(limit[6].rstrip(".,")), re.fullmatch(r"(?:19|20)\d\d", limit[6])
-        dates = [Term(f"year({each.name})", each.name) for each in self.columns if each.kind == "date" and year]
-        named = [Term(each.name, each.name) for each in self.named if each.kind in ("number", "money", "year")]
-        money = [Term(each.name, each.name) for each in self.columns if each.kind == "money"]
-        found = (dates if year else []) or named or (money if limit[5] else [])
-        return Term(f"{found[0].sql} {sign} {number}", f"{found[0].said} {sign} {number}") if found and number else None
+        dates = [f"year({each.name})" for each in self.columns if each.kind == "date" and year]
+        named = [each.name for each in self.named if each.kind in ("number", "money", "year")]
+        money = [each.name for each in self.columns if each.kind == "money" and limit[5]]
+        return next((Term(f"{of} {sign} {number}", f"{of} {sign} {number}") for of in (*dates, *named, *money)), None)
 
     def _set_against(self, group: Term, values: int) -> None:
         """Several values of one kind are what to group by when the question sets them against each other."""
@@ -144,8 +143,6 @@ class Reading:
         for at, (column, value) in self.means.items():
             before = next((key for key in self.said[:at][::-1] if key in asks or key not in STOP), "")
             if column and column.kind == "text" and not value and before in asks:
-                if self.sign and before in _EACH and self.compute not in ("sum", "avg"):
-                    self.compute, self.sign = FURTHEST[self.sign], 0
                 return Term(column.name, column.name)
         return None
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from graph.ports import Overview
 from serving.documents.words import words
-from serving.models.offline.columns import CASH, MONEY, PIECES, Meaning
+from serving.models.offline.columns import CASH, MONEY, Meaning
 from serving.models.offline.english import LIGHT, STOP, measured, stems
 from serving.models.offline.reading import FURTHEST, Reading, Term
 
@@ -75,15 +75,11 @@ def _query(read: Reading) -> Query | None:
 
 
 def _counted(read: Reading) -> Term | None:
-    """`how many X`: the rows, the sum of a column X, its distinct values, or the pieces of a value X."""
+    """`how many X`: the rows, the sum of a column X, or its distinct values."""
     start = next((at for at, key in enumerate(read.said) if key in ("many", "number")), 0) + 1
     near = [at for at in range(start, len(read.said)) if read.said[at] not in STOP][:3]
     first = next((at for at in near if at in read.means), len(read.said))
     column, value = read.means.get(first, Meaning())
-    pieces = [column for column in read.numeric() if column.kind == "number" and column.forms & PIECES]
-    if value and pieces and Meaning() not in read.means.values():
-        column, value = (pieces[0], "") if len(pieces) == 1 else (None, "")
-        first = first if column else len(read.said)
     # In `keg orders` it is the orders.
     rows = read.means.get(first + 1) == Meaning() and not re.search(r"\b(?:different|distinct)\b", read.text)
     # What a table has of each is not how many there are: something else must be said about its rows.
