@@ -197,7 +197,10 @@ def _figures(rest: str, name: str, text: str, seen: Sequence[Passage]) -> list[F
             # Without a name to look for, a column is one list.
             whole = best.column and not name
             near = [(r, a) for r, a in found if r.score > score or (whole and r.passage.group == best.group)]
-            return [Figure(r.passage, a, name) for r, a in near if a.dimension == like]
+            near = [(r, a) for r, a in near if a.dimension == like]
+            # Where nothing tells the columns of a row apart, none is meant.
+            unclear = name and like not in dimensions and len({r.passage.column for r, _ in near}) > 1
+            return [] if unclear else [Figure(r.passage, a, name) for r, a in near]
     return []
 
 

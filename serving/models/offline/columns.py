@@ -13,6 +13,8 @@ CASH: Final = stems("money revenue cost price fee spend spent turnover worth ear
 MONEY: Final = CASH | stems("amount total value sale net gross salary budget pay bring brought get")
 # What says how to compute or what to show names no column.
 ASKING: Final = stems("average mean sum total different distinct list show name number often sign live")
+# A number of these says how many a row stands for.
+PIECES: Final = stems("quantity qty unit piece copies count stock sold")
 _YEAR: Final = re.compile(r"(?:year_\w+|born|birth|built|founded|since|joined|opened|acquired|published)(?:_|$)")
 _LABEL: Final = re.compile(r"(?:^|_)(?:id|no|nr|number|code|year|ref)$")
 

@@ -101,9 +101,7 @@ def _rated(question: Question, passage: Passage, scale: Mapping[str, float]) -> 
     coverage = sum(scale[key] * covered[key] for key in scale) / (sum(scale.values()) or 1)
     if coverage < _NEAR or covered.get(question.head, 1) < 0.65:
         return Rated(False, 0.0, passage)
-    # A cell's title may hold its unit.
-    values = (passage.value, f"{passage.value} {passage.column}" if passage.value.isdigit() else "")
-    looks = bool(question.looks) and any(re.search(question.looks, value, re.I) for value in values)
+    looks = bool(question.looks) and bool(re.search(question.looks, passage.value, re.I))
     fits = looks and _counts(question, passage)
     sure = coverage >= _ANSWERS and (fits or not question.strict) and all(map(covered.get, question.names))
     brevity = sum(share == 1 for share in covered.values()) / (len(stems(passage.text)) or 1)

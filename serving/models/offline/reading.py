@@ -143,6 +143,8 @@ class Reading:
         for at, (column, value) in self.means.items():
             before = next((key for key in self.said[:at][::-1] if key in asks or key not in STOP), "")
             if column and column.kind == "text" and not value and before in asks:
+                if self.sign and before in _EACH and self.compute not in ("sum", "avg"):
+                    self.compute, self.sign = FURTHEST[self.sign], 0
                 return Term(column.name, column.name)
         return None
 

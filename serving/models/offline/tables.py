@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from graph.ports import Overview
 from serving.documents.words import words
-from serving.models.offline.columns import CASH, MONEY, Meaning
+from serving.models.offline.columns import CASH, MONEY, PIECES, Meaning
 from serving.models.offline.english import LIGHT, STOP, measured, stems
 from serving.models.offline.reading import FURTHEST, Reading, Term
 
@@ -75,11 +75,15 @@ def _query(read: Reading) -> Query | None:
 
 
 def _counted(read: Reading) -> Term | None:
-    """`how many X`: the rows, the sum of a column X, or its distinct values."""
+    """`how many X`: the rows, the sum of a column X, its distinct values, or the pieces of a value X."""
     start = next((at for at, key in enumerate(read.said) if key in ("many", "number")), 0) + 1
     near = [at for at in range(start, len(read.said)) if read.said[at] not in STOP][:3]
     first = next((at for at in near if at in read.means), len(read.said))
     column, value = read.means.get(first, Meaning())
+    pieces = [column for column in read.numeric() if column.kind == "number" and column.forms & PIECES]
+    if value and pieces and Meaning() not in read.means.values():
+        column, value = (pieces[0], "") if len(pieces) == 1 else (None, "")
+        first = first if column else len(read.said)
     # In `keg orders` it is the orders.
     rows = read.means.get(first + 1) == Meaning() and not re.search(r"\b(?:different|distinct)\b", read.text)
     # What a table has of each is not how many there are: something else must be said about its rows.
@@ -122,8 +126,6 @@ def _measure(read: Reading) -> Term | None:
 
 def _shown(read: Reading, value: Term | None, listing: bool) -> Sequence[Term]:
     """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
-    if not value and CASH & ({*read.said} - read.placed):
-        return []
     shown = [column.name for column in read.named or read.columns[1 : 4 * listing]]
     # A running number says little about a row.
     first = [column.name for column in read.columns[: 1 + bool(value and "INT" in read.table.columns[0][1])]]
