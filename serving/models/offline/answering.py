@@ -89,10 +89,9 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
     if best.passage.kind == "cell" and not question.looks and rows:
         return _found("", rows[:1])
     # What the best passage leaves out, the next one of its section may say.
-    said = f"{best.passage.place} {best.passage.text}"
-    lacking = {key for key in question.strong if not covers(key, said)}
-    also = [each.passage for each in ranked[1:2] if each.sure and each.passage.group == best.passage.group]
-    also = [each for each in also if any(covers(key, each.text) for key in lacking)]
+    lacking = [key for key in question.strong if not covers(key, f"{best.passage.place} {best.passage.text}")]
+    near = [each.passage for each in ranked[1:2] if each.sure and each.passage.group == best.passage.group]
+    also = [each for each in near if any(covers(key, each.text) for key in lacking)]
     return _found("", section[:6] if whole else [best.passage, *also])
 
 

@@ -27,6 +27,7 @@ _CLOCK: Final = r"\b\d\d?[.:]\d\d\b|\b\d\d? ?[ap]\.?m\b|\b(?:noon|midnight)\b"
 _PERSON: Final = r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ [A-Z])|\w(?:er|or)\b|\b(?:team|office|staff)\b"
 # What a question says, what the value must then look like, and whether nothing else will do.
 _KINDS: Final = (
+    (r"\bhow (?:often|frequently)", r"\b(?:every|each|per|once|twice|an?) |\b\w+ly\b", True),
     (r"\bhow (?:long|soon|quickly|fast|early|late|far ahead)\b", rf"{_TIME}|\b(?:lifetime|unlimited)", True),
     (r"\b(?:cost|price|fee|rent|earn|salary|wage)s?\b|\bhow much (?:is|are) (?:an?|the) ", _PRICE, True),
     (r"\b(?:how much|what do)\b.*\bpa(?:y|id)\b", _PRICE, True),

@@ -47,12 +47,9 @@ def sentence(asked: Query, result: Mapping[str, Any]) -> str:
     rows = [row for row in result.get("rows", []) if row[-1] is not None]
     if not rows or (asked.strict and rows == [[0]]) or len(rows) > asked.most:
         return ""
-    lines = [(": " if len(row) == 2 else ", ").join(map(_cell, row)) for row in rows]
+    cells = [[f"{Decimal(f'{v}').normalize():f}" if type(v) in (int, float) else f"{v}" for v in row] for row in rows]
+    lines = [(": " if len(row) == 2 else ", ").join(row) for row in cells]
     return f"{asked.title}: {lines[0]}." if len(lines) == 1 else f"{asked.title}:\n- " + "\n- ".join(lines)
-
-
-def _cell(value: Any) -> str:
-    return f"{Decimal(str(value)).normalize():f}" if type(value) in (int, float) else str(value)
 
 
 def _query(read: Reading) -> Query | None:
