@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from serving.documents.words import words
 from serving.models.offline.english import FIGURE, STOP, Quantity, covers, degree, quantities, stems
 from serving.models.offline.passages import Passage
-from serving.models.offline.ranking import Question, ask, rank
+from serving.models.offline.ranking import Question, Rated, ask, rank
 
 _QUOTE_CHARACTERS: Final = 300
 _SUM: Final = re.compile(
@@ -83,16 +83,21 @@ def answer(question: Question, seen: Sequence[Passage]) -> Looking:
         return _found("", [figures[0].passage])
     if not best or not best.sure:
         return closest
-    section = [passage for passage in seen if passage.group == best.passage.group and passage.kind != "row"]
-    whole = not question.looks and all(covers(key, best.passage.place) for key in question.strong)
-    rows = [p for p in seen if p.kind == "row" and p.ref == best.passage.ref and p.name == best.passage.name]
-    if best.passage.kind == "cell" and not question.looks and rows:
+    return _quoted(question, seen, ranked)
+
+
+def _quoted(question: Question, seen: Sequence[Passage], ranked: Sequence[Rated]) -> Found:
+    """The best passage; its whole row or section where nothing else is asked; with what the next one adds."""
+    best = ranked[0].passage
+    section = [passage for passage in seen if passage.group == best.group and passage.kind != "row"]
+    if not question.looks and all(covers(key, best.place) for key in question.strong):
+        return _found("", section[:6])
+    rows = [each for each in seen if each.kind == "row" and each.ref == best.ref and each.name == best.name]
+    if best.kind == "cell" and not question.looks and rows:
         return _found("", rows[:1])
-    # What the best passage leaves out, the next one of its section may say.
-    lacking = [key for key in question.strong if not covers(key, f"{best.passage.place} {best.passage.text}")]
-    near = [each.passage for each in ranked[1:2] if each.sure and each.passage.group == best.passage.group]
-    also = [each for each in near if any(covers(key, each.text) for key in lacking)]
-    return _found("", section[:6] if whole else [best.passage, *also])
+    lacking = [key for key in question.strong if not covers(key, f"{best.place} {best.text}")]
+    near = [each.passage for each in ranked[1:2] if each.sure and each.passage.group == best.group]
+    return _found("", [best, *(each for each in near if any(covers(key, each.text) for key in lacking))])
 
 
 def _verdict(text: str, ahead: Figure, behind: Figure, apart: str) -> str:
