@@ -52,13 +52,18 @@ update runs run set pruned_at = now(), exported = true where run_id = any(%(runs
 # What the caller of a hosted graph sent goes with what it led to; a run of the agent keeps its redacted goal.
 _INPUTS: LiteralString = """
 with due as ({due})
-select run_id, run.tenant, octet_length(concat(launch ->> 'input', launch ->> 'command')) as bytes
-from runs run join due using (run_id)
-where graph <> %(agent)s and coalesce(launch ->> 'input', launch ->> 'command') is not null
+select run_id, run.tenant, octet_length(sent) as bytes
+from runs run join due using (run_id), concat(
+    launch ->> 'input', launch ->> 'command', launch ->> 'context',
+    nullif((launch -> 'config')::jsonb, '{{"configurable": {{}}}}'),
+    asked #>> '{{kept,instructions}}', asked #>> '{{kept,user}}') as sent
+where graph <> %(agent)s and sent <> ''
 """
 _SUM: LiteralString = ") select tenant, count(*) as rows, sum(bytes)::bigint as bytes from gone group by tenant"
 _WITHOUT_INPUT: LiteralString = """), gone as (
-    update runs set launch = (launch::jsonb || '{{"input": null, "command": null}}')::json from held
+    update runs set asked = asked #- '{{kept,instructions}}' #- '{{kept,user}}',
+        launch = (launch::jsonb || '{{"input": null, "command": null, "context": null, "config": {{}}}}')::json
+    from held
     where runs.run_id = held.run_id returning held.tenant, held.bytes
 """
 _COUNT_INPUTS: LiteralString = "with gone as (" + _INPUTS + _SUM

@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 from graph.errors import ModelUnavailable
 from graph.ledger import EffectDecision
 from memory.store import MemoryStore
+from serving.api.openai.draft import id_of
 from serving.cli.retention import prune, show_retention
 from serving.database import Connection, new_id
 from serving.errors import BadRequest, Conflict, Gone
@@ -152,8 +153,15 @@ async def test_a_dry_run_announces_to_the_byte_what_then_goes(house: House) -> N
 async def hosted_run(house: House, status: str) -> tuple[str, str]:
     """(run, thread) of one of a graph of langgraph.json, as its rows stand when it has left its thread so."""
     view = await house.finish(ScriptedModels())
-    launch = '{"input": {"text": "a secret"}, "command": null, "stream_mode": ["values"]}'
-    house.execute("update runs set graph = 'chat', launch = %s where run_id = %s", launch, view.run_id)
+    secret = {"text": "a secret"}
+    launch = {"input": secret, "command": {"update": secret}, "context": secret, "config": {"configurable": secret}}
+    asked = {"kept": {"model": "chat", "instructions": "a secret", "user": "a secret"}}
+    house.execute(
+        "update runs set graph = 'chat', launch = %s, asked = %s where run_id = %s",
+        orjson.dumps(launch | {"stream_mode": ["values"]}).decode(),
+        orjson.dumps(asked).decode(),
+        view.run_id,
+    )
     house.execute(
         """update threads set status = %s, values = '{"text": "a secret"}', error = '{"message": "a secret"}'
         where thread_id = %s""",
@@ -179,6 +187,36 @@ async def test_what_a_hosted_graph_was_given_and_came_to_goes_with_its_log(house
     assert await pruned(house) == announced
     assert "a secret" not in kept_of(house, thread)
     assert await pruned(house) == await planned(house) == []
+
+
+@pytest.mark.parametrize("place", ["input", "command", "context", "config", "instructions", "user"])
+async def test_what_a_hosted_graph_was_given_goes_from_wherever_it_stood(house: House, place: str) -> None:
+    run_id, thread = await hosted_run(house, "idle")
+    launch = dict.fromkeys(("input", "command", "context")) | {"config": {"configurable": {}}}
+    kept: dict[str, Any] = {"model": "chat", "instructions": None, "user": None}
+    (launch if place in launch else kept)[place] = {"text": "a secret"} if place in launch else "a secret"
+    house.execute(
+        "update runs set launch = %s, asked = %s where run_id = %s",
+        orjson.dumps(launch).decode(),
+        orjson.dumps({"kept": kept}).decode(),
+        run_id,
+    )
+    ended_long_ago(house, run_id)
+    await keep(house, events=30)
+    announced = await planned(house)
+    assert [share.rows for share in announced if share.kind == "inputs"] == [1]
+    assert await pruned(house) == announced
+    assert "a secret" not in kept_of(house, thread)
+
+
+async def test_a_pruned_response_of_a_hosted_graph_is_gone(house: House, api: httpx.AsyncClient) -> None:
+    run_id, _ = await hosted_run(house, "idle")
+    ended_long_ago(house, run_id)
+    await keep(house, events=30)
+    await pruned(house)
+    for path in ("", "/input_items"):
+        answer = await api.get(f"/v1/responses/{id_of(run_id)}{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (410, "pruned")
 
 
 async def test_a_thread_that_waits_for_a_person_keeps_the_state_that_the_answer_goes_on_from(house: House) -> None:
