@@ -61,7 +61,7 @@ async def _for_the_agent(settling: Settling, asked: Asked, turn: Turn | None) ->
     else:
         request = await asyncio.to_thread(redacted, settling.redactor, _request_of(launch))
         message_id = _message_id(launch)
-    kept: dict[str, Any] = {"input": None, "command": None, "message_id": message_id}
+    kept: dict[str, Any] = {"input": None, "command": None, "checkpoint": None, "message_id": message_id}
     if turn:
         kept |= {"checkpoint": Checkpoint(checkpoint_id=turn.checkpoint_id), "follows": turn.follows}
     return replace(

@@ -222,6 +222,10 @@ async def test_a_checkpoint_from_which_the_agent_cannot_begin_is_refused(client:
         await client.runs.create(thread, "trireme", input=GOAL, checkpoint_id=str(uuid4()))
     with pytest.raises(UnprocessableEntityError, match="without its thread"):
         await client.runs.create(None, "trireme", input=GOAL, checkpoint_id=end["checkpoint_id"])
+    asked: Any = {"assistant_id": "trireme", "input": GOAL}
+    for place in ({"checkpoint_id": end["checkpoint_id"]}, {"checkpoint": end}):
+        with pytest.raises(UnprocessableEntityError, match="without its thread"):
+            await client.runs.create_batch([asked, asked | place])
     other = (await client.threads.update_state(thread, {"answer": None}, as_node="answer"))["checkpoint"]
     with pytest.raises(UnprocessableEntityError, match="of no run"):
         await client.runs.create(thread, "trireme", input=GOAL, checkpoint_id=other["checkpoint_id"])

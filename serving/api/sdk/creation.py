@@ -15,6 +15,7 @@ from serving.hosting.config import AGENT
 from serving.runs.anew import Turn, turn_at
 from serving.runs.asking import asked_of
 from serving.runs.launch import NewRun, RunCommand
+from serving.runs.launches import Asked
 from serving.runs.limits import uuid_of
 from serving.services import ApiServices
 from serving.webhooks.address import check_url
@@ -50,11 +51,15 @@ async def created(
     if assistant.graph_id == AGENT and thread and new.command and _answers(new.command):
         return await resumed(services, thread, new, new.command, key)
     async with services.idempotency.once("run", key, new, thread or "") as claim:
-        turn = await _turn(services, thread, new) if assistant.graph_id == AGENT else None
-        asked = replace(await asked_of(services, thread, new, assistant, turn), kept=kept)
+        asked = replace(await _asked(services, thread, new, assistant), kept=kept)
         if claim:
             return Begun(await services.launches.create_once(asked, claim.id))
         return Begun(await services.launches.create(asked))
+
+
+async def _asked(services: ApiServices, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:
+    turn = await _turn(services, thread, new) if assistant.graph_id == AGENT else None
+    return await asked_of(services, thread, new, assistant, turn)
 
 
 async def _turn(services: ApiServices, thread: str | None, new: NewRun) -> Turn | None:
@@ -74,7 +79,7 @@ def _answers(command: RunCommand) -> bool:
 async def created_batch(services: ApiServices, batch: Batch, key: str | None) -> list[Row]:
     """Nothing is made where one of them can't be used. `key` makes all of them once. Raises as `created` does."""
     async with services.idempotency.once("batch", key, batch) as claim:
-        asked = [await asked_of(services, None, new, await _assistant(services, new)) for new in batch.root]
+        asked = [await _asked(services, None, new, await _assistant(services, new)) for new in batch.root]
         if claim is None:
             return [await services.launches.create(each) for each in asked]
         ids = zip(asked, claim.ids(len(asked)), strict=True)
