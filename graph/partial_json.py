@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+import orjson
+
 from privacy.placeholder import unfinished
 
 _DEEPEST: Final = 64
@@ -14,7 +16,6 @@ _CHARACTERS: Final = re.compile(
 )
 _LONGEST_ESCAPE: Final = 12
 _WORD: Final = re.compile(r"[-+.0-9A-Za-z]+")
-_SCALAR: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
 _CLOSER: Final = {"{": "}", "[": "]"}
 # What may come next where a text can be closed: behind what opens, and behind a value.
 _CLOSABLE: Final = frozenset({"key or end", "item or end", "more", "end"})
@@ -112,8 +113,10 @@ class PartialJson:
         end = _end(_WORD, text, at)
         if end == len(text):
             return None
-        if not _SCALAR.fullmatch(text, at, end):
-            raise _NotJson
+        try:
+            orjson.loads(text[at:end])  # it refuses a number that no float can hold
+        except orjson.JSONDecodeError:
+            raise _NotJson from None
         self._next = "more"
         return end
 

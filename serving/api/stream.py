@@ -205,8 +205,14 @@ class Tails:
                     found, now = await read_tail(self._pool, run_id, after, _PAGE_BYTES), loop.time()
                     point("stream.read")
                     tail.due = tail.due or bool(found and found.lines and found.lines[-1]["seq"] < found.last_seq)
+                    bodies = [await self._body(found.tenant, row) for row in found.lines] if found else []
                     for framing in {reader.framing for reader in tail.readers if reader.after == after}:
-                        page = await self._page(found, after, framing, now)
+                        try:
+                            page = _page(found, bodies, after, framing, now)
+                        except Exception as error:  # the others go on
+                            log.error("action=frame run=%s error=%s", run_id, type(error).__name__)
+                            self._drop(run_id, tail, after, framing)
+                            continue
                         if page.lines or page.over:
                             self._give(run_id, tail, after, page, framing)
         except (psycopg.Error, PoolTimeout) as error:
@@ -221,18 +227,24 @@ class Tails:
             if page.over:
                 self.leave(run_id, reader)
 
-    async def _page(self, tail: Tail | None, after: int, framing: Framing, now: float) -> Page:
-        if tail is None:  # deleted with its thread
-            return Page((), b"", after, "cancelled", after, now, over=True)
-        data = "".join([framing(row, await self._body(tail.tenant, row)) for row in tail.lines])
-        last = tail.lines[-1]["seq"] if tail.lines else after
-        over = not tail.lines if last < tail.last_seq else framing.ends(tail.status)
-        return Page(tail.lines, data.encode(), last, tail.status, tail.last_seq, now, over)
+    def _drop(self, run_id: str, tail: _Tail, after: int, framing: Framing) -> None:
+        for reader in [each for each in tail.readers if each.after == after and each.framing == framing]:
+            reader.end()
+            self.leave(run_id, reader)
 
     async def _body(self, tenant: str, row: Row) -> str:
         """What a hosted graph gives out is its own to the letter, whatever it looks like."""
         body: str = row["body"]
         return body if row["kind"] == "stream_part" else await self._restore(tenant, body)
+
+
+def _page(tail: Tail | None, bodies: list[str], after: int, framing: Framing, now: float) -> Page:
+    if tail is None:  # deleted with its thread
+        return Page((), b"", after, "cancelled", after, now, over=True)
+    data = "".join([framing(row, body) for row, body in zip(tail.lines, bodies, strict=True)])
+    last = tail.lines[-1]["seq"] if tail.lines else after
+    over = not tail.lines if last < tail.last_seq else framing.ends(tail.status)
+    return Page(tail.lines, data.encode(), last, tail.status, tail.last_seq, now, over)
 
 
 class _Caller:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
@@ -12,9 +13,11 @@ import pytest
 from graph.errors import FenceLost, StorageLost
 from graph.events import AnswerDelta, CancelRequested, EventBody, Noted, RunEvent, RunFinished, ToolStarted
 from serving.api.stream import Page, Tails, frame
+from serving.database import Row
 from serving.runs.log import AttemptLog, append_unfenced, encoded, event_of, read, read_tail
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
 from serving.runs.queue import Claim
+from serving.runs.view import TERMINAL
 from tests.integration.run_house import House, gapless, kinds
 
 END = RunFinished(status="success")
@@ -211,6 +214,44 @@ async def test_many_readers_of_many_runs_each_see_their_own_lines_in_order(house
         run_id = runs[at // 5][0]
         assert gapless(events)
         assert [e.body.message for e in events if isinstance(e.body, Noted)] == [f"{run_id} {n}" for n in range(30)]
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A framing that can't tell one kind of line."""
+
+    kind: str
+
+    def __call__(self, row: Row, body: str) -> str:
+        if row["kind"] == self.kind:
+            raise ValueError(body)
+        return frame(row, body)
+
+    def ends(self, status: str) -> bool:
+        return status in TERMINAL
+
+
+async def test_a_framing_that_raises_ends_its_own_readers_alone(
+    house: House, tails: Tails, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id, claim, log = await claimed(house)
+    await log.append(note("told by some"))
+
+    async def read(kind: str) -> list[str]:
+        pages = [page async for page in tails.follow(run_id, 0, Failing(kind)) if page]
+        return [row["kind"] for page in pages for row in page.lines]
+
+    broken, others = [[asyncio.create_task(read(kind)) for _ in range(2)] for kind in ("noted", "none")]
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*broken)
+    await log.append(note("and on"))
+    await house.queue.leave(claim, "success", END)
+    async with asyncio.timeout(5):
+        whole = await asyncio.gather(*others)
+    assert ended == [[], []]
+    assert whole == [["run_created", "run_claimed", "noted", "noted", "run_finished"]] * 2
+    said = [record.getMessage() for record in caplog.records if "action=frame" in record.getMessage()]
+    assert said == [f"action=frame run={run_id} error=ValueError"]
 
 
 async def test_a_notice_wakes_a_reader_well_before_the_poll(house: House, tails: Tails) -> None:
