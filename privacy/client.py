@@ -26,8 +26,8 @@ class PrivateSession:
         return redacted
 
     def incoming(self, json: Any) -> Any:
-        """The value as a person should read it."""
-        return self._redactor.restore_json(json)
+        """The value as a person should read it; a line of a run's log too."""
+        return self._redactor.restore_line(json)
 
     def restorer(self) -> StreamRestorer:
         """For text that arrives in pieces; take a new one for each stream."""

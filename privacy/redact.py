@@ -1,5 +1,6 @@
 """The one door to `Redacted`: text that has been scanned, or comes from where only scanned text rests."""
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -80,14 +81,7 @@ class Redactor:
 
     def restore(self, text: str) -> str:
         """Puts the values back, in one pass: what a value itself holds is not restored again."""
-        pieces = []
-        position = 0
-        for found in find(text):
-            value = self._vault.value_of(str(found.placeholder))
-            if value is not None:
-                pieces += [text[position : found.start], value]
-                position = found.end
-        return "".join([*pieces, text[position:]])
+        return self._restored(text, str)
 
     def owns_any(self, text: str) -> bool:
         """Whether a placeholder in it could be one of this vault."""
@@ -96,6 +90,24 @@ class Redactor:
     def restore_json(self, value: Any) -> Any:
         """`restore` for each string of a JSON value, keys too."""
         return _mapped(value, self.restore)
+
+    def restore_line(self, line: Any) -> Any:
+        """`restore_json` for a line of a run's log, where a piece of a tool's arguments is JSON text in itself: what is
+        put back into it is written as JSON has it."""
+        match line:
+            case {"kind": "tool_call_delta", "text": str(text)}:
+                return {**line, "text": self._restored(text, _inside_string)}
+        return self.restore_json(line)
+
+    def _restored(self, text: str, written: Callable[[str], str]) -> str:
+        pieces = []
+        position = 0
+        for found in find(text):
+            value = self._vault.value_of(str(found.placeholder))
+            if value is not None:
+                pieces += [text[position : found.start], written(value)]
+                position = found.end
+        return "".join([*pieces, text[position:]])
 
     def _redact_value(self, value: Any, label: str, lookalikes: AbstractSet[str]) -> Any:
         if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -171,6 +183,11 @@ def strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from strings(one)
+
+
+def _inside_string(value: str) -> str:
+    """As it stands between the quotes of a JSON string."""
+    return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 def _storable(text: str) -> str:

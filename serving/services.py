@@ -8,7 +8,6 @@ import orjson
 
 from memory.item import Owner
 from memory.store import MemoryStore
-from privacy.placeholder import find
 from privacy.redact import Redacted, Redactor
 from serving.api.stream import Tails
 from serving.api.thread_tails import ThreadTails
@@ -105,7 +104,7 @@ class ApiServices:
         """A line of a log, given as JSON text. Most hold nothing to put back; what a hosted graph said is as it was."""
         value: dict[str, Any] = orjson.loads(body)
         if kind != "stream_part" and self.redactor.owns_any(body):
-            value = await asyncio.to_thread(_restored, self.redactor, value)
+            value = await asyncio.to_thread(self.redactor.restore_line, value)
         return value
 
     async def shown(self, run: RunView) -> Any:
@@ -121,17 +120,4 @@ async def restored_line(redactor: Redactor, vault: PostgresVault, tenant: str, b
     if not redactor.owns_any(body):
         return body
     mine = redactor.against(vault.of(tenant))
-    return orjson.dumps(await asyncio.to_thread(_restored, mine, orjson.loads(body))).decode()
-
-
-def _restored(redactor: Redactor, body: dict[str, Any]) -> Any:
-    """A piece of a tool's arguments is JSON text in itself: what is put back into it is written as JSON has it."""
-    if body["kind"] != "tool_call_delta":
-        return redactor.restore_json(body)
-    text: str = body["text"]
-    pieces, at = [], 0
-    for found in find(text):
-        value = redactor.restore(str(found.placeholder))
-        pieces += [text[at : found.start], orjson.dumps(value).decode()[1:-1]]
-        at = found.end
-    return {**body, "text": "".join([*pieces, text[at:]])}
+    return orjson.dumps(await asyncio.to_thread(mine.restore_line, orjson.loads(body))).decode()

@@ -216,3 +216,19 @@ def test_a_session_redacts_restores_and_counts_by_kind() -> None:
     assert session.incoming({"answer": sent["goal"]})["answer"].startswith("Write jane@example.com and joe@example.com")
     stream = session.restorer()
     assert "".join(map(stream.feed, sent["goal"])) + stream.flush() == session.incoming(sent["goal"])
+
+
+def test_a_piece_of_json_stays_json_whatever_is_put_back_into_it() -> None:
+    vault = MemoryVault()
+    place = vault.placeholder_for("NAME", name := 'Jane "J\\R" Roe\nÄ')
+    line = {"kind": "tool_call_delta", "call_id": "c", "text": f'{{"to": "{place}, [NAME_99]', "closes": '"}'}
+    read = PrivateSession(Redactor(DETECTOR, vault)).incoming(line)
+    assert json.loads(read["text"] + read["closes"]) == {"to": f"{name}, [NAME_99]"}
+    assert {**read, "text": line["text"]} == line
+
+
+def test_any_other_line_is_restored_as_it_is() -> None:
+    vault = MemoryVault()
+    place = vault.placeholder_for("NAME", name := 'Jane "J\\R" Roe')
+    line = {"kind": "answer_delta", "text": f"for {place}"}
+    assert PrivateSession(Redactor(DETECTOR, vault)).incoming(line) == {"kind": "answer_delta", "text": f"for {name}"}
