@@ -45,7 +45,7 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
         self._work: set[asyncio.Task[Any]] = set()
 
     async def getconn(self, timeout: float | None = None) -> _AnyConnection:
-        if self._pool and not self._lock.locked() and _is_quiet(self._pool[0]):
+        if self._pool and self._is_free() and _is_quiet(self._pool[0]):
             return await super().getconn(timeout)  # it rests here: there is no moment in which to be cancelled
         taking = self._own(self._taken(self.timeout if timeout is None else timeout))
         try:
@@ -66,10 +66,14 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
                     raise
 
     async def putconn(self, conn: _AnyConnection) -> None:
-        if not self._waiting and not self._lock.locked() and conn.pgconn.transaction_status == TransactionStatus.IDLE:
+        if not self._waiting and self._is_free() and conn.pgconn.transaction_status == TransactionStatus.IDLE:
             await super().putconn(conn)
         else:
             await asyncio.shield(self._own(super().putconn(conn)))
+
+    def _is_free(self) -> bool:
+        """Whether the pool's lock is had without waiting: who was woken for it has it before it is locked again."""
+        return not self._lock.locked() and not self._lock._waiters
 
     def _untaken(self, taking: "asyncio.Task[_AnyConnection]") -> None:
         if not taking.cancelled() and not taking.exception():
@@ -105,6 +109,8 @@ async def _still_there(connection: AsyncConnection[Any]) -> None:
 
 def _is_quiet(connection: AsyncConnection[Any]) -> bool:
     """A resting connection has something to read only when its server took leave: only then a round trip is needed."""
+    if connection.closed:
+        return False
     rest = select.poll()
     rest.register(connection.fileno(), select.POLLIN)
     return not rest.poll(0)
