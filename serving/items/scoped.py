@@ -51,10 +51,16 @@ class ScopedStore(BaseStore):
         return [self._above(result) for result in results]
 
     async def _of_attempt(self, fence: Fence, asked: list[Op]) -> list[Result]:
-        if not any(isinstance(op, PutOp) for op in asked):
-            return await self._whole.abatch(asked)
-        with written_by(fence):
-            return await self._whole.abatch(asked)
+        """Reading comes first, as it does within a batch of the store, and holds no run's row."""
+        results: list[Result] = [None] * len(asked)
+        puts = [at for at, op in enumerate(asked) if isinstance(op, PutOp)]
+        if others := [at for at, op in enumerate(asked) if not isinstance(op, PutOp)]:
+            for at, result in zip(others, await self._whole.abatch([asked[at] for at in others]), strict=True):
+                results[at] = result
+        if puts:
+            with written_by(fence):
+                await self._whole.abatch([asked[at] for at in puts])
+        return results
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """For nodes that aren't async: they run in threads of their own."""
