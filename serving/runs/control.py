@@ -39,7 +39,10 @@ from (select run_id, created_at + (request ->> 'after_seconds')::float8 * interv
 where due.run_id = runs.run_id and runs.run_id = %s
 """
 _LATER: LiteralString = """
-select run_id from runs where thread_id = %(thread_id)s and started_at > %(started_at)s limit 1
+select run_id from runs later where thread_id = %(thread_id)s and started_at > %(started_at)s
+    and (finished_at is null
+        or exists (select from state_checkpoints where state_checkpoints.run_id = later.run_id::text))
+limit 1
 """
 _BOUND: LiteralString = """
 select min(seq) as seq from run_events where run_id = %s and kind = 'bound_reached'

@@ -68,6 +68,19 @@ async def test_a_failed_run_goes_on_where_it_stopped_unless_the_thread_has_gone_
     assert (await client.threads.get_state(thread))["values"]["done"] == 2
 
 
+async def test_a_later_run_that_left_no_state_keeps_no_failed_one_from_going_on(client: Any, thread: str) -> None:
+    run = await client.runs.create(thread, "slow", input={"steps": 3, "fail_at": 2}, stream_mode=["custom"])
+    await client.runs.join(thread, run["run_id"])
+    states = await client.threads.get_history(thread)
+    later = await client.runs.create(thread, "slow", input={"steps": 1}, config={"recursion_limit": 0})
+    await client.runs.join(thread, later["run_id"])
+    assert (await client.runs.get(thread, later["run_id"]))["status"] == "error"
+    assert await client.threads.get_history(thread) == states
+    await client.http.post(f"/runs/{run['run_id']}/resume", json={})
+    told = [part async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1")]
+    assert [part.data["step"] for part in told if part.event == "custom"] == [1, 2, 2]
+
+
 async def test_a_graph_that_does_not_hear_is_cancelled_all_the_same(client: Any, thread: str) -> None:
     run = await client.runs.create(thread, "slow", input={"steps": 9, "delay": 5, "stubborn": True})
     async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
