@@ -85,7 +85,8 @@ async def get_thread(thread_id: str, services: Services) -> Response:
 
 @router.patch("/{thread_id}", response_model=Thread, responses=ABSENT)
 async def patch_thread(thread_id: str, body: ThreadPatch, services: Services) -> Response:
-    """All of it or nothing. 422 while a run of the thread is live, when the state is to change."""
+    """Nothing changes where a part of it can't be used; the state is committed before the metadata. 422 while a run of
+    the thread is live, when the state is to change."""
     if body.values is None and body.messages is None:
         await services.threads.update(thread_id, ThreadChange(metadata=body.metadata))
     else:
