@@ -5,6 +5,7 @@ TriremeError
 ├── StorageLost        the run's database does not answer: stop, another attempt goes on
 ├── BoundReached       a limit of the run: end with what there is
 ├── ModelUnavailable   the provider failed or refused for now (429, 5xx, network)
+│   └── StreamCut      its reply had begun and broke off
 ├── ModelRefused       the provider refuses this key or this request (401, 403, 400, unknown price)
 ├── BadReply           the model's reply is not what was asked for
 ├── ToolFailed         a tool could not do its work, and had no effect
@@ -50,6 +51,14 @@ class ModelUnavailable(TriremeError):
     code = "model_unavailable"
     status = 503
     retryable = True
+
+
+class StreamCut(ModelUnavailable):
+    """`usage` is what the part that came has cost, as a dict of graph.ports.Usage."""
+
+    def __init__(self, message: str, usage: dict[str, float]) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class ModelRefused(TriremeError):

@@ -148,7 +148,7 @@ class Models(Protocol):
     async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
         """`on_piece` gets the reply's text, and its tool calls, as they come.
 
-        Raises graph.errors.ModelUnavailable, ModelRefused, BadReply."""
+        Raises graph.errors.ModelUnavailable (StreamCut), ModelRefused, BadReply."""
 
 
 class Hit(Value):

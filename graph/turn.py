@@ -8,7 +8,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from graph.call_ids import CallIds
-from graph.errors import BadReply, BoundReached, ModelUnavailable
+from graph.errors import BadReply, BoundReached, ModelUnavailable, StreamCut
 from graph.events import BoundReached as BoundReachedEvent
 from graph.events import EventBody, ModelCalled, ModelFailed
 from graph.faults import point
@@ -35,11 +35,27 @@ async def take_turn(
     `precedes` makes what has not been told of it yet while it was written.
     """
     call = _call(deps, task, reply, attempt)
+
+    async def turn(on_piece: OnPiece | None) -> ModelReply:
+        return await _turn(deps, call, attempt, on_piece, precedes, follows)
+
+    try:
+        return await turn(on_piece)
+    except StreamCut:
+        if not call.allow_tools:
+            raise
+    # Nobody waits for each word of a tool call, so it is asked for again, whole; what was told of it is replaced.
+    return await turn(None)
+
+
+async def _turn(
+    deps: Deps, call: ModelCall, attempt: int, on_piece: OnPiece | None, precedes: Follows, follows: Follows
+) -> ModelReply:
     started = time.perf_counter()
     with deps.budget.model_call(deps.models.estimate(call)):
         point("budget.reserved")
         answer = _with_new_ids(await _complete(deps, call, on_piece), call)
-        logged = _logged(deps, task, attempt, answer, time.perf_counter() - started)
+        logged = _logged(deps, call.task, attempt, answer, time.perf_counter() - started)
         await deps.events.append(*precedes(answer), logged, *follows(answer))
     point("budget.settled")
     return answer
@@ -58,7 +74,7 @@ async def _complete(deps: Deps, call: ModelCall, on_piece: OnPiece | None) -> Mo
         if limit.expired():
             raise BoundReached("seconds", deps.budget.bounds.seconds, deps.budget.bounds.seconds) from None
         raise ModelUnavailable("the model did not answer in time; try again, or route to another model") from None
-    except BadReply as error:
+    except (BadReply, StreamCut) as error:
         await deps.events.append(ModelFailed(role=call.task.role, code=error.code, **error.usage))
         raise
 

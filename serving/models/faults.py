@@ -6,6 +6,8 @@ from typing import Final
 from graph.errors import BadReply, ModelRefused, ModelUnavailable, TriremeError
 from serving.models.routes import Deployment
 
+# Of httpx and httpcore, and of aiohttp.
+_CUTS: Final = frozenset({"RemoteProtocolError", "ReadError", "ClientPayloadError", "ServerDisconnectedError"})
 _READING: Final = ("litellm", "json", "builtins.StopIteration")
 
 
@@ -26,6 +28,11 @@ def translated(error: Exception, deployment: Deployment) -> TriremeError:
     if _is_garbage(error):
         return BadReply(f"{model}: the reply's body is no chat completion; check api_base, then try again")
     return ModelUnavailable(f"{model}: {_failure(error, status)}; try again, or add a fallback in router_settings")
+
+
+def broke_off(error: Exception) -> bool:
+    """The connection ended in the middle of a reply."""
+    return any(isinstance(cause, ConnectionError) or type(cause).__name__ in _CUTS for cause in _chain(error))
 
 
 def _failure(error: Exception, status: int | None) -> str:

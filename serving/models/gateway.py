@@ -3,18 +3,17 @@
 import asyncio
 import hashlib
 import hmac
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from graph.errors import BadReply, FenceLost, ModelRefused, ModelUnavailable, StorageLost, TriremeError
+from graph.errors import BadReply, ModelRefused, ModelUnavailable, StreamCut, TriremeError
 from graph.ports import ModelCall, ModelReply, OnPiece, Usage
 from privacy.redact import from_record
 from serving.models.faults import translated
 from serving.models.meter import BYTES_PER_TOKEN, render
-from serving.models.reply import RawReply, clean, streamed, whole
+from serving.models.reply import BrokenOff, RawReply, clean, streamed, whole
 from serving.models.request import chat_body
 from serving.models.router import close_router, import_litellm, new_router
 from serving.models.routes import Deployment, Routes
@@ -22,7 +21,6 @@ from serving.models.structured import Unparsable, parse, repair_request
 
 # The most tokens that text can make: numbers and rare scripts come near 2 bytes a token.
 _FEWEST_BYTES_PER_TOKEN: Final = 2
-log = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -66,12 +64,15 @@ class Gateway:
         return cost + self._dearest(call, size + call.max_tokens + len(repair_request(Unparsable("", ""), call.reply)))
 
     async def complete(self, call: ModelCall, on_piece: OnPiece | None = None) -> ModelReply:
-        """Raises ModelUnavailable, ModelRefused, BadReply, and GatewayRefused for text that is not Redacted."""
+        """Raises ModelUnavailable, StreamCut, ModelRefused, BadReply; GatewayRefused for text that is not Redacted."""
         alias = self._alias(call)
         body = self._body(call, alias)
         self._check_cost(call)
         await self.open()
-        reply = await self._ask(alias, body, on_piece)
+        try:
+            reply = await self._ask(alias, body, on_piece)
+        except BrokenOff as broken:
+            raise self._cut(alias, broken.reply, call) from None
         usage, parsed = self._usage(alias, reply, call), None
         try:
             calls = reply.tool_calls() if call.allow_tools else ()
@@ -96,7 +97,7 @@ class Gateway:
         try:
             async with asyncio.timeout(limit):
                 reply = await self._send(body, on_piece)
-        except TriremeError:
+        except (TriremeError, BrokenOff):
             raise
         except TimeoutError:
             raise ModelUnavailable(f"{alias}: no answer within {limit:g} s (agent.bounds.timeout_s)") from None
@@ -114,17 +115,8 @@ class Gateway:
         stream = await self._router.acompletion(**body, stream=True, stream_options={"include_usage": True})
         try:
             return await streamed(stream, on_piece)
-        except (FenceLost, StorageLost):
-            raise
-        except Exception as error:
-            # The Router retries no stream that has begun. Nobody waits for each word of a tool call, so it is asked
-            # for again, whole; what was told of it is replaced.
-            if body.get("tool_choice") != "auto":
-                raise
-            log.info("action=stream error=%s outcome=asked_again", type(error).__name__)
         finally:
             await stream.aclose()
-        return whole(await self._router.acompletion(**body))
 
     def _alias(self, call: ModelCall) -> str:
         return self._routes.alias_for(call.task.role, call.model, self._classification)
@@ -161,10 +153,16 @@ class Gateway:
             self._refusals[alias] = str(fault)
         return fault
 
+    def _cut(self, alias: str, reply: RawReply, call: ModelCall) -> StreamCut:
+        """The Router retries no stream that has begun."""
+        model = self._at(alias, reply).model
+        told = f"{model} ({alias}): the connection broke, or the stream ended, before the reply's end; try again"
+        return StreamCut(told, self._usage(alias, reply, call).model_dump())
+
     def _usage(self, alias: str, reply: RawReply, call: ModelCall) -> Usage:
         """The provider's count; where it gives none, 4 bytes a token."""
         sent = reply.input_tokens or len(render(call.messages, call.tools)) // BYTES_PER_TOKEN
-        said = reply.output_tokens or len(reply.text.encode("utf-8", "replace")) // BYTES_PER_TOKEN
+        said = reply.output_tokens or reply.size() // BYTES_PER_TOKEN
         cost = self._at(alias, reply).price.cost(sent, said, reply.cached_tokens, reply.written_tokens)
         return Usage(input_tokens=sent, output_tokens=said, cached_tokens=reply.cached_tokens, cost_usd=cost)
 

@@ -1,12 +1,13 @@
 """What came back from a provider, whole or as a stream, read into plain values."""
 
 import json
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from graph.errors import BadReply
 from graph.ports import CallPiece, OnPiece, ToolCall
+from serving.models.faults import broke_off
 
 
 @dataclass(slots=True)
@@ -33,6 +34,10 @@ class RawReply:
         """Raises BadReply when a call's arguments are not a JSON object."""
         return tuple(_tool_call(index, call) for index, call in enumerate(self.calls))
 
+    def size(self) -> int:
+        """Bytes that the model wrote."""
+        return sum(len(part.encode("utf-8", "replace")) for part in (self.text, *(c.arguments for c in self.calls)))
+
     def take_usage(self, usage: Any) -> None:
         """Any chunk may carry it; the largest figure is the final one."""
         if usage is None:
@@ -56,6 +61,14 @@ class RawReply:
         return CallPiece(index, _id(index, mine), printable(mine.name), more)
 
 
+class BrokenOff(Exception):
+    """A stream ended before its reply did; `reply` is what had come."""
+
+    def __init__(self, reply: RawReply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
 def whole(response: Any) -> RawReply:
     """`response` is LiteLLM's ModelResponse; typed loosely there, so `Any` here."""
     choice = response.choices[0]
@@ -68,24 +81,36 @@ def whole(response: Any) -> RawReply:
 
 
 async def streamed(stream: AsyncIterable[Any], on_piece: OnPiece) -> RawReply:
-    """Reads to the end, handing on each piece. Raises BadReply when the stream stops before its end."""
-    reply, parts = RawReply(), list[str]()
-    async for chunk in stream:
-        reply.take_usage(getattr(chunk, "usage", None))
-        reply.deployment_id = _deployment_id(chunk) or reply.deployment_id
-        for choice in chunk.choices[:1]:
-            reply.finish = choice.finish_reason or reply.finish
-            for position, call in enumerate(choice.delta.tool_calls or ()):
-                await on_piece(reply.take_call(position if call.index is None else call.index, call))
-            if piece := choice.delta.content:
-                parts.append(piece)
-                await on_piece(piece)
-    reply.text = "".join(parts)
+    """Reads to the end, handing on each piece. Raises BrokenOff when the stream stops before its end."""
+    reply, parts, chunks = RawReply(), list[str](), aiter(stream)
+    try:
+        while chunk := await _next(chunks, reply):
+            reply.take_usage(getattr(chunk, "usage", None))
+            reply.deployment_id = _deployment_id(chunk) or reply.deployment_id
+            for choice in chunk.choices[:1]:
+                reply.finish = choice.finish_reason or reply.finish
+                for position, call in enumerate(choice.delta.tool_calls or ()):
+                    await on_piece(reply.take_call(position if call.index is None else call.index, call))
+                if piece := choice.delta.content:
+                    parts.append(piece)
+                    await on_piece(piece)
+    finally:
+        reply.text = "".join(parts)
     # LiteLLM writes a "stop" of its own behind a stream that broke off, but keeps it out of the provider's chunks.
-    chunks = getattr(stream, "chunks", None)
-    if chunks and not any(choice.finish_reason for chunk in chunks for choice in chunk.choices):
-        raise BadReply("the provider's stream broke off before its end; try again")
+    told = getattr(stream, "chunks", None)
+    if told and not any(choice.finish_reason for chunk in told for choice in chunk.choices):
+        raise BrokenOff(reply)
     return reply
+
+
+async def _next(chunks: AsyncIterator[Any], reply: RawReply) -> Any:
+    """None behind the last one."""
+    try:
+        return await anext(chunks, None)
+    except Exception as error:
+        if broke_off(error):
+            raise BrokenOff(reply) from error
+        raise
 
 
 def _deployment_id(response: Any) -> str:

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from pydantic import BaseModel
 
-from graph.errors import BadReply, ModelRefused, ModelUnavailable, TriremeError
-from graph.ports import CallPiece, Message, ModelCall, Overview, PlanTask, StepTask, ToolCall, ToolSchema
+from graph.errors import BadReply, ModelRefused, ModelUnavailable, StreamCut, TriremeError
+from graph.ports import CallPiece, Message, ModelCall, Overview, PlanTask, StepTask, ToolCall, ToolSchema, Usage
 from graph.state import Step
 from privacy.redact import from_record
 from serving.models.gateway import Gateway
@@ -209,14 +209,31 @@ async def test_tool_calls_are_handed_on_as_they_come(server: ModelServer, gatewa
 
 
 @pytest.mark.parametrize("dropped", [False, True])
-async def test_a_tool_call_whose_stream_breaks_off_is_asked_for_again(
+async def test_a_stream_that_breaks_off_says_what_the_part_has_cost_and_is_asked_for_once(
     server: ModelServer, gateway: Gateway, dropped: bool
 ) -> None:
     calls = (("calculate", '{"e": "1+1"}'),)
-    seen = server.will("main", Answer("let me see", calls, cut=not dropped, dropped=dropped), Answer("", calls))
-    reply = await gateway.complete(call(tools=True), _ignore)
-    assert [made.arguments for made in reply.tool_calls] == [{"e": "1+1"}]
-    assert [bool(each.body.get("stream")) for each in seen] == [True, False]
+    seen = server.will("main", *[Answer("half of it, and more", calls, cut=not dropped, dropped=dropped)] * 2)
+    with pytest.raises(StreamCut, match="the connection broke, or the stream ended") as caught:
+        await gateway.complete(call(tools=True), _ignore)
+    usage = Usage.model_validate(caught.value.usage)
+    assert usage.input_tokens > 50
+    assert usage.output_tokens > 0
+    assert usage.cost_usd > 0
+    assert len(seen) == 1
+
+
+async def test_what_fails_in_who_is_told_of_a_stream_is_no_stream_that_breaks_off(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    async def fails(piece: str | CallPiece) -> None:
+        raise ValueError
+
+    seen = server.will("main", *[Answer("half of it")] * 2)
+    with pytest.raises(ModelUnavailable) as caught:
+        await gateway.complete(call(tools=True), fails)
+    assert not isinstance(caught.value, StreamCut)
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("arguments", ['{"q": "tea"', "[1]", '"tea"', '{"q": NaN}', "nope"])
@@ -359,11 +376,8 @@ async def test_a_body_that_is_no_completion_is_a_bad_reply(
     assert "oops" not in str(caught.value)
 
 
-@pytest.mark.parametrize("answer", [Answer("half of it", cut=True), Answer(raw=b"<html>oops</html>")])
-async def test_a_stream_that_breaks_off_or_is_none_is_a_bad_reply(
-    server: ModelServer, impatient: Gateway, answer: Answer
-) -> None:
-    server.will("main", *[answer] * 2)
+async def test_a_stream_that_is_none_is_a_bad_reply(server: ModelServer, impatient: Gateway) -> None:
+    server.will("main", *[Answer(raw=b"<html>oops</html>")] * 2)
     with pytest.raises(BadReply):
         await impatient.complete(call(), _ignore)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from graph.bounds import Bounds
+from graph.errors import StreamCut
 from graph.ports import ApprovalDecision, ModelCall, ModelReply, StepTask
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, gapless
@@ -15,6 +16,7 @@ from tests.integration.scripted_models import (
     TOKENS,
     ScriptedModels,
     after,
+    fails,
     finds_and_reports,
     plans,
     revise,
@@ -47,6 +49,10 @@ async def stopped(house: House, view: RunView, bound: str) -> dict[str, Any]:
     return reached[0].model_dump()
 
 
+async def failed_calls(house: House, view: RunView) -> list[dict[str, Any]]:
+    return [event.body.model_dump() for event in await house.events(view.run_id) if event.body.kind == "model_failed"]
+
+
 async def test_model_calls_are_limited(house: House) -> None:
     models = ScriptedModels(worker=never_reports)
     view = await house.finish(models, bounds=Bounds(model_calls=5))
@@ -71,6 +77,37 @@ async def test_tool_calls_are_limited(house: House) -> None:
     assert len(lookup.asked) == 3
     assert view.steps[0].status == "stopped"
     assert len(view.steps[0].sources) == 3, "what was found until then stays"
+
+
+async def test_a_workers_reply_that_breaks_off_is_paid_for_and_asked_for_once_more(house: House) -> None:
+    part = StreamCut("cut", {"input_tokens": 90, "output_tokens": 4, "cost_usd": 0.25})
+    cuts = [True, False, True]
+
+    async def breaks_off(call: ModelCall) -> ModelReply:
+        return await (fails(part) if cuts and cuts.pop(0) else finds_and_reports)(call)
+
+    models = ScriptedModels(worker=breaks_off)
+    view = await house.finish(models)
+    assert (view.status, view.partial) == ("success", False)
+    assert len(models.by("worker")) == 4, "two turns, each asked for twice"
+    assert [line["code"] for line in await failed_calls(house, view)] == ["model_unavailable"] * 2
+    assert view.cost_usd == pytest.approx(0.5)
+
+
+async def test_no_bound_is_passed_for_a_reply_that_breaks_off(house: House) -> None:
+    part = StreamCut("cut", {"cost_usd": 0.25})
+    models = ScriptedModels(worker=fails(part))
+    view = await house.finish(models, bounds=Bounds(model_calls=2))
+    await stopped(house, view, "model_calls")
+    assert len(models.by("worker")) == 1
+    assert len(await failed_calls(house, view)) == 1
+
+
+async def test_a_reply_that_breaks_off_twice_fails_the_run(house: House) -> None:
+    models = ScriptedModels(worker=fails(StreamCut("cut", {})))
+    view = await house.finish(models)
+    assert view.status != "success"
+    assert len(await failed_calls(house, view)) == len(models.by("worker"))
 
 
 async def test_parallel_steps_together_stay_within_the_limits_of_calls(house: House) -> None:
