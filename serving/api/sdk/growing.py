@@ -10,7 +10,7 @@ from serving.services import ApiServices
 
 Body = dict[str, Any]
 Line = tuple[int, str, Body]
-_KINDS: Final = ("answer_delta", "answer_written", "tool_call_delta", "model_called")
+KINDS: Final = ("answer_delta", "answer_written", "tool_call_delta", "model_called")
 _LINES: LiteralString = """
 select seq, kind, body::text from run_events where run_id = %s and seq <= %s and kind = any(%s) order by seq
 """
@@ -91,11 +91,11 @@ class Growing:
         if not after:
             return cls()
         async with services.pool.connection() as connection:
-            rows = await (await connection.execute(_LINES, (run_id, after, list(_KINDS)))).fetchall()
+            rows = await (await connection.execute(_LINES, (run_id, after, list(KINDS)))).fetchall()
         return cls([(row["seq"], row["kind"], await services.line(row["kind"], row["body"])) for row in rows])
 
     def take(self, seq: int, kind: str, body: Body) -> Grown | None:
-        if kind not in _KINDS:
+        if kind not in KINDS:
             return None
         if self._lines and seq <= self._lines[-1][0]:
             earlier, self._lines = [line for line in self._lines if line[0] < seq], []

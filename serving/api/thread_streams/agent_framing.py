@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from serving.api.sdk.agent import agent_framing
 from serving.api.sdk.agent_framing import NODES, AgentFraming
 from serving.api.sdk.agent_messages import ai, answer_id
-from serving.api.sdk.growing import Growing
+from serving.api.sdk.growing import KINDS, Growing
 from serving.api.thread_streams.agent_messages import grows, written
 from serving.api.thread_streams.framing import EventFraming, Told, question, told
 from serving.api.thread_streams.subscription import Subscription
@@ -18,25 +18,29 @@ from serving.hosting.config import AGENT
 from serving.services import ApiServices
 from serving.threads.places import read_up_to
 
+# What a line that tells of messages tells besides; it is numbered behind them.
+BESIDE: Final = frozenset({"messages", "values", "updates", "custom", *(f"custom:{kind}" for kind in KINDS)})
+
 
 async def agent_events(
     services: ApiServices, row: Row, wanted: Subscription, heard: int, *, plain: bool
 ) -> "AgentEvents":
     run_id, talk = str(row["run_id"]), await agent_framing(services, row, (), 0)
-    told = await Growing.behind(services, run_id, read_up_to(heard))
+    told = await Growing.behind(services, run_id, read_up_to(heard)) if wanted.channels & BESIDE else None
     return AgentEvents(run_id, AGENT, row["place"], wanted, heard, plain, talk=talk, growing=told)
 
 
 @dataclass(frozen=True)
 class AgentEvents(EventFraming):
-    """`talk` knows the messages up to this run's goal; `growing` is the reader's own."""
+    """`talk` knows the messages up to this run's goal; `growing` is the reader's own, if messages have numbers for it:
+    readers without one share what is made for them."""
 
     talk: AgentFraming = field(kw_only=True)
-    growing: Growing = field(kw_only=True)
+    growing: Growing | None = field(kw_only=True)
 
     def tells(self, kind: str, line: int, body: str) -> Iterator[Told]:
         given = orjson.loads(body)
-        if grown := self.growing.take(line, kind, given):
+        if self.growing and (grown := self.growing.take(line, kind, given)):
             yield from grows(grown, self.run_id)
         yield from self._said(kind, given)
         if kind in NODES:
