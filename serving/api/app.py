@@ -81,5 +81,5 @@ def create_app(
         app.include_router(part.router)
     app.mount(PREFIX, protocol_app(app))
     if beside:
-        app.mount("/", beside)
+        app.router.default = beside  # behind our routes, and behind what we say of a wrong method
     return app

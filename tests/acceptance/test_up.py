@@ -106,6 +106,7 @@ def test_an_application_of_langgraph_json_is_served_beside_ours_and_what_has_no_
     assert httpx.get(f"{address}/harbour/Argo").json() == ["Argo", "Piraeus"]
     assert httpx.get(f"{address}/ok").json() == {"ok": True}
     assert httpx.get(f"{address}/nowhere").status_code == 404
+    assert httpx.put(f"{address}/runs").json()["code"] == "method_not_allowed", "it is ours"
     assert "read_config" in (home.path / "logs" / "api.log").read_text()
     end(process)
     file.write_text(orjson.dumps({"graphs": {}, "http": {"disable_store": True}}).decode())
