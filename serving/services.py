@@ -17,6 +17,7 @@ from serving.database import Pool
 from serving.hosting.graphs import Graphs
 from serving.idempotency import Idempotency
 from serving.items.stores import Stores
+from serving.keys.identity import OPERATOR, Identity
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
@@ -61,6 +62,15 @@ class ApiServices:
     keys: Keys
     idempotency: Idempotency
     deliveries: Deliveries
+    asker: str = "local"  # who a run's log says it was, where a request doesn't: its API key, by the prefix
+
+    def asked_by(self, identity: Identity) -> "ApiServices":
+        """Those of its tenant."""
+        return replace(self.of(identity.tenant), asker="local" if identity is OPERATOR else identity.name)
+
+    def named(self, said: str) -> str:
+        """Who it was in a log, where a client said something of that."""
+        return f"{said} ({self.asker})" if said else self.asker
 
     def of(self, tenant: str) -> "ApiServices":
         """The same for another tenant: nothing that it reads or writes is anybody else's."""

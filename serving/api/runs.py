@@ -16,7 +16,6 @@ from serving.api.sdk.answers import Run
 from serving.api.sdk.creation import LOCATION, created, place
 from serving.api.sockets import EventStream
 from serving.errors import BadRequest, Gone, NotFound
-from serving.keys.identity import OPERATOR, Identity
 from serving.runs.audit import Audit
 from serving.runs.launch import NewRun
 from serving.runs.launches import shown_run
@@ -35,16 +34,14 @@ _LONGEST_WAIT_S = 600.0
 async def services_of(request: Request) -> ApiServices:
     """Those of the tenant whose API key the request carries. Async: FastAPI has a thread for what isn't."""
     services: ApiServices = request.app.state.services
-    return services.of(request.scope["identity"].tenant)
+    return services.asked_by(request.scope["identity"])
 
 
 Services = Annotated[ApiServices, Depends(services_of)]
 
 
-async def asker_of(request: Request) -> str:
-    """Who a run's log says it was, where the request doesn't: the API key, by its prefix."""
-    identity: Identity = request.scope["identity"]
-    return "local" if identity is OPERATOR else identity.name
+async def asker_of(services: Services) -> str:
+    return services.asker
 
 
 Asker = Annotated[str, Depends(asker_of)]

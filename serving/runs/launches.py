@@ -160,7 +160,7 @@ class Launches:
         statuses = list(STATUSES[status]) if status else None
         return await self._fetch(_LIST, {**values, "statuses": statuses})
 
-    async def cancel(self, thread: str | None, run: str, action: CancelAction = "interrupt", by: str = "sdk") -> str:
+    async def cancel(self, thread: str | None, run: str, action: CancelAction = "interrupt", *, by: str) -> str:
         """Asks a run to stop, or ends one that waits; returns its id. Raises NotFound for one that has ended."""
         run_id = str((await self.get(thread, run))["run_id"])
         if not await self._cancel([run_id], action, by):
@@ -175,7 +175,7 @@ class Launches:
         task.add_done_callback(self._soon.discard)
 
     async def cancel_many(
-        self, thread: str | None, runs: Sequence[str] | None, status: str | None, action: CancelAction, by: str = "sdk"
+        self, thread: str | None, runs: Sequence[str] | None, status: str | None, action: CancelAction, by: str
     ) -> int:
         """By thread, ids or status (pending, running, all). Returns how many. Raises NotFound for none."""
         statuses = ["pending", "running", "interrupted"] if status in (None, "all") else [status]

@@ -108,6 +108,20 @@ def test_a_runs_log_names_the_key_that_paused_and_cancelled_it(keyed: Keyed) -> 
     }
 
 
+def test_a_runs_log_names_the_key_that_cancelled_it_with_a_client_of_langgraphs(keyed: Keyed) -> None:
+    key = keyed.key("acme")
+    with keyed.client(key) as owner:
+        asked = {"assistant_id": "trireme", "input": GOAL, "after_seconds": 3600, "if_not_exists": "create"}
+        for many in (False, True):
+            thread = str(uuid.uuid4())
+            run = owner.post(f"/threads/{thread}/runs", json=asked).json()["run_id"]
+            path = "/runs/cancel" if many else f"/threads/{thread}/runs/{run}/cancel"
+            assert owner.post(path, json={"run_ids": [run]} if many else None).status_code in (202, 204)
+            told = owner.get(f"/runs/{run}/events").text.splitlines()
+            lines = [orjson.loads(line.removeprefix("data: ")) for line in told if line.startswith("data: ")]
+            assert [line["by"] for line in lines if line["kind"] == "cancel_requested"] == [key[:12]]
+
+
 def test_a_websocket_needs_a_key_too(keyed: Keyed) -> None:
     url = f"ws{keyed.urls[0].removeprefix('http')}/threads/{uuid.uuid4()}/stream/events"
     reading, writing = keyed.key("acme", "read"), keyed.key("acme", "read", "write")

@@ -88,7 +88,7 @@ async def stream_run(run_id: str, services: Services, last_event_id: LastEventId
 @router.post("/{run_id}/cancel", status_code=204, responses=ABSENT, tags=["Background Runs"])
 async def cancel_run(run_id: str, services: Services, wait: bool = False, action: CancelAction = "interrupt") -> None:
     """Stops a run; with `rollback` it is forgotten, and its checkpoints with it. 404 for one that has ended."""
-    cancelled = await services.launches.cancel(None, run_id, action)
+    cancelled = await services.launches.cancel(None, run_id, action, by=services.asker)
     if wait:
         await end_of(services, cancelled)
 

@@ -155,7 +155,7 @@ async def cancel_response(response_id: str, services: Services, request: Request
     if turn.run.status in TERMINAL and turn.run.status != "cancelled":
         raise BadRequest(f"this response has ended: {turn.run.status}", "GET it to read it", "response_ended")
     if turn.run.status not in TERMINAL:
-        await services.controls.cancel(turn.run.run_id, by="openai")
+        await services.controls.cancel(turn.run.run_id, by=services.asker)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_S):
                 while await services.tails.over(turn.run.run_id, TERMINAL.__contains__) is None:

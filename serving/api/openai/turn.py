@@ -72,9 +72,8 @@ async def answered(
         return Turn(run, run.last_seq - 1, base)
     approval_id = decision.approval_id or run.approvals[0].approval_id
     reason = await services.redact(decision.reason)
-    await services.runs.decide(
-        run_id, approval_id, decision.model_copy(update={"approval_id": approval_id, "reason": reason})
-    )
+    said = {"approval_id": approval_id, "reason": reason, "by": services.named(decision.by)}
+    await services.runs.decide(run_id, approval_id, decision.model_copy(update=said))
     return Turn(run, run.last_seq, base)
 
 

@@ -60,7 +60,7 @@ async def resumed(services: ApiServices, thread: str, new: NewRun, command: RunC
             hint = "send input instead; GET /threads/{thread_id}/state says what a thread waits for"
             raise Conflict(f"no run of thread {thread_id} waits for an answer", hint, "no_decision_pending")
     if command.resume is None:
-        await services.launches.cancel(thread_id, run_id)
+        await services.launches.cancel(thread_id, run_id, by=services.asker)
     else:
         for id_, decision in decisions_of(command.resume, await approvals.waiting(services.pool, run_id)).items():
             await services.runs.decide(run_id, id_, await _fit(services, id_, decision))
@@ -71,7 +71,7 @@ async def _resumed_once(services: ApiServices, thread_id: str, claim: Claim, com
     """What was asked when the key first came is answered; a question that came later waits for another answer."""
     if command.resume is None:
         with suppress(NotFound):  # it has ended
-            await services.launches.cancel(thread_id, claim.id)
+            await services.launches.cancel(thread_id, claim.id, by=services.asker)
     else:
         questions = await approvals.waited(services.pool, claim.id, claim.at)
         decided = {question.id for question, decided in questions if decided}
@@ -132,6 +132,6 @@ async def _fit(services: ApiServices, approval_id: str, decision: ApprovalDecisi
         arguments = await asyncio.to_thread(services.redactor.redact_json, arguments)
     said = {
         "reason": str(await services.redact(decision.reason)),
-        "by": str(await services.redact(decision.by or "sdk")),
+        "by": services.named(str(await services.redact(decision.by))),
     }
     return decision.model_copy(update={**said, "arguments": arguments, "approval_id": approval_id})

@@ -76,7 +76,7 @@ async def cancel_thread_run(
     thread_id: str, run_id: str, services: Services, wait: bool = False, action: CancelAction = "interrupt"
 ) -> Response:
     """Stops a run; with `rollback` it is forgotten, and its checkpoints with it."""
-    cancelled = await services.launches.cancel(thread_id, run_id, action)
+    cancelled = await services.launches.cancel(thread_id, run_id, action, by=services.asker)
     if not wait:
         return Response(status_code=202)
     await end_of(services, cancelled)
@@ -85,7 +85,8 @@ async def cancel_thread_run(
 
 @router.post("/runs/cancel", status_code=204)
 async def cancel_runs(body: CancelMany, services: Services, action: CancelAction = "interrupt") -> None:
-    await services.launches.cancel_many(body.thread_id, body.run_ids, body.status, action)
+    by = services.asker
+    await services.launches.cancel_many(body.thread_id, body.run_ids, body.status, action, by)
 
 
 async def end_of(services: ApiServices, run_id: str) -> None:
