@@ -25,9 +25,9 @@ setup: .venv/.ready ## make the environment in .venv
 demo: setup ## answer a real goal over the documents in infra/demo
 	@$(BIN)/trireme run "$$(cat infra/demo/goal.txt)" --docs infra/demo/documents
 
-# Three files at a time, for tests wait a lot, each with databases of its own; one alone: .venv/bin/python -m pytest PATH.
+# Two files at a time, each with databases of its own; one file or test: .venv/bin/python -m pytest PATH.
 test: setup .venv-studio/.ready ## pass the tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-cluster: setup ## pass the clients' tests with two API processes and two workers; write infra/compatibility.md
 	@$(BIN)/python -m pytest tests/sdk --compatibility
