@@ -44,12 +44,14 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
 
     # Opened here, not by the server: what is wrong then is one line of ours instead of a traceback of its own.
     async with open_api_services(settings) as services:
+        hosting = services.graphs.hosting
         app = create_app(
             lambda: nullcontext(services),
             exposed=exposed,
             origins=allowed_origins(settings),
             concurrency=settings.api_concurrency,
-            beside=await asyncio.to_thread(load_beside, services.graphs.hosting),
+            beside=await asyncio.to_thread(load_beside, hosting),
+            http=hosting.http if hosting else None,
         )
         options = uvicorn.Config(
             app,

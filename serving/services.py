@@ -1,7 +1,8 @@
 """What the HTTP surface works with; composed in serving/wiring.py, opened when the server starts."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,6 +23,7 @@ from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
 from serving.runs.fork import Forks
+from serving.runs.launch import NewRun
 from serving.runs.launches import Launches
 from serving.runs.request import RunRequest, redacted
 from serving.runs.store import RunStore
@@ -30,6 +32,7 @@ from serving.threads.places import Places
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.vault import PostgresVault
+from serving.webhooks.address import check_url
 from serving.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
@@ -63,10 +66,32 @@ class ApiServices:
     idempotency: Idempotency
     deliveries: Deliveries
     asker: str = "local"  # who a run's log says it was, where a request doesn't: its API key, by the prefix
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the request, as langgraph.json lets graphs see them
 
-    def asked_by(self, identity: Identity) -> "ApiServices":
+    def asked_by(self, identity: Identity, headers: Mapping[str, str]) -> "ApiServices":
         """Those of its tenant."""
-        return replace(self.of(identity.tenant), asker="local" if identity is OPERATOR else identity.name)
+        hosting = self.graphs.hosting
+        patterns = hosting.http.configurable_headers if hosting else None
+        seen = dict(patterns.chosen(headers)) if patterns else {}
+        asker = "local" if identity is OPERATOR else identity.name
+        return replace(self.of(identity.tenant), asker=asker, headers=seen)
+
+    def configured(self, new: NewRun) -> NewRun:
+        """With the request's headers in `configurable`: who sends them stands nearer to the server than who wrote the
+        body, so that nobody takes their place."""
+        if not self.headers:
+            return new
+        config = new.config or {}
+        given = config.get("configurable") or {}
+        return new.model_copy(update={"config": {**config, "configurable": {**given, **self.headers}}})
+
+    def check_webhook(self, url: str | None) -> None:
+        """Raises BadRequest for what is no address, or none that langgraph.json allows."""
+        if url is None:
+            return
+        check_url(url)
+        if self.graphs.hosting:
+            self.graphs.hosting.webhooks.url.check(url)
 
     def named(self, said: str) -> str:
         """Who it was in a log, where a client said something of that."""

@@ -183,24 +183,28 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         stores = await _open_stores(settings, parts.pool, graphs)
         hosted = HostedRuns(parts.pool, parts.notices, graphs, _key(settings), stores)
         executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings), hosted)
-        stack.enter_context(_running(_courier(settings, parts).serve()))
+        stack.enter_context(_running(_courier(settings, parts, graphs).serve()))
         stack.enter_context(_running(_clockwork(parts, graphs).serve()))
         heartbeat = Heartbeat(parts.dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
         yield Worker(parts.dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
 
 
-def _courier(settings: Settings, parts: _Parts) -> "Courier":
+def _courier(settings: Settings, parts: _Parts, graphs: Graphs) -> "Courier":
     from privacy.sealer import Sealer
     from serving.webhooks.address import Networks
-    from serving.webhooks.courier import Courier
+    from serving.webhooks.courier import Carriage, Courier
     from serving.webhooks.message import Messages
 
     def messages_of(tenant: str) -> Messages:
         runs = RunStore(parts.pool, parts.notices, tenant)
         return Messages(parts.pool, runs, parts.redactor.against(parts.vault.of(tenant)))
 
-    networks, sealer = Networks(settings.webhook_networks), Sealer(_key(settings))
-    return Courier(parts.pool, messages_of, sealer, networks, settings.webhook_timeout_s, settings.webhook_retry_s)
+    networks, sealer, carriage = Networks(settings.webhook_networks), Sealer(_key(settings)), Carriage()
+    if hosting := graphs.hosting:
+        headers = hosting.webhooks.filled(settings.environ)
+        carriage = Carriage(hosting.http.disable_webhooks, hosting.webhooks.url, headers)
+    timing = settings.webhook_timeout_s, settings.webhook_retry_s
+    return Courier(parts.pool, messages_of, sealer, networks, *timing, carriage)
 
 
 def _clockwork(parts: _Parts, graphs: Graphs) -> "Clockwork":

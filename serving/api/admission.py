@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api.failures import failure
+from serving.api.mounted import own_path
 
 _PROBES = frozenset({"/ok"})
 _WEIGHT = 1 / 32  # of the newest request in the mean
@@ -27,7 +28,7 @@ class Admission:
         self._mean_s, self._second = 0.1, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _PROBES:
+        if scope["type"] != "http" or own_path(scope) in _PROBES:
             await self._app(scope, receive, send)
         elif self.in_flight >= self._most:
             await self._refuse(scope, receive, send)

@@ -16,12 +16,14 @@ from serving.api.body import refuse_unkeepable
 from serving.api.cors import Cors, Origins
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
+from serving.api.mounted import Mounted, without
 from serving.api.openai import chat, models, responses
 from serving.api.refusal import REFUSALS
 from serving.api.sdk import assistants, crons, run_streams, states, store, threads
 from serving.api.sdk import runs as graph_runs
 from serving.api.standing import Lent
 from serving.api.thread_streams import joining, socket, streams
+from serving.hosting.http import Http
 from serving.services import ApiServices
 
 if TYPE_CHECKING:
@@ -45,13 +47,15 @@ def create_app(
     origins: Origins | None = None,
     concurrency: int = 100,
     beside: "Beside | None" = None,
+    http: Http | None = None,
 ) -> FastAPI:
     """The application; its services are opened when the server starts and closed when it stops.
 
     `exposed`: it listens beyond loopback, so nothing is open without an API key. `origins`: pages that may use it.
     `concurrency`: so many requests are in work at a time. `beside`: has the routes that we haven't.
+    `http`: what langgraph.json says of the routes.
     """
-    origins = origins or Origins()
+    origins, http = origins or Origins(), http or Http()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,14 +76,17 @@ def create_app(
         lifespan=lifespan,
         dependencies=[Depends(refuse_unkeepable)],
         responses=REFUSALS,
+        openapi_url=None if http.disable_meta else "/openapi.json",
     )
     install_failures(app)
-    app.add_middleware(Guard, exposed=exposed, admits=origins.admits)
+    app.add_middleware(Guard, exposed=exposed, admits=origins.admits, others=beside is not None)
     app.add_middleware(Admission, most=concurrency)
     app.add_middleware(Cors, origins=origins)
+    if http.mount_prefix:
+        app.add_middleware(Mounted, prefix=http.mount_prefix)
     for part in _PARTS:
-        app.include_router(part.router)
-    app.mount(PREFIX, protocol_app(app))
+        app.include_router(without(part.router, http.off))
+    app.mount(PREFIX, protocol_app(app, http.off))
     if beside:
         app.router.default = beside  # behind our routes, and behind what we say of a wrong method
     return app

@@ -18,6 +18,7 @@ from privacy.errors import PrivacyError
 from serving.api.agent_protocol import failures as protocol
 from serving.api.agent_protocol.place import PREFIX
 from serving.api.body import unreadable
+from serving.api.mounted import own_path
 from serving.api.openai import failures as openai
 from serving.errors import ServingError
 
@@ -31,10 +32,11 @@ _HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowe
 def failure(request: HTTPConnection, status: int, code: str, message: str, hint: str = "") -> JSONResponse:
     """In the shape that clients of this path read."""
     body = {"code": code, "message": message, "hint": hint, "request_id": request.scope.get("request_id", "")}
-    if request.url.path.startswith(openai.PREFIX):
+    path = own_path(request.scope)
+    if path.startswith(openai.PREFIX):
         status = openai.status_of(status)
         body = openai.error_body(status, code, message, hint)
-    elif request.url.path.startswith(PREFIX):
+    elif path.startswith(PREFIX):
         status = protocol.status_of(status)
     headers = {"Retry-After": "2"} if status in (429, 503) else None
     return JSONResponse(body, status_code=status, headers=headers)

@@ -11,12 +11,15 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg_pool import PoolTimeout
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from serving.api.failures import answered, failure
+from serving.api.mounted import own_path
 from serving.api.standing import Standing, Watched
 from serving.errors import Forbidden, ServingError, Unauthorized, Unreachable
 from serving.keys.identity import OPERATOR, Identity
@@ -42,10 +45,11 @@ _HOW: Final = "send it as Authorization: Bearer KEY or X-Api-Key; the command li
 
 
 class Guard:
-    """`exposed`: the server listens beyond loopback. `admits` says whether a page of this origin may ask."""
+    """`exposed`: the server listens beyond loopback. `admits` says whether a page of this origin may ask. `others`: the
+    application has routes beside ours, of which only the API keys are our concern."""
 
-    def __init__(self, app: ASGIApp, exposed: bool, admits: Callable[[str], bool]) -> None:
-        self._app, self._exposed, self._admits = app, exposed, admits
+    def __init__(self, app: ASGIApp, exposed: bool, admits: Callable[[str], bool], others: bool = False) -> None:
+        self._app, self._exposed, self._admits, self._others = app, exposed, admits, others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -56,7 +60,7 @@ class Guard:
         request = HTTPConnection(scope)
         try:
             scope["identity"] = await self._identity(request)
-            _check_scope(request, scope["identity"])
+            self._check_scope(request, scope["identity"])
         except ServingError as error:
             await self._refuse(scope, receive, send, error)
             return
@@ -65,14 +69,15 @@ class Guard:
             await answer(scope, receive, send)
             return
         if scope["type"] == "http":
-            _read_text_as_json(scope)
+            if _is_text(scope) and self._is_ours(scope):
+                _read_as_json(scope)
             receive = _counted(receive)
         scope["standing"] = Standing(scope["app"].state.services.keys, _given(request), self._exposed)
         watched = Watched(receive, send, scope["standing"])
         await self._app(scope, watched.receive, watched.send)
 
     async def _identity(self, request: HTTPConnection) -> Identity:
-        if request.url.path in _OPEN_PATHS:
+        if own_path(request.scope) in _OPEN_PATHS:
             return OPERATOR
         keys: Keys = request.scope["app"].state.services.keys
         given = _given(request)
@@ -98,6 +103,20 @@ class Guard:
             hint = "name its origin in TRIREME_CORS_ORIGINS"
             raise Forbidden("pages of this origin may not use this server", hint, "origin_not_allowed")
 
+    def _check_scope(self, request: HTTPConnection, identity: Identity) -> None:
+        path, method = own_path(request.scope), request.scope.get("method", "POST")
+        asks = method in _READING or (path.endswith(_QUESTIONS) and self._is_ours(request.scope))
+        needed = "metrics" if path == "/metrics" else "read" if asks else "write"
+        if needed not in identity.scopes:
+            has = ", ".join(sorted(identity.scopes))
+            hint = f"it may: {has}; make another: trireme keys create --scope {needed}"
+            raise Forbidden(f"this API key lacks the scope {needed!r}", hint, "scope_missing")
+
+    def _is_ours(self, scope: Scope) -> bool:
+        """Not so for a wrong method, which is answered before anything of the request is read."""
+        routes = scope["app"].router.routes
+        return not self._others or any(route.matches(scope)[0] is Match.FULL for route in routes)
+
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, error: ServingError) -> None:
         answer = answered(HTTPConnection(scope), error)
         if isinstance(error, Unauthorized):
@@ -115,23 +134,14 @@ def _given(request: HTTPConnection) -> str:
     return key.strip() if scheme.lower() == "bearer" else scheme
 
 
-def _check_scope(request: HTTPConnection, identity: Identity) -> None:
-    path, method = request.url.path, request.scope.get("method", "POST")
-    needed = "read" if method in _READING or path.endswith(_QUESTIONS) else "write"
-    if path == "/metrics":
-        needed = "metrics"
-    if needed not in identity.scopes:
-        has = ", ".join(sorted(identity.scopes))
-        hint = f"it may: {has}; make another: trireme keys create --scope {needed}"
-        raise Forbidden(f"this API key lacks the scope {needed!r}", hint, "scope_missing")
+def _is_text(scope: Scope) -> bool:
+    return Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower() == "text/plain"
 
 
-def _read_text_as_json(scope: Scope) -> None:
+def _read_as_json(scope: Scope) -> None:
     """Studio and other pages send JSON as text/plain, which browsers let through without asking first."""
-    for at, (name, value) in enumerate(scope["headers"]):
-        if name == b"content-type" and value.partition(b";")[0].strip().lower() == b"text/plain":
-            scope["headers"] = [*scope["headers"][:at], (name, b"application/json"), *scope["headers"][at + 1 :]]
-            return
+    others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+    scope["headers"] = [*others, (b"content-type", b"application/json")]
 
 
 def _counted(receive: Receive) -> Receive:

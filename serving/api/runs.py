@@ -34,7 +34,7 @@ _LONGEST_WAIT_S = 600.0
 async def services_of(request: Request) -> ApiServices:
     """Those of the tenant whose API key the request carries. Async: FastAPI has a thread for what isn't."""
     services: ApiServices = request.app.state.services
-    return services.asked_by(request.scope["identity"])
+    return services.asked_by(request.scope["identity"], request.headers)
 
 
 Services = Annotated[ApiServices, Depends(services_of)]
@@ -92,7 +92,7 @@ async def create_run(
     if isinstance(body, NewRun):
         row = (await created(services, None, body, idempotency_key)).row
         return answer(shown_run(row), {LOCATION: place(row, stateless=True)})
-    body.checked()
+    services.check_webhook(body.checked().webhook)
     run, new = await services.runs.create(await services.redacted(body), idempotency_key)
     response.headers["Location"] = response.headers["Content-Location"] = f"/runs/{run.run_id}"
     if "text/event-stream" in accept:

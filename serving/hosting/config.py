@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from serving.errors import SettingsError
+from serving.hosting.http import Http, Open
 from serving.hosting.unused import unused
+from serving.webhooks.rules import Webhooks
 
 AGENT: Final = "trireme"  # the id of planner, worker and critic, which every server has
 _OUR_OWN: Final = "serving.studio:graph"
-_OUR_OWN_APP: Final = "serving.studio:app"
 # Whoever wrote these expects what they protect to be protected: they must not be passed over.
 _REFUSED: Final = {
     "auth": "custom authentication isn't run here; remove it, and give callers API keys",
@@ -20,23 +21,14 @@ _REFUSED: Final = {
 }
 
 
-_DISABLING: Final = tuple(f"disable_{what}" for what in ("assistants", "threads", "runs", "store", "meta", "webhooks"))
-
-
-class _Open(BaseModel):
-    """The file is other tools' as well: fields that are theirs have no effect, and are named in `Hosting.unused`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class GraphEntry(_Open):
+class GraphEntry(Open):
     """`path` is MODULE:NAME or FILE.py:NAME, the file relative to langgraph.json."""
 
     path: str = Field(pattern=r"^[^:\x00]+:[A-Za-z_][A-Za-z0-9_.]*$")
     description: str | None = None
 
 
-class Index(_Open):
+class Index(Open):
     """What the store searches by meaning: `embed` is PROVIDER:MODEL or FILE.py:NAME."""
 
     dims: int = Field(ge=1, le=16_000)
@@ -44,7 +36,7 @@ class Index(_Open):
     fields: tuple[str, ...] | None = None
 
 
-class StoreLife(_Open):
+class StoreLife(Open):
     """In minutes."""
 
     refresh_on_read: bool = True
@@ -52,12 +44,12 @@ class StoreLife(_Open):
     sweep_interval_minutes: float | None = Field(default=None, gt=0)
 
 
-class Store(_Open):
+class Store(Open):
     index: Index | None = None
     ttl: StoreLife | None = None
 
 
-class ThreadLife(_Open):
+class ThreadLife(Open):
     """In minutes; `default_ttl` counts from a thread's last change."""
 
     strategy: Literal["delete", "keep_latest"] = "delete"
@@ -66,7 +58,7 @@ class ThreadLife(_Open):
     sweep_limit: int | None = Field(default=None, ge=1)
 
 
-class Checkpointer(_Open):
+class Checkpointer(Open):
     ttl: ThreadLife | None = None
     path: str | None = None
 
@@ -79,69 +71,11 @@ class Checkpointer(_Open):
         return path
 
 
-class Cors(_Open):
-    allow_origins: tuple[str, ...] = ()
-    allow_origin_regex: str | None = None
-    allow_methods: tuple[str, ...] = ()
-    allow_headers: tuple[str, ...] = ()
-    allow_credentials: bool = False
-    expose_headers: tuple[str, ...] = ()
-    max_age: int = Field(default=600, ge=0)
-
-
-class Http(_Open):
-    """`app` is an ASGI application whose routes are served beside ours, behind the same API keys."""
-
-    app: str | None = Field(default=None, pattern=r"^[^:\x00]+:[A-Za-z_][A-Za-z0-9_.]*$")
-    cors: Cors | None = None
-    disable_assistants: bool = False
-    disable_threads: bool = False
-    disable_runs: bool = False
-    disable_store: bool = False
-    disable_meta: bool = False
-    disable_webhooks: bool = False
-    mount_prefix: str | None = None
-
-    @field_validator("app")
-    @classmethod
-    def _is_the_users(cls, app: str | None) -> str | None:
-        return None if app == _OUR_OWN_APP else app
-
-    @field_validator(*_DISABLING)
-    @classmethod
-    def _is_served(cls, disabled: bool) -> bool:
-        """Whoever switches routes off relies on it that nobody can call them."""
-        if disabled:
-            raise ValueError("nothing can be switched off here; remove it, and give callers API keys with less scope")
-        return disabled
-
-    @field_validator("mount_prefix")
-    @classmethod
-    def _is_the_root(cls, prefix: str | None) -> str | None:
-        if prefix and prefix != "/":
-            raise ValueError("routes begin at / here; remove it, and have a proxy add the prefix")
-        return prefix
-
-
-class Webhooks(_Open):
-    url: Any = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_ours(cls, policy: Any) -> Any:
-        if policy:
-            raise ValueError(
-                "which addresses are told is the server's to say; remove it: private ones are refused unless "
-                "TRIREME_WEBHOOK_NETWORKS names them"
-            )
-        return policy
-
-
-class Source(_Open):
+class Source(Open):
     root: str = "."
 
 
-class Hosting(_Open):
+class Hosting(Open):
     """`folder` is where the file lies; relative paths in it begin there. `unused`: what it says without effect."""
 
     folder: Path
@@ -152,7 +86,7 @@ class Hosting(_Open):
     http: Http = Http()
     store: Store = Store()
     checkpointer: Checkpointer = Checkpointer()
-    webhooks: Webhooks | None = None
+    webhooks: Webhooks = Webhooks()
     unused: tuple[str, ...] = ()
 
     @field_validator("graphs", mode="before")
@@ -163,7 +97,7 @@ class Hosting(_Open):
         entries = {id_: {"path": entry} if isinstance(entry, str) else entry for id_, entry in graphs.items()}
         return {id_: entry for id_, entry in entries.items() if entry != {"path": _OUR_OWN} and not _is_our_own(entry)}
 
-    @field_validator("http", "store", "checkpointer", mode="before")
+    @field_validator("http", "store", "checkpointer", "webhooks", mode="before")
     @classmethod
     def _nothing_is_the_default(cls, block: Any) -> Any:
         return {} if block is None else block

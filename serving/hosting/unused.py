@@ -16,13 +16,10 @@ _INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("http.cors.allow_methods", "http.cors.allow_headers", "http.cors.max_age"), _CORS),
     "checkpointer.serde": "isn't asked: types come back by their names, from what this deployment has sealed alone",
     "store.ttl.sweep_interval_minutes": "isn't asked: what has expired is never shown",
-    "http.configurable_headers": "has no effect: graphs see no headers; send values in config.configurable",
     "http.logging_headers": "has no effect: no header is logged",
     "http.middleware_order": "has no effect: API keys are looked at first",
     "priority": "has no effect: runs of graphs are taken in the order in which they came",
-    "ui": "has no effect: such pages are LangSmith's",
-    "webhooks.env_prefix": "has no effect: webhooks take no headers from the environment",
-    "webhooks.headers": "has no effect: webhooks are signed instead, as Standard Webhooks has it",
+    **dict.fromkeys(("ui", "ui_config"), "has no effect: such pages are LangSmith's"),
 }
 # What is so here in any case.
 _ANYWAY: Final = frozenset(

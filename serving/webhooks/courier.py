@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
@@ -13,10 +14,11 @@ from psycopg_pool import PoolTimeout
 from privacy.sealer import Sealer
 from serving.database import Pool, Row
 from serving.errors import ServingError
-from serving.webhooks.address import Networks
+from serving.webhooks.address import AddressRefused, Networks
 from serving.webhooks.delivery import MOST_ATTEMPTS
 from serving.webhooks.message import Messages
 from serving.webhooks.post import NotDelivered, post
+from serving.webhooks.rules import UrlRules
 from serving.webhooks.secret import signed, signing_secrets
 
 _POLL_S: Final = 1.0
@@ -44,6 +46,21 @@ where delivery_id = %(delivery_id)s and attempts = %(attempts)s and status = 'pe
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """What langgraph.json says: whether messages go out at all, where to, and what they carry."""
+
+    off: bool = False
+    rules: UrlRules = field(default_factory=UrlRules)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, url: str) -> None:
+        """Raises AddressRefused."""
+        if self.off:
+            raise AddressRefused("webhooks are switched off", "http.disable_webhooks in langgraph.json")
+        self.rules.check(url)
+
+
 class Courier:
     """`messages_of` makes them for a tenant. An attempt has `timeout_s`, and is another worker's half as long again
     after it began; the pause behind the first is `retry_s`."""
@@ -56,9 +73,11 @@ class Courier:
         networks: Networks,
         timeout_s: float,
         retry_s: float,
+        carriage: Carriage,
     ) -> None:
         self._pool, self._messages_of, self._sealer = pool, messages_of, sealer
         self._networks, self._timeout_s, self._retry_s = networks, timeout_s, retry_s
+        self._carriage = carriage
 
     async def serve(self) -> None:
         """For ever. A worker that stops in the middle leaves the attempt to whoever finds its lease over."""
@@ -116,12 +135,13 @@ class Courier:
 
     async def _send(self, delivery: Row) -> int:
         """Raises NotDelivered, and ServingError for what no other attempt would mend."""
+        self._carriage.check(delivery["url"])
         body = await self._body(delivery)
         async with self._pool.connection() as connection:
             secrets = await signing_secrets(connection, self._sealer, delivery["tenant"])
         message_id = f"msg_{delivery['delivery_id'].hex}"
         headers = {"content-type": "application/json", "user-agent": "trireme-webhooks/0.1"}
-        headers |= signed(secrets, message_id, datetime.now(UTC), body)
+        headers |= {**self._carriage.headers, **signed(secrets, message_id, datetime.now(UTC), body)}
         return await post(delivery["url"], headers, body.encode(), self._networks, self._timeout_s)
 
     async def _body(self, delivery: Row) -> str:

@@ -87,32 +87,88 @@ app = FastAPI(lifespan=lifespan)
 async def harbour(boat: str, request: Request) -> list[str]:
     return [boat, request.state.harbour]
 
+@app.post("/boats/search")
+async def search(request: Request) -> list[str]:
+    return [request.headers["content-type"], request.url.path]
+
 @app.get("/ok")
 async def never() -> str:
     return "hidden"
 """
+_GRAPH = """
+from typing import Any, TypedDict
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import StateGraph
+
+class State(TypedDict):
+    seen: dict[str, str]
+
+def look(state: State, config: RunnableConfig) -> dict[str, Any]:
+    return {"seen": {name: value for name, value in config["configurable"].items() if name.startswith("x-")}}
+
+graph = StateGraph(State).add_node(look).set_entry_point("look")
+"""
+_FILE = {
+    "graphs": {"looks": {"path": "./looks.py:graph", "description": "Tells which headers it sees"}},
+    "python_version": "3.12",
+    "http": {
+        "app": "./web.py:app",
+        "mount_prefix": "/harbours",
+        "disable_store": True,
+        "disable_meta": True,
+        "disable_webhooks": True,
+        "configurable_headers": {"includes": ["x-*", "authorization"], "excludes": ["x-boring-*"]},
+    },
+}
 
 
-def test_an_application_of_langgraph_json_is_served_beside_ours_and_what_has_no_effect_is_named(
+def test_langgraph_json_says_what_is_served_and_where_and_what_has_no_effect_is_named(
     home: Home, tmp_path: Path
 ) -> None:
     file = tmp_path / "langgraph.json"
     (tmp_path / "web.py").write_text(_WEB)
-    file.write_text(orjson.dumps({"graphs": {}, "http": {"app": "./web.py:app"}, "python_version": "3.12"}).decode())
+    (tmp_path / "looks.py").write_text(_GRAPH)
+    file.write_bytes(orjson.dumps(_FILE))
     process = home.start("up", "--config", str(file))
     address = wait_for_line(process, "API").split()[1]
     assert f"{file}: python_version is for building images" in wait_for_line(process, "Note")
     wait_for_line(process, "Ctrl-C stops")
-    assert httpx.get(f"{address}/harbour/Argo").json() == ["Argo", "Piraeus"]
-    assert httpx.get(f"{address}/ok").json() == {"ok": True}
-    assert httpx.get(f"{address}/nowhere").status_code == 404
-    assert httpx.put(f"{address}/runs").json()["code"] == "method_not_allowed", "it is ours"
+    for place in (address, f"{address}/harbours"):
+        with httpx.Client(base_url=place, timeout=60) as client:
+            _check_what_is_served(client)
     assert "read_config" in (home.path / "logs" / "api.log").read_text()
     end(process)
-    file.write_text(orjson.dumps({"graphs": {}, "http": {"disable_store": True}}).decode())
+    file.write_bytes(orjson.dumps({"graphs": {}, "auth": {"path": "./auth.py:auth"}}))
     refused = home.run("up", "--config", str(file))
     assert refused.returncode == 2
-    assert f"{file}: http.disable_store: nothing can be switched off here" in refused.stderr
+    assert f"{file}: auth: custom authentication isn't run here" in refused.stderr
+
+
+def _check_what_is_served(client: httpx.Client) -> None:
+    assert client.get("/harbour/Argo").json() == ["Argo", "Piraeus"]
+    assert client.get("/ok").json() == {"ok": True}
+    assert client.get("/nowhere").status_code == 404
+    assert client.put("/runs").json()["code"] == "method_not_allowed", "it is ours"
+    for path in ("/info", "/metrics", "/agent-protocol/docs", "/store/items?key=a"):
+        assert client.get(path).status_code == 404, path
+    assert list(client.get("/openapi.json").json()["paths"]) == ["/harbour/{boat}", "/boats/search", "/ok"], "its own"
+    assert client.post("/agent-protocol/threads/search", json={}).status_code == 200
+    text = {"content-type": "text/plain"}
+    assert client.post("/threads/search", content=b'{"limit": 1}', headers=text).status_code == 200
+    path = client.base_url.path.rstrip("/") + "/boats/search"
+    assert client.post("/boats/search", content=b"a", headers=text).json() == ["text/plain", path], "as it came"
+    headers = {"X-Port": "Kavala", "x-boring-one": "1", "Authorization": "Bearer any", "x-api-key": "any"}
+    config = {"configurable": {"x-port": "Volos", "x-own": "here"}}
+    run = {"assistant_id": "looks", "input": {"seen": {}}, "config": config, "webhook": "http://127.0.0.1:9"}
+    assert client.post("/runs/wait", json=run, headers=headers).json() == {
+        "seen": {"x-port": "Kavala", "x-own": "here"}
+    }
+    assert wait_until(lambda: _why_untold(client) == ["webhooks are switched off"])
+
+
+def _why_untold(client: httpx.Client) -> list[str]:
+    found = client.get("/webhooks/deliveries", params={"status": "failed", "limit": 1}).json()
+    return [one["error"] for one in found["deliveries"]]
 
 
 def test_of_two_ups_at_once_one_is_refused_and_says_where_the_other_is(home: Home) -> None:

@@ -162,10 +162,14 @@ def test_a_run_of_the_sdk_is_told_in_its_words(acme: httpx.Client, receiver: Rec
     assert {name: body[name] for name in shown} == shown
     assert shown["status"] == "success"
     assert (body["type"], body["error"]) == ("run.ended", None)
+    assert told.headers["x-harbour"] == "port of Piraeus", "as langgraph.json says"
     if assistant == "chat":
         assert body["values"] == acme.get(f"/threads/{thread_id}").json()["values"]
         assert body["values"]["messages"]
     failed(acme.post(f"/threads/{thread_id}/runs", json={**new, "webhook": "nowhere"}), 400, "bad_webhook")
+    long = {"webhook": f"https://example.com/{'x' * 1_000}"}
+    for path, given in ((f"/threads/{thread_id}/runs", new), ("/runs", {"goal": "Tell nobody"})):
+        failed(acme.post(path, json={**given, **long}), 400, "webhook_refused")
 
 
 def test_a_receiver_that_fails_is_told_again_the_same_under_the_same_id(acme: httpx.Client, receiver: Receiver) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from serving.errors import SettingsError
 from serving.hosting.config import Hosting, read_hosting
+from serving.webhooks.address import AddressRefused
 
 GRAPHS = {"agent": "./agent.py:graph"}
 
@@ -43,18 +44,16 @@ def test_what_has_no_effect_is_named_with_what_holds_instead(tmp_path: Path) -> 
         nonsense=1,
         store={"ttl": {"default_ttl": 60, "sweep_interval_minutes": 5}},
         checkpointer={"serde": {"pickle_fallback": True}, "ttl": {"sweep_limit": 7}},
-        http={"configurable_headers": {"includes": ["x-*"]}, "cors": {"max_age": 5, "allow_methods": ["*"]}},
-        webhooks={"headers": {"Authorization": "${{ env.TOKEN }}"}},
+        http={"logging_headers": {"excludes": ["x-*"]}, "cors": {"max_age": 5, "allow_methods": ["*"]}},
+        ui={"card": "./card.tsx"},
     )
     named = {line.partition(" ")[0]: line for line in hosting.unused}
     assert list(named) == [
         "graphs.a.colour", "python_version", "dockerfile_lines", "nonsense", "store.ttl.sweep_interval_minutes",
-        "checkpointer.serde", "checkpointer.ttl.sweep_limit", "http.configurable_headers", "http.cors.max_age",
-        "webhooks.headers",
+        "checkpointer.serde", "checkpointer.ttl.sweep_limit", "http.logging_headers", "http.cors.max_age", "ui",
     ]  # fmt: skip
     assert "for building images" in named["python_version"]
     assert "no field that is known here" in named["nonsense"]
-    assert "config.configurable" in named["http.configurable_headers"]
     assert not any("\n" in line for line in hosting.unused)
 
 
@@ -92,6 +91,28 @@ def test_store_checkpointer_and_http_are_read(tmp_path: Path) -> None:
     assert hosting.unused == ()
 
 
+def test_webhooks_go_where_the_file_says_with_the_headers_that_it_says(tmp_path: Path) -> None:
+    rules = {"require_https": True, "allowed_domains": ["*.example.com", "hooks.example.org"], "allowed_ports": [443]}
+    headers = {"X-Key": "v1 ${{ env.LG_WEBHOOK_KEY }}/${{env.LG_WEBHOOK_END}}", "X-Plain": "p"}
+    webhooks = read(tmp_path, webhooks={"url": {**rules, "max_url_length": 40}, "headers": headers}).webhooks
+    for url in ("https://a.example.com/x", "https://hooks.example.org:443", "https://A.B.example.com./"):
+        webhooks.url.check(url)
+    for url, why in (
+        ("http://a.example.com", "https"),
+        ("https://example.com", "host"),
+        ("https://badexample.com", "host"),
+        ("https://hooks.example.org:8443", "port"),
+        ("https://a.example.com/" + "x" * 30, "40 characters"),
+    ):
+        with pytest.raises(AddressRefused, match=why):
+            webhooks.url.check(url)
+    environ = {"LG_WEBHOOK_KEY": "secret", "LG_WEBHOOK_END": "z"}
+    assert webhooks.filled(environ) == {"x-key": "v1 secret/z", "x-plain": "p"}
+    with pytest.raises(SettingsError, match="X-Key needs LG_WEBHOOK_END"):
+        webhooks.filled({"LG_WEBHOOK_KEY": "secret"})
+    read(tmp_path, webhooks=None).webhooks.url.check("http://example.com")
+
+
 def test_our_own_file_names_the_agent_that_is_there_anyway() -> None:
     hosting = read_hosting(Path(__file__).parents[2] / "langgraph.json")
     assert (hosting.graphs, hosting.http.app, hosting.unused) == ({}, None, ())
@@ -111,9 +132,9 @@ def test_our_own_file_names_the_agent_that_is_there_anyway() -> None:
             {"checkpointer": {"path": "./mine.py:saver"}},
             "checkpointer.path: checkpoints are kept in the server's Postgres",
         ),
-        ({"http": {"disable_runs": True}}, "http.disable_runs: nothing can be switched off here"),
-        ({"http": {"mount_prefix": "/api"}}, "http.mount_prefix: routes begin at / here"),
-        ({"webhooks": {"url": {"require_https": True}}}, "webhooks.url: which addresses are told is the server's"),
+        ({"http": {"mount_prefix": "api"}}, "http.mount_prefix: is no path"),
+        ({"webhooks": {"headers": {"Host": "x"}}}, "webhooks: headers: 'Host' can't be sent along"),
+        ({"webhooks": {"headers": {"X-Key": "${{ env.TOKEN }}"}}}, "webhooks: headers.X-Key: TOKEN may not be used"),
         ({"auth": {"path": "./auth.py:auth"}}, "auth: custom authentication isn't run here"),
         ({"encryption": {"path": "./e.py:e"}}, "encryption: custom encryption isn't run here"),
     ],

@@ -18,7 +18,6 @@ from serving.runs.launch import NewRun, RunCommand
 from serving.runs.launches import Asked
 from serving.runs.limits import uuid_of
 from serving.services import ApiServices
-from serving.webhooks.address import check_url
 
 LOCATION: Final = "Content-Location"
 _NO_FEEDBACK: Final = (
@@ -58,6 +57,7 @@ async def created(
 
 
 async def _asked(services: ApiServices, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:
+    new = services.configured(new)
     turn = await _turn(services, thread, new) if assistant.graph_id == AGENT else None
     return await asked_of(services, thread, new, assistant, turn)
 
@@ -87,8 +87,7 @@ async def created_batch(services: ApiServices, batch: Batch, key: str | None) ->
 
 
 async def _assistant(services: ApiServices, new: NewRun) -> Assistant:
-    if new.webhook is not None:
-        check_url(new.webhook)
+    services.check_webhook(new.webhook)
     return await services.assistants.get(new.assistant_id)
 
 

@@ -16,7 +16,6 @@ from serving.hosting.config import AGENT
 from serving.runs.asking import asked_of
 from serving.runs.launch import NewRun
 from serving.services import ApiServices
-from serving.webhooks.address import check_url
 
 router = APIRouter(tags=["crons"])
 
@@ -82,8 +81,7 @@ async def _checked(services: ApiServices, thread: str | None, payload: dict[str,
     if assistant.graph_id == AGENT:
         payload["input"] = await asyncio.to_thread(services.redactor.redact_json, payload.get("input"))
     new = NewRun.model_validate(payload)
-    if new.webhook is not None:
-        check_url(new.webhook)
+    services.check_webhook(new.webhook)
     await asked_of(services, thread, new, assistant)
     return payload
 

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 async def converse(websocket: WebSocket) -> None:
     services: ApiServices = websocket.app.state.services
-    services = services.asked_by(websocket.scope["identity"])
+    services = services.asked_by(websocket.scope["identity"], websocket.headers)
     await websocket.accept()
     try:
         thread_id = uuid_of(websocket.path_params["thread_id"], "thread")
