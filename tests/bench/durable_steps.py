@@ -175,12 +175,12 @@ async def _engine(_: str) -> AsyncIterator[MakeRun]:
 
 @asynccontextmanager
 async def _ours(dsn: str) -> AsyncIterator[MakeRun]:
-    """As our worker does: a saver for each attempt, fenced to its run."""
+    """As our worker does: a saver for each attempt, fenced to its run, whose thread the claim told to be new."""
     async with open_pool(dsn, largest=_POOL) as pool:
 
         async def make(steps: int) -> Run:
             run_id = await _claimed(pool)
-            saver = PostgresSaver(pool, run_id, 1, key=b"k" * 32)
+            saver = PostgresSaver(pool, run_id, 1, key=b"k" * 32, fresh=True)
             return _run(_graph().compile(checkpointer=saver), steps)
 
         yield make

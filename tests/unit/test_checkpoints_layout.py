@@ -1,8 +1,10 @@
 """What a checkpoint writes: what is new, once; and a list that grows, by its new items alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import ormsgpack
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from serving.runs.checkpoints.codec import Codec
@@ -63,11 +65,50 @@ def test_a_list_that_lost_or_swapped_an_item_begins_a_new_epoch() -> None:
         assert again.items[0].epoch != first.items[0].epoch
 
 
-def test_a_change_inside_an_item_is_seen_though_the_object_is_the_same() -> None:
-    messages: list[Any] = [AIMessage(LONG, id="1", additional_kwargs={"a": {"b": 1}})]
-    first = planned({"messages": messages})
-    messages[0].additional_kwargs["a"]["b"] = 2
-    assert written(planned({"messages": messages}, first)) == messages
+def answer() -> AIMessage:
+    call = {"name": "add", "args": {"a": 1}, "id": "c1", "type": "tool_call"}
+    return AIMessage(LONG, id="1", additional_kwargs={"a": {"b": 1}}, tool_calls=[call], response_metadata={"n": 1})
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "another text": lambda message: setattr(message, "content", "other"),
+    "text becomes blocks": lambda message: setattr(message, "content", [{"type": "text", "text": LONG}]),
+    "a value deep inside": lambda message: message.additional_kwargs["a"].update(b=2),
+    "true for one": lambda message: message.response_metadata.update(n=True),
+    "an argument of a call": lambda message: message.tool_calls[0]["args"].update(a=2),
+    "one more call": lambda message: message.tool_calls.append(dict(message.tool_calls[0], id="c2")),
+    "what can't be packed as it is": lambda message: message.response_metadata.update(n=(1, 2)),
+    "a field that nobody had set": lambda message: setattr(message, "usage_metadata", None),
+    "an extra field": lambda message: setattr(message, "note", "n"),
+    "a name": lambda message: setattr(message, "name", "n"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_inside_an_item_is_seen_though_the_object_is_the_same(change: str) -> None:
+    messages: list[Any] = [HumanMessage(LONG, id="0"), answer()]
+    second = planned({"messages": messages}, planned({"messages": messages}))
+    assert not second.items
+    CHANGES[change](messages[1])
+    changed = planned({"messages": messages}, second)
+    assert written(changed) == messages
+    assert written(changed)[1].model_fields_set == messages[1].model_fields_set
+
+
+def test_items_that_are_as_they_were_are_not_encoded_again() -> None:
+    class Counting(Codec):
+        encoded = 0
+
+        def encode(self, value: Any) -> bytes:
+            self.encoded += 1
+            return super().encode(value)
+
+    codec = Counting()
+    layout, messages = Layout(codec), [answer() for _ in range(100)]
+    stored = layout.plan({"messages": messages}, {"messages": 1}, {"messages": 1}, {}).stored
+    before = codec.encoded
+    layout.plan({"messages": [*messages, answer()]}, {"messages": 2}, {"messages": 2}, stored)
+    assert codec.encoded - before == 1
 
 
 def test_a_list_refers_to_its_epoch_and_length() -> None:

@@ -17,7 +17,7 @@ from serving.runs.checkpoints.errors import CheckpointRefused, NotCarried
 from serving.runs.checkpoints.kinds import BIG_INT, NAMED, PAIRS, WIDE_TEXT, allowed_kinds, builtin_kinds
 from serving.runs.checkpoints.records import Kind
 
-_EXACT = (
+EXACT = (
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
     | ormsgpack.OPT_PASSTHROUGH_DATACLASS
     | ormsgpack.OPT_PASSTHROUGH_DATETIME
@@ -41,7 +41,7 @@ class Codec:
     def encode(self, value: Any) -> bytes:
         """Raises NotCarried, which names the place of what can't be kept."""
         try:
-            return ormsgpack.packb(value, default=self._extension, option=_EXACT)
+            return ormsgpack.packb(value, default=self._extension, option=EXACT)
         except TypeError:
             # Surrogates, keys that aren't text, types that aren't carried: rare, and told apart step by step.
             return self._packed(value, "", 0)
@@ -74,14 +74,14 @@ class Codec:
             raise TypeError
         self._depth += 1
         try:
-            plain = ormsgpack.packb(_named(kind, value), default=self._extension, option=_EXACT)
+            plain = ormsgpack.packb(_named(kind, value), default=self._extension, option=EXACT)
         finally:
             self._depth -= 1
         return ormsgpack.Ext(kind.number, plain)
 
     def _packed(self, value: Any, path: str, depth: int) -> bytes:
         try:
-            return ormsgpack.packb(self._spelled(value, path, depth), option=_EXACT)
+            return ormsgpack.packb(self._spelled(value, path, depth), option=EXACT)
         except TypeError:
             raise NotCarried(f"{path or 'a value'} is nested too deep for a checkpoint", "keep state flat") from None
 

@@ -10,6 +10,7 @@ import ormsgpack
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
 from serving.runs.checkpoints.place import name
+from serving.runs.checkpoints.seen import Seen, seen
 
 _SMALL_BYTES = 128  # repeated at each step it costs less than a row and its index entry
 
@@ -27,13 +28,18 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """`marks` are hashes of the items as they are stored: by them a longer list shows whether it extends this one."""
+    """`marks` are hashes of the items as they are stored: by them a longer list shows whether it extends this one.
+
+    `seen`, of those from the start on that this process has stored, spares the encoding of an item that is unchanged.
+    """
 
     version: Any
     epoch: int
     marks: tuple[int, ...]
+    seen: tuple[Seen | None, ...] = ()
 
 
+_EMPTY = Listed(None, 0, ())
 Stored: TypeAlias = Inline | Apart | Listed
 
 
@@ -103,16 +109,27 @@ class Layout:
             plan.values.append((name(channel, "channel name"), version, data))
 
     def _place_list(self, plan: Plan, channel: str, value: list[Any], version: Any, known: Stored | None) -> None:
-        encoded = [self._codec.encode(item) for item in value]
-        if sum(map(len, encoded)) < _SMALL_BYTES - len(encoded):
-            self._place(plan, channel, self._codec.encode(value), version)
-            return
-        marks = marks_of(encoded)
-        epoch, start = secrets.randbits(62), 0
-        if isinstance(known, Listed) and marks[: len(known.marks)] == known.marks:
-            epoch, start = known.epoch, len(known.marks)
-        plan.stored[channel] = Listed(version, epoch, marks)
-        if new := encoded[start:]:
+        before = known if isinstance(known, Listed) else _EMPTY
+        encoded: dict[int, bytes] = {}
+        marks, kept = [], []
+        for at, item in enumerate(value):
+            was = before.seen[at] if at < len(before.seen) else None
+            if was is None or not was.is_still(item):
+                data = encoded[at] = self._codec.encode(item)
+                was, mark = seen(item, hash(data)), hash(data)
+            else:
+                mark = was.mark
+            marks.append(mark)
+            kept.append(was)
+        epoch, start = before.epoch, len(before.marks)
+        if not start or tuple(marks[:start]) != before.marks:
+            encoded = {at: encoded.get(at) or self._codec.encode(item) for at, item in enumerate(value)}
+            if sum(map(len, encoded.values())) < _SMALL_BYTES - len(encoded):
+                self._place(plan, channel, self._codec.encode(value), version)
+                return
+            epoch, start = secrets.randbits(62), 0
+        plan.stored[channel] = Listed(version, epoch, tuple(marks), tuple(kept))
+        if new := [encoded[at] for at in range(start, len(value))]:
             plan.items.append(NewItems(name(channel, "channel name"), epoch, start, len(new), ormsgpack.packb(new)))
 
 
