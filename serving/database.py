@@ -7,8 +7,8 @@ import select
 import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeAlias, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import orjson
 import psycopg
@@ -30,6 +30,24 @@ TROUBLE = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceErr
 # A pool connects again after one second, and after one more; then afresh at the next request. With the default of five
 # minutes its pauses double, and it would be back long after the database is.
 RECONNECT_S = 2.0
+
+
+class Connections(Protocol):
+    """Where a connection comes from for a moment: a pool, or a transaction that others have begun."""
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]: ...
+
+
+class Within:
+    """A transaction of others: what each use does of it comes with it or not at all, and can fail by itself."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._free = connection, asyncio.Lock()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        async with self._free, self._connection.transaction():
+            yield self._connection
 
 
 _AnyConnection = TypeVar("_AnyConnection", bound=AsyncConnection[Any])

@@ -123,9 +123,9 @@ class States:
             async with self.saved.held(id_) as connection:
                 if at.checkpoint_id and (await graph.aget_state(config)).metadata is None:
                     raise _no_checkpoint(id_, at.checkpoint_id)
-                async with _updating(graph) as whole:
+                async with _updating(graph, connection) as whole:
                     written = await applied(graph, lambda: whole.aupdate_state(config, values, as_node=as_node))
-                await self._leave(connection, graph, graph_id, id_, kept)
+                await self._leave(connection, whole, graph_id, id_, kept)
         place = checkpoint_of(written)
         return {"checkpoint": place, "configurable": place, "checkpoint_id": place and place["checkpoint_id"]}
 
@@ -137,9 +137,9 @@ class States:
         async with self._opened(graph_id, "threads.update", config, {}) as graph:
             steps = [[await self._update_of(graph_id, each) for each in step.updates] for step in supersteps]
             async with self.saved.held(thread_id) as connection:
-                async with _updating(graph) as whole:
+                async with _updating(graph, connection) as whole:
                     await applied(graph, lambda: whole.abulk_update_state(config, steps))
-                await self._leave(connection, graph, graph_id, thread_id)
+                await self._leave(connection, whole, graph_id, thread_id)
 
     async def _update_of(self, graph_id: str, update: SuperstepUpdate) -> Any:
         from langgraph.types import Command, StateUpdate
@@ -199,9 +199,10 @@ class States:
 
 
 @asynccontextmanager
-async def _updating(graph: "Graph") -> "AsyncIterator[Graph]":
+async def _updating(graph: "Graph", connection: Connection) -> "AsyncIterator[Graph]":
+    """What it writes comes with the thread's row, or not at all."""
     saver: PostgresSaver = graph.checkpointer  # type: ignore[assignment]
-    async with saver.updating() as whole:
+    async with saver.updating(connection) as whole:
         yield graph.copy({"checkpointer": whole})
 
 

@@ -1,9 +1,13 @@
-"""Threads go when their time to live is over, whole or but for their latest state; those under way stay."""
+"""Threads: edited by hand whole or not at all; gone, or cut down to their latest state, when their time is over."""
 
 from pathlib import Path
 
+import orjson
 import psycopg
+import pytest
 
+from graph.errors import StorageLost
+from graph.faults import Faults, install
 from serving.database import Pool
 from serving.hosting.config import read_hosting
 from serving.hosting.graphs import Graphs
@@ -74,3 +78,21 @@ async def test_what_the_hosting_says_of_threads_counts_for_those_that_are_given_
     path.write_text('{"graphs": {}, "checkpointer": {"ttl": {"strategy": "keep_latest", "default_ttl": 90}}}')
     assert thread_ttl(Graphs(read_hosting(path))) == Ttl(ttl=90, strategy="keep_latest")
     assert thread_ttl(Graphs()) is None
+
+
+async def test_an_edit_that_is_cut_off_leaves_neither_a_checkpoint_nor_a_row_of_before(pool: Pool) -> None:
+    """Where the checkpoint alone was there, the thread would show other values than its state."""
+    garden = _Garden(pool)
+    thread, latest = await garden.plant(None), CheckpointRef()
+    before = await garden.states.get(thread, latest, subgraphs=False), await garden.threads.get(thread)
+    install(Faults("checkpoint.committed=raise", StorageLost))
+    try:
+        with pytest.raises(StorageLost):
+            await garden.states.update(thread, latest, {"done": 5}, "step")
+    finally:
+        install(None)
+    assert (await garden.states.get(thread, latest, subgraphs=False), await garden.threads.get(thread)) == before
+    await garden.states.update(thread, latest, {"done": 5}, "step")
+    row = await garden.threads.get(thread)
+    assert row["values"] == orjson.loads(await garden.states.get(thread, latest, subgraphs=False))["values"]
+    assert row["values"] != before[1]["values"]

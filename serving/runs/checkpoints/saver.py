@@ -20,7 +20,7 @@ from langgraph.checkpoint.base import (
 )
 
 from graph.faults import point
-from serving.database import Pool
+from serving.database import Connection, Pool, Within
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
 from serving.runs.checkpoints.held import HeldWrites, may_hold
@@ -28,9 +28,10 @@ from serving.runs.checkpoints.layout import Stored
 from serving.runs.checkpoints.place import Place, place_of
 from serving.runs.checkpoints.reading import Reader
 from serving.runs.checkpoints.retention import Retention
-from serving.runs.checkpoints.rows import Entry
+from serving.runs.checkpoints.rows import Entry, parameters
 from serving.runs.checkpoints.seal import Seal
 from serving.runs.checkpoints.search import Search
+from serving.runs.checkpoints.statements import WRITE_ALONE
 from serving.runs.checkpoints.writing import Writer
 from serving.runs.group import Fence, GroupCommit
 
@@ -73,6 +74,7 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         self._retention = Retention(pool, tenant, reader, seal)
         self._held = HeldWrites()
         self._updating: list[Entry] | None = None
+        self._within: Within | None = None
         self._stored: OrderedDict[Place, dict[str, Stored]] = OrderedDict()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -117,11 +119,17 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         return place.config(checkpoint["id"])
 
     @asynccontextmanager
-    async def updating(self) -> AsyncIterator["PostgresSaver"]:
+    async def updating(self, connection: Connection | None = None) -> AsyncIterator["PostgresSaver"]:
         """A saver for `update_state`, which is whole with it: what that writes on top of a checkpoint is committed with
-        the checkpoint that it makes. Alone it might bear the id of a task that waits, and say that it was done."""
+        the checkpoint that it makes. Alone it might bear the id of a task that waits, and say that it was done.
+
+        With a `connection` it reads and writes in that one's transaction, without the fence: for who holds the thread.
+        """
         saver = copy(self)
         saver._updating = []
+        if connection:
+            saver._within = within = Within(connection)
+            saver._search = self._search.on(within)
         yield saver
         for entry in saver._updating:
             await self._commit(entry)
@@ -203,7 +211,11 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         return self
 
     async def _commit(self, entry: Entry) -> None:
-        await self._group.submit(entry)
+        if self._within is None:
+            await self._group.submit(entry)
+            return
+        async with self._within.connection() as connection:
+            await connection.execute(WRITE_ALONE, parameters([entry]))
 
     def _remember(self, place: Place, stored: dict[str, Stored]) -> None:
         self._stored[place] = stored

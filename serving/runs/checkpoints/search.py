@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, get_checkpoint_id
 
-from serving.database import Pool, Row
+from serving.database import Connections, Row
 from serving.runs.checkpoints.place import Place, place_of
 from serving.runs.checkpoints.reading import Loaded, Reader
 from serving.runs.checkpoints.shared import SharedParts
@@ -25,8 +25,11 @@ order by checkpoint.checkpoint_id desc, checkpoint.thread_id desc, checkpoint.na
 
 
 class Search:
-    def __init__(self, pool: Pool, tenant: str, reader: Reader) -> None:
+    def __init__(self, pool: Connections, tenant: str, reader: Reader) -> None:
         self._pool, self._tenant, self._reader = pool, tenant, reader
+
+    def on(self, connections: Connections) -> "Search":
+        return Search(connections, self._tenant, self._reader)
 
     async def one(self, place: Place, checkpoint_id: str | None) -> Loaded | None:
         """The checkpoint of this id, or the latest."""

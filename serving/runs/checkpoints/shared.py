@@ -5,7 +5,7 @@ from typing import Any, LiteralString, TypeAlias
 
 import orjson
 
-from serving.database import Pool, Row
+from serving.database import Connections, Row
 from serving.runs.checkpoints.reading import Reader, missing
 from serving.runs.checkpoints.statements import READ_ITEMS, READ_VALUES
 
@@ -14,7 +14,7 @@ _List: TypeAlias = tuple[str, str, str, int]  # thread, namespace, channel, epoc
 
 
 class SharedParts:
-    def __init__(self, pool: Pool, tenant: str, reader: Reader) -> None:
+    def __init__(self, pool: Connections, tenant: str, reader: Reader) -> None:
         self._pool, self._tenant, self._reader = pool, tenant, reader
         self._values: dict[_Value, Any] = {}
         self._items: dict[_List, list[Any]] = {}
