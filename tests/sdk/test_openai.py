@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai as sdk
@@ -157,15 +158,43 @@ def test_what_was_answered_with_the_sdk_belongs_to_the_response_that_asked(
         model="chat", input="Send a mail to bo@example.com", extra_headers={"X-Thread-Id": thread}
     )
     assert "waits for an answer" in asked.output_text
-    decision: Any = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
-    with pytest.raises(sdk.BadRequestError, match="LangGraph SDK"):
-        openai.responses.create(model="chat", input=[decision], previous_response_id=asked.id)
     sync_client.runs.wait(thread, "chat", command={"resume": {"decisions": [{"type": "approve"}]}})
     openai.responses.create(model="chat", input="Thanks", previous_response_id=asked.id)
     values: Any = sync_client.threads.get_state(thread)["values"]
     assert [message["content"] for message in values["messages"]][-3:] == [
         "Aye: the mail to bo@example.com was sent", "Thanks", "You said: Thanks",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("yes", "came"), [(True, "was sent"), (False, "was not sent")])
+def test_what_a_graph_asks_is_decided_by_an_mcp_approval_response(openai: OpenAI, yes: bool, came: str) -> None:
+    asked = openai.responses.create(model="chat", input="Send a mail to bo@example.com")
+    request: Any = asked.output[-1]
+    assert (request.type, request.name) == ("mcp_approval_request", "send_mail")
+    assert request.arguments == '{"to":"bo@example.com"}'
+    assert openai.responses.retrieve(asked.id).output == asked.output
+    decision: Any = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": yes}
+    wrongs: Any = (
+        ([{**decision, "approval_request_id": "mcpr_1"}], sdk.ConflictError),
+        ([decision, {"role": "user", "content": "Now"}], sdk.BadRequestError),
+    )
+    for wrong, error in wrongs:
+        with pytest.raises(error):
+            openai.responses.create(model="chat", input=wrong, previous_response_id=asked.id)
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: _decided(openai, asked.id, decision), range(8)))
+    assert {each.id for each in made} == {made[0].id}, "one run, however often it is sent"
+    assert made[0].output_text == f"Aye: the mail to bo@example.com {came}"
+    (item,) = openai.responses.input_items.list(made[0].id).data
+    assert item.model_dump(include={"type", "approval_request_id", "approve"}) == decision
+    with pytest.raises(sdk.ConflictError):
+        _decided(openai, asked.id, {**decision, "approve": not yes})
+    after = openai.responses.create(model="chat", input="Thanks", previous_response_id=made[0].id)
+    assert after.output_text == "You said: Thanks"
+
+
+def _decided(openai: OpenAI, asked: str, decision: Any) -> Any:
+    return openai.responses.create(model="chat", input=[decision], previous_response_id=asked)
 
 
 def test_a_response_goes_on_from_one_of_its_own_model_alone(openai: OpenAI) -> None:

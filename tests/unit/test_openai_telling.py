@@ -2,9 +2,12 @@
 
 import pytest
 
+from graph.ports import ApprovalDecision
 from graph.profile import Profile
+from serving.api.openai.questions import answers_in, questions_of, resume_of
 from serving.api.openai.telling import Telling, Words
 from serving.api.openai.waiting import reply_of
+from serving.errors import BadRequest, Conflict
 
 
 def told(*bodies: tuple[str, bool]) -> str:
@@ -56,3 +59,28 @@ def test_a_plain_no_rejects_with_its_reason(text: str, reason: str) -> None:
 )
 def test_anything_else_decides_nothing(text: str) -> None:
     assert reply_of(text) is None
+
+
+TWO = {"id": "i", "value": {"action_requests": [{"name": "send", "args": {"to": "bo"}}, {"name": "pay"}]}}
+INBOX = {"id": "o", "value": [{"action_request": {"action": "send", "args": {"to": "bo"}}, "config": {}}]}
+OWN = {"id": "x", "value": {"question": "go left?"}}
+
+
+def test_what_a_graph_asks_is_answered_in_the_shape_of_the_question() -> None:
+    asked = [question for each in (TWO, INBOX, OWN) for question in questions_of(each)]
+    assert [(each.approval_id, each.name) for each in asked] == [("i-1", "send"), ("i-2", "pay"), ("o", "send")]
+    yes, no, ignored = (
+        ApprovalDecision(type="approve", approval_id="i-1"),
+        ApprovalDecision(type="reject", reason="too much", approval_id="i-2"),
+        ApprovalDecision(type="reject", approval_id="o"),
+    )
+    resume = resume_of([no, ignored, yes], [TWO, INBOX, OWN])
+    assert resume == {
+        "i": {"decisions": [{"type": "approve"}, {"type": "reject", "message": "too much"}]},
+        "o": [{"type": "ignore", "args": None}],
+    }
+    assert [(id_, said["approve"]) for id_, said in answers_in(resume)] == [("i-1", True), ("i-2", False), ("o", False)]
+    with pytest.raises(BadRequest, match="at once"):
+        resume_of([yes], [TWO])
+    with pytest.raises(Conflict, match="'x'"):
+        resume_of([ApprovalDecision(type="approve", approval_id="x")], [TWO, OWN])

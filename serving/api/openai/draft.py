@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import orjson
 
-from graph.events import ApprovalRequested
 from serving.api.openai.asking import Kept
 from serving.api.openai.items import APPROVAL
+from serving.api.openai.questions import Question
 from serving.api.openai.telling import Part, Thought
 from serving.api.openai.turn import End
 from serving.runs.view import RunView, UsageView
@@ -136,7 +136,7 @@ class ResponseDraft:
             name = "response.output_text.annotation.added"
             yield self._of_item(name, content_index=0, annotation_index=at, annotation=note)
 
-    def _asked(self, approval: ApprovalRequested) -> Iterator[Event]:
+    def _asked(self, approval: Question) -> Iterator[Event]:
         """A client that knows MCP answers it with an mcp_approval_response."""
         item = {
             "id": APPROVAL + approval.approval_id,

@@ -10,12 +10,13 @@ from typing import Any
 import orjson
 
 from serving.api.openai.messages import ChatMessage, conversation_of
+from serving.api.openai.questions import Question, questions_of
 from serving.api.openai.telling import Part, Thought, Words
 from serving.api.openai.turn import Turn
 from serving.api.sdk.creation import created
 from serving.hosting.config import AGENT
 from serving.hosting.part_log import RESULT
-from serving.runs.launch import NewRun
+from serving.runs.launch import NewRun, RunCommand
 from serving.runs.view import UsageView
 from serving.services import ApiServices
 
@@ -41,7 +42,7 @@ def messages_of(sent: Sequence[ChatMessage], thread: str | None) -> Messages:
 async def launch(
     services: ApiServices,
     graph: str,
-    messages: Messages,
+    given: Messages | RunCommand,
     thread: str | None,
     metadata: Any,
     base: str,
@@ -50,10 +51,15 @@ async def launch(
     checkpoint_id: str | None = None,
     asked: Mapping[str, Any] | None = None,
 ) -> Turn:
-    """`asked`: what is kept with the run. Raises Unprocessable, NotFound, Conflict, as the SDK's routes do."""
+    """`given`: messages, or an answer to what the thread asks. `asked`: what is kept with the run.
+
+    Raises Unprocessable, NotFound, Conflict, as the SDK's routes do.
+    """
     new = NewRun(
         assistant_id=graph,
-        input={"messages": messages},
+        input=None if isinstance(given, RunCommand) else {"messages": given},
+        command=given if isinstance(given, RunCommand) else None,
+        strict_resume=isinstance(given, RunCommand),
         stream_mode=(_MODE,),
         metadata=metadata,
         if_not_exists="create",
@@ -73,6 +79,7 @@ class HostedTelling:
         self.citations: list[dict[str, Any]] = []
         self.failure: tuple[str, str] = ("", "")
         self.asks: list[Any] = []
+        self.questions: tuple[Question, ...] = ()
 
     def line(self, kind: str, body: dict[str, Any]) -> Iterator[Part]:
         if kind == "run_finished":
@@ -88,6 +95,8 @@ class HostedTelling:
             return ""
         asked = orjson.dumps(self.asks, option=orjson.OPT_INDENT_2).decode()
         how = "Answer on this thread with the LangGraph SDK: `runs.create(thread, graph, command={'resume': ...})`"
+        if self.questions:
+            how += ", or in /v1/responses with an mcp_approval_response"
         return f"**The graph waits for an answer**\n\n```json\n{asked}\n```\n\n{how}. The run: {address}"
 
     def _message(self, message: dict[str, Any]) -> Iterator[Part]:
@@ -106,7 +115,9 @@ class HostedTelling:
     def _result(self, values: Any) -> Iterator[Part]:
         """A graph whose answer was written by no model still has it as its last message."""
         values = values if isinstance(values, dict) else {}
-        self.asks = [each.get("value") for each in values.get("__interrupt__") or []]
+        interrupts = values.get("__interrupt__") or []
+        self.asks = [each.get("value") for each in interrupts]
+        self.questions = tuple(question for each in interrupts for question in questions_of(each))
         messages = values.get("messages")
         last = messages[-1] if isinstance(messages, list) and messages else None
         if not self._told and isinstance(last, dict) and last.get("type") == "ai":

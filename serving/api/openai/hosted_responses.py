@@ -4,11 +4,13 @@ from typing import Any, Final
 
 from serving.api.openai.asking import Asking
 from serving.api.openai.hosted import Messages, launch, messages_of
-from serving.api.openai.items import Input
+from serving.api.openai.items import APPROVAL, Input
 from serving.api.openai.previous import previous, state_behind
+from serving.api.openai.questions import answers_in, resume_of
 from serving.api.openai.turn import Turn
 from serving.database import Row
 from serving.errors import BadRequest
+from serving.runs.launch import RunCommand
 from serving.runs.limits import parse_id
 from serving.services import ApiServices
 
@@ -19,9 +21,8 @@ async def take_hosted(
     services: ApiServices, body: Asking, given: Input, base: str, header: str, key: str | None
 ) -> Turn:
     """`header`: X-Thread-Id. Raises BadRequest, and what `launch` does."""
-    if given.decision:
-        hint = "answer with the LangGraph SDK: runs.create(thread, graph, command={'resume': ...})"
-        raise BadRequest("a graph's question can't be answered with an mcp_approval_response", hint, "unsupported")
+    if given.decisions:
+        return await _answered(services, body, given, base, key)
     kept, named, checkpoint = body.kept(), header or body.named("thread_id"), None
     thread = parse_id(named, "thread") if named else None
     messages = messages_of(given.messages, thread)
@@ -42,9 +43,30 @@ async def take_hosted(
     )
 
 
+async def _answered(services: ApiServices, body: Asking, given: Input, base: str, key: str | None) -> Turn:
+    """The thread goes on from where it asks. Of those who answer the same at the same moment, all have the same run."""
+    kept = body.kept()
+    if kept.previous_response_id is None or given.messages:
+        hint = "name the response that asked, and send what else there is to say behind its answer"
+        raise BadRequest("an mcp_approval_response needs `previous_response_id` and no message", hint, "bad_request")
+    row = await previous(services, kept.previous_response_id, body.model)
+    thread = str(row["thread_id"])
+    waiting = (await services.threads.get(thread))["interrupts"] or {}
+    command = RunCommand(resume=resume_of(given.decisions, [each for of_task in waiting.values() for each in of_task]))
+    key = key or f"answer-to-{row['run_id']}-{'-'.join(sorted(command.resume))}"
+    asked = {"kept": kept.model_dump()}
+    return await launch(services, body.model, command, thread, body.metadata, base, key, asked=asked)
+
+
 def items_of(row: Row) -> list[dict[str, Any]]:
     """What the run was given, as the items of its input."""
-    number, items = str(row["run_id"]).replace("-", ""), []
+    number, items = str(row["run_id"]).replace("-", ""), list[dict[str, Any]]()
+    if command := row["launch"].get("command"):
+        kind = "mcp_approval_response"
+        return [
+            {"id": f"mcpa_{number}_in{at}", "type": kind, "approval_request_id": APPROVAL + id_, **said}
+            for at, (id_, said) in enumerate(answers_in(command["resume"]))
+        ]
     for at, message in enumerate(row["launch"]["input"]["messages"]):
         if message.get("id") != _INSTRUCTIONS:
             kind = "output_text" if message["role"] == "assistant" else "input_text"

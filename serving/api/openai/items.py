@@ -16,10 +16,10 @@ _ECHOED: Final = frozenset({"reasoning", "mcp_approval_request", "item_reference
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """`said` is None where only a decision was sent; `messages` are all that were."""
+    """`said` is None where only decisions were sent; `messages` are all that were."""
 
     said: Conversation | None
-    decision: ApprovalDecision | None = None
+    decisions: tuple[ApprovalDecision, ...] = ()
     messages: tuple[ChatMessage, ...] = ()
 
 
@@ -27,19 +27,19 @@ def input_of(value: str | list[dict[str, Any]]) -> Input:
     """Raises BadRequest for items of other types, and where nobody says anything."""
     if isinstance(value, str):
         return Input(Conversation(value), messages=(ChatMessage(role="user", content=value),))
-    decision, messages = None, []
+    decisions, messages = list[ApprovalDecision](), list[ChatMessage]()
     for item in value:
         kind = item.get("type", "message")
         if kind == "message":
             messages.append(_message(item))
         elif kind == "mcp_approval_response":
-            decision = _decision(item)
+            decisions.append(_decision(item))
         elif kind not in _ECHOED:
             hint = "send messages, or mcp_approval_response"
             raise BadRequest(f"an input item of type {str(kind)[:40]!r} can't be used", hint, "unsupported_content")
-    if decision and not any(message.role == "user" for message in messages):
-        return Input(None, decision)
-    return Input(conversation_of(messages), decision, tuple(messages))
+    if decisions and not any(message.role == "user" for message in messages):
+        return Input(None, tuple(decisions))
+    return Input(conversation_of(messages), tuple(decisions), tuple(messages))
 
 
 def _message(item: dict[str, Any]) -> ChatMessage:

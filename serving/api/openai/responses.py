@@ -84,7 +84,8 @@ async def create_response(
     `previous_response_id` goes on on that response's thread, or, behind an earlier one, on a new thread that knows what
     was said until then; a graph, from the state that it left. `background` answers at once. `instructions` are kept and
     not used, for the agent has its own; to a graph they are a system message, which stays until others take its place.
-    A question of the agent is an `mcp_approval_request` beside the message; an `mcp_approval_response` decides it.
+    A question of the agent is an `mcp_approval_request` beside the message; an `mcp_approval_response` decides it. So
+    are those of a graph that asks in LangChain's shape or Agent Inbox's.
     """
     hosted = hosted_models(services)
     body.checked(*hosted)
@@ -186,7 +187,7 @@ async def _turn(
         )
     row = await previous(services, body.previous_response_id, body.model)
     place, before = await place_behind(services, row, key)
-    if given.decision:
+    if given.decisions:
         return await _decided(services, place.parked, given, base)
     assert given.said is not None, "an input has words or a decision"
     said = Conversation(given.said.goal, turns=(*before.turns, *given.said.turns))
@@ -198,8 +199,7 @@ async def _decided(services: ApiServices, parked: str | None, given: Input, base
         raise Conflict(
             "the previous response waits for no approval", "GET it to see how it stands", "no_decision_pending"
         )
-    assert given.decision is not None
-    return await answered(services, parked, given.decision, base, typed=True)
+    return await answered(services, parked, given.decisions[-1], base, typed=True)
 
 
 async def _found(services: ApiServices, id_: str, request: Request) -> tuple[Turn, ResponseDraft]:

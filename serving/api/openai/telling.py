@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from graph.profile import Profile
 from serving.api.openai.progress import thought_of
+from serving.api.openai.questions import Question
 from serving.runs.view import UsageView
 
 
@@ -23,12 +24,13 @@ Part = Thought | Words
 
 
 class Teller(Protocol):
-    """What is known when all lines were told: `failure` is (code, message), `waiting` what a run asks that can't be
-    decided here, empty where it can."""
+    """What is known when all lines were told: `failure` is (code, message); `waiting` what a run asks, and `questions`
+    what of that can be decided here, where the run's row doesn't say so."""
 
     usage: UsageView
     citations: list[dict[str, Any]]
     failure: tuple[str, str]
+    questions: tuple[Question, ...]
 
     def line(self, kind: str, body: dict[str, Any]) -> Iterator[Part]: ...
 
@@ -44,6 +46,7 @@ class Telling:
         self.usage = UsageView()
         self.citations: list[dict[str, Any]] = []
         self.failure: tuple[str, str] = ("", "")
+        self.questions: tuple[Question, ...] = ()
 
     def line(self, kind: str, body: dict[str, Any]) -> Iterator[Part]:
         if thought := thought_of(kind, body, self._profile.progress):

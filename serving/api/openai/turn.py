@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
-from graph.events import ApprovalRequested
 from graph.ports import ApprovalDecision
 from graph.profile import Profile
 from serving.api.admission import step_aside
 from serving.api.openai.asking import Asking
 from serving.api.openai.messages import Conversation
 from serving.api.openai.place import Place
+from serving.api.openai.questions import Question
 from serving.api.openai.telling import Part, Teller, Telling, Words
 from serving.api.openai.waiting import asked_by, reply_of
 from serving.api.runs import hung_up
@@ -47,7 +47,7 @@ class End:
     citations: list[dict[str, Any]]
     code: str = ""
     message: str = ""
-    approvals: tuple[ApprovalRequested, ...] = ()
+    approvals: tuple[Question, ...] = ()
 
 
 async def take(
@@ -130,12 +130,12 @@ async def told_so_far(services: ApiServices, turn: Turn) -> AsyncIterator[Part |
 
 async def ending(services: ApiServices, turn: Turn, telling: Teller, status: str) -> AsyncIterator[Part | End]:
     code, message = telling.failure if status in TERMINAL else ("", "")
-    approvals: tuple[ApprovalRequested, ...] = ()
+    approvals = telling.questions
     if asked := telling.waiting(turn.address):
         yield Words(asked)
     elif status == "interrupted":
         view = RunView.model_validate(await services.shown(await services.runs.get(turn.run.run_id)))
-        approvals = view.approvals
+        approvals = tuple(Question(each.approval_id, each.name, each.arguments) for each in view.approvals)
         yield Words(asked_by(view, turn.address))
     elif status == "success" and turn.run.profile.artifacts == "link":
         names = (await services.runs.row(turn.run.run_id))["artifacts"]
