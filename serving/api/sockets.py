@@ -107,7 +107,6 @@ class _SocketReader(asyncio.Protocol):
 
     __slots__ = (
         "_left",
-        "_paused",
         "_run_id",
         "_spoke",
         "_stuck_since",
@@ -116,6 +115,7 @@ class _SocketReader(asyncio.Protocol):
         "_waiting",
         "after",
         "framing",
+        "ready",
     )
     _transport: asyncio.Transport
 
@@ -123,7 +123,7 @@ class _SocketReader(asyncio.Protocol):
         self, tails: Tails, run_id: str, after: int, framing: Framing, left: Callable[[], None] | None
     ) -> None:
         self._tails, self._run_id, self.after, self.framing, self._left = tails, run_id, after, framing, left
-        self._paused = False
+        self.ready = True
         self._spoke = self._stuck_since = asyncio.get_running_loop().time()
         self._waiting = 0
 
@@ -134,10 +134,6 @@ class _SocketReader(asyncio.Protocol):
     def begin(self, headers: dict[str, str]) -> None:
         self._transport.write(opening(headers))
 
-    @property
-    def ready(self) -> bool:
-        return not self._paused
-
     def take(self, page: Page) -> None:
         self.after, self._spoke = page.last, page.at
         if page.data:
@@ -147,7 +143,7 @@ class _SocketReader(asyncio.Protocol):
             self.end()
 
     def tick(self, now: float) -> None:
-        if self._paused:
+        if not self.ready:
             self._cut_if_stuck(now)
         elif now - self._spoke >= HEARTBEAT_S:
             self._spoke = now
@@ -159,10 +155,10 @@ class _SocketReader(asyncio.Protocol):
         self._transport.close()
 
     def pause_writing(self) -> None:
-        self._paused, self._waiting = True, 0
+        self.ready, self._waiting = False, 0
 
     def resume_writing(self) -> None:
-        self._paused = False
+        self.ready = True
         self._tails.wake(self._run_id)
 
     def connection_lost(self, exc: Exception | None) -> None:

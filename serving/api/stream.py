@@ -6,7 +6,7 @@ reader that goes away cancels no query, and one that takes nothing keeps nothing
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -43,7 +43,6 @@ class Framing(Protocol):
         """Whether a stream is over where its run stands so and has no more lines."""
 
 
-@dataclass(frozen=True)
 class _Lines:
     """Every line as it is, until the run has ended."""
 
@@ -200,35 +199,35 @@ class Tails:
         loop = asyncio.get_running_loop()
         try:
             while tail.due:
-                tail.due, tail.passed_over = False, not all(reader.ready for reader in tail.readers)
-                for after in sorted({reader.after for reader in tail.readers if reader.ready}):
+                ready = [reader for reader in tail.readers if reader.ready]
+                tail.due, tail.passed_over = False, len(ready) < len(tail.readers)
+                for after in sorted({reader.after for reader in ready}):
                     found, now = await read_tail(self._pool, run_id, after, _PAGE_BYTES), loop.time()
                     point("stream.read")
                     tail.due = tail.due or bool(found and found.lines and found.lines[-1]["seq"] < found.last_seq)
                     bodies = [await self._body(found.tenant, row) for row in found.lines] if found else []
-                    for framing in {reader.framing for reader in tail.readers if reader.after == after}:
+                    for framing, readers in _standing_at(after, tail.readers).items():
                         try:
                             page = _page(found, bodies, after, framing, now)
                         except Exception as error:  # the others go on
                             log.error("action=frame run=%s error=%s", run_id, type(error).__name__)
-                            self._drop(run_id, tail, after, framing)
+                            self._end(run_id, readers)
                             continue
                         if page.lines or page.over:
-                            self._give(run_id, tail, after, page, framing)
+                            self._give(run_id, readers, page)
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("action=tail run=%s error=%s outcome=left_to_the_poll", run_id, type(error).__name__)
         finally:
             tail.task = None
 
-    def _give(self, run_id: str, tail: _Tail, after: int, page: Page, framing: Framing) -> None:
-        there = [each for each in tail.readers if each.ready and each.after == after and each.framing == framing]
-        for reader in there:
+    def _give(self, run_id: str, readers: Sequence[Reader], page: Page) -> None:
+        for reader in readers:
             reader.take(page)
             if page.over:
                 self.leave(run_id, reader)
 
-    def _drop(self, run_id: str, tail: _Tail, after: int, framing: Framing) -> None:
-        for reader in [each for each in tail.readers if each.after == after and each.framing == framing]:
+    def _end(self, run_id: str, readers: Sequence[Reader]) -> None:
+        for reader in readers:
             reader.end()
             self.leave(run_id, reader)
 
@@ -236,6 +235,15 @@ class Tails:
         """What a hosted graph gives out is its own to the letter, whatever it looks like."""
         body: str = row["body"]
         return body if row["kind"] == "stream_part" else await self._restore(tenant, body)
+
+
+def _standing_at(after: int, readers: Iterable[Reader]) -> dict[Framing, list[Reader]]:
+    """Those who can take a page from there, by what it is made for."""
+    standing: dict[Framing, list[Reader]] = {}
+    for reader in readers:
+        if reader.ready and reader.after == after:
+            standing.setdefault(reader.framing, []).append(reader)
+    return standing
 
 
 def _page(tail: Tail | None, bodies: list[str], after: int, framing: Framing, now: float) -> Page:
