@@ -178,7 +178,8 @@ class FileVault:
         except VaultUnreadable as error:
             raise VaultUnreadable(f"{self._path}: {error}") from None
         except (sqlite3.OperationalError, OSError) as error:
-            message = f"the vault {self._path} can't be used now ({error}): free the disk or choose another folder"
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            message = f"the vault {self._path} can't be used now ({reason}): free the disk or choose another folder"
             raise VaultUnwritable(message) from error
         except sqlite3.DatabaseError as error:
             raise VaultUnreadable(f"the vault {self._path} is damaged ({error}): restore it, or delete it") from error

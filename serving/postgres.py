@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import os
+import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +27,8 @@ _FLAGS = {
     "timezone": "UTC",
 }
 _LONGEST_SOCKET_PATH = 90
+# Others mean something in the address of a database, in a list of folders or to the shell that pg_ctl calls.
+_PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
 
 
 def _binaries() -> Path:
@@ -33,6 +37,14 @@ def _binaries() -> Path:
     if spec is None or spec.origin is None:
         raise StartFailed("the embedded Postgres is not installed", "run make setup, or set DATABASE_URL")
     return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def _has_a_name(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 class EmbeddedPostgres:
@@ -109,6 +121,8 @@ class EmbeddedPostgres:
         self._control("start", "-w", "-t", "30", "-l", str(self._log), "-o", options)
 
     def _initialise(self) -> None:
+        for cut_off in self._home.glob("initdb-*"):
+            shutil.rmtree(cut_off)
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._home))
         command = [
             "initdb",
@@ -169,22 +183,22 @@ class EmbeddedPostgres:
 
     def _argv(self, program: str, *arguments: str) -> list[str]:
         binary = _binaries() / program
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 and _has_a_name(os.geteuid()):
             return [str(binary), *arguments]
-        # Postgres refuses to run as root; a user namespace makes us somebody else and keeps our files ours.
+        # Postgres refuses root, and users without a name; a user namespace makes us nobody and keeps our files ours.
         namespace = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
         if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
             raise StartFailed(
-                "embedded Postgres can't run as root where user namespaces are off",
+                "embedded Postgres can't run as root, or as a user without a name, where user namespaces are off",
                 "run as a normal user or set DATABASE_URL",
             )
         return [*namespace, str(binary), *arguments]
 
     def _socket_folder(self) -> Path:
         folder = self._home / "socket"
-        if len(str(folder)) <= _LONGEST_SOCKET_PATH:
+        if len(str(folder)) <= _LONGEST_SOCKET_PATH and _PLAIN_PATH.fullmatch(str(folder)):
             return folder
-        digest = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(os.fsencode(self._home)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"trireme-{os.geteuid()}-{digest}"
 
     @contextmanager

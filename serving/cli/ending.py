@@ -13,7 +13,7 @@ def perform(command: Any, *arguments: Any, loop_factory: "Callable[[], AbstractE
     """Runs a command; its errors become one line with the mend and the right exit code."""
     import asyncio
 
-    from privacy.errors import PrivacyError
+    from privacy.errors import PrivacyError, VaultUnwritable
     from serving.errors import ServingError
 
     _end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
@@ -24,6 +24,8 @@ def perform(command: Any, *arguments: Any, loop_factory: "Callable[[], AbstractE
         code = 130
     except ServingError as error:
         code = _say(error.message, error.hint, error.exit_code)
+    except VaultUnwritable as error:
+        code = _say(str(error), "TRIREME_HOME names it; nothing was sent", 1)
     except PrivacyError as error:
         code = _say(str(error), "nothing was sent", 1)
     except BrokenPipeError:

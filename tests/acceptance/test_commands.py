@@ -71,14 +71,16 @@ def refusal(home: Home, *arguments: str, code: int = 2, stdin: str = "") -> str:
 
 
 def test_json_prints_one_object_with_the_values_restored_and_the_redactions_counted(up: Up, tmp_path: Path) -> None:
-    (tmp_path / "contacts.md").write_text(
+    (tmp_path / "Büro.md").write_text(
         "# Contacts\n\n## Workshop\nThe workshop's address is nikos@example.com. Its phone is +30 21 0555 0143.\n"
     )
-    result = run_json(up.home, "What is the workshop's address? I am eleni@example.com.", "--docs", str(tmp_path))
+    goal = "What is the workshop's address? I am eleni@example.com."
+    narrow = Home(up.home.path, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
+    result = run_json(narrow, goal, "--docs", str(tmp_path))
     assert set(result) == KEYS
     assert result["status"] == "success"
     assert "nikos@example.com" in result["answer"]
-    assert [source["path"] for source in result["sources"]] == ["contacts.md"]
+    assert [source["path"] for source in result["sources"]] == ["Büro.md"]
     assert result["redactions"] == {"EMAIL": 2, "PHONE": 1}
     assert result["model"] == "offline"
     assert result["cost_usd"] == 0.0
