@@ -40,7 +40,7 @@ def run(
         str, typer.Argument(metavar="GOAL", help="what you want to know or have done; - reads it from stdin")
     ],
     docs: Annotated[
-        Path | None, typer.Option("--docs", help="folder of Markdown, text, HTML, PDF and CSV files")
+        str | None, typer.Option("--docs", metavar="DIR", help="folder of Markdown, text, HTML, PDF and CSV files")
     ] = None,
     json: Json = False,
     thread: Annotated[str | None, typer.Option("--thread", metavar="ID", help="continue a conversation")] = None,

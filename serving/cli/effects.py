@@ -8,6 +8,7 @@ import orjson
 from graph.ledger import EffectState, EffectVerdict
 from serving.cli.client import Client
 from serving.cli.decisions import send_verdict
+from serving.cli.printable import printable
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs.limits import check_text
@@ -29,7 +30,7 @@ async def show_effects(
         print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
         return 0
     for effect in shown:
-        print(_line(effect, with_run=run_id is None))
+        print(_line(printable(effect), with_run=run_id is None))
     if not shown:
         print("no effects" + (f" are {state}" if state else " yet: nothing outside was changed"))
     return 0

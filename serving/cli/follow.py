@@ -10,6 +10,7 @@ from rich.text import Text
 
 from serving.cli.client import Client
 from serving.cli.lines import line_of
+from serving.cli.printable import printable
 from serving.cli.private import Private
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Follower:
 
     def finish(self, view: dict[str, Any], result: dict[str, Any]) -> None:
         """The answer with its sources, or what went wrong, and the line that sums the run up."""
+        view = printable(view)
         if view["answer"]:
             self._answer(view)
         if view["error"]:
@@ -56,13 +58,12 @@ class Follower:
         self._console.print(Text(last_line(result), style="dim"))
 
     def _show(self, event: dict[str, Any]) -> None:
-        line = line_of(self._private.restore_json(event))
+        line = line_of(printable(self._private.restore_json(event)))
         if line and not self._quiet:
             self._console.print(line)
 
     def _answer(self, view: dict[str, Any]) -> None:
-        offline = view["model"] == "offline"
-        self._console.print(Text(f"\nAnswer{' by ' + OFFLINE_LABEL if offline else ''}", style="bold"))
+        self._console.print(Text(f"\n{answered_by(view)}", style="bold"))
         self._console.print(_markdown(view["answer"]) if self._console.is_terminal else Text(view["answer"]))
         if view["partial"]:
             self._console.print(Text(f"partial: {view['note']}", style="yellow"))
@@ -75,6 +76,10 @@ def _markdown(text: str) -> "Markdown":
     from rich.markdown import Markdown
 
     return Markdown(text)
+
+
+def answered_by(view: dict[str, Any]) -> str:
+    return f"Answer by {OFFLINE_LABEL}" if view["model"] == "offline" else "Answer"
 
 
 def place_of(source: dict[str, Any]) -> str:
@@ -116,8 +121,8 @@ async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> 
     from serving.cli.decisions import send_decision, send_verdict
 
     for approval in view["approvals"]:
-        print(f"\n{approval['description']}")
-        for name, value in approval["arguments"].items():
+        print(f"\n{printable(approval['description'])}")
+        for name, value in printable(approval["arguments"]).items():
             print(f"  {name}: {value}")
         answer = (await asyncio.to_thread(_read, "approve? [y]es, [n]o, [l]ater: ")).strip().lower()
         if answer not in ("y", "yes", "n", "no"):
@@ -125,8 +130,8 @@ async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> 
         decision = "approve" if answer.startswith("y") else "reject"
         await send_decision(client, private, view["run_id"], approval, decision)
     for effect in view["effects"]:
-        print(f"\n{effect['reason']}. Its arguments:")
-        for name, value in effect["arguments"].items():
+        print(f"\n{printable(effect['reason'])}. Its arguments:")
+        for name, value in printable(effect["arguments"]).items():
             print(f"  {name}: {value}")
         answer = await asyncio.to_thread(_read, "did it happen? [y]es, [n]o, [r]etry, [l]ater: ")
         verdict = _VERDICTS.get(answer.strip().lower()[:1])

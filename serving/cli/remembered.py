@@ -2,6 +2,7 @@
 
 import orjson
 
+from serving.cli.printable import printable
 from serving.cli.private import open_private
 from serving.cli.session import connected
 from serving.errors import BadRequest
@@ -17,7 +18,7 @@ async def list_memory(json: bool) -> int:
     if json:
         print(orjson.dumps(items, option=orjson.OPT_INDENT_2).decode())
         return 0
-    for item in items:
+    for item in printable(items):
         print(f"{item['id']}  {item['text']}")
     if not items:
         print("nothing is remembered")

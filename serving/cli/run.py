@@ -12,9 +12,11 @@ import orjson
 
 from serving.cli.client import Client
 from serving.cli.follow import Follower, ask_person
+from serving.cli.printable import printable
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
 from serving.documents.document import ParsedDocument, Skipped
+from serving.errors import BadRequest
 from serving.runs.limits import check_goal, parse_id
 from serving.settings import Settings, load_settings
 
@@ -25,7 +27,7 @@ WAITS_FOR_A_PERSON = 3
 @dataclass(frozen=True, slots=True)
 class RunCommand:
     goal: str
-    docs: Path | None = None
+    docs: str | None = None
     json: bool = False
     thread: str | None = None
     review_plan: bool = False
@@ -48,11 +50,13 @@ class Folder:
 async def run_goal(command: RunCommand) -> int:
     """Exit code 0: answered; 1: the run failed; 2: bad input; 3: it waits for a person."""
     check_goal(command.goal)
+    if command.docs == "":  # a script's variable that isn't set: never the folder we stand in
+        raise BadRequest("--docs names no folder", "give it the folder of your documents, . for this one")
     if command.thread is not None:
         parse_id(command.thread, "thread")
     settings = load_settings()
     with open_private(settings) as private:
-        folder = read_docs(command.docs, private)
+        folder = read_docs(Path(command.docs) if command.docs else None, private)
         for skipped in folder.skipped if folder else ():
             _note(command, f"skipped {skipped.path}: {skipped.reason}")
         async with _served(settings, command) as client:
@@ -157,4 +161,4 @@ def summary(view: dict[str, Any], private: Private) -> dict[str, Any]:
 
 def _note(command: RunCommand, text: str) -> None:
     if not command.json or text.startswith("skipped"):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)

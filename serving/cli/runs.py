@@ -8,8 +8,9 @@ import orjson
 
 from serving.cli.client import Client
 from serving.cli.decisions import send_decision
-from serving.cli.follow import Follower, last_line, place_of, waits_for
+from serving.cli.follow import Follower, answered_by, last_line, place_of, waits_for
 from serving.cli.lines import line_of
+from serving.cli.printable import printable
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
 from serving.errors import BadRequest, Conflict
@@ -35,6 +36,7 @@ async def show_status(run_id: str | None, json: bool) -> int:
     if json:
         print(orjson.dumps(view, option=orjson.OPT_INDENT_2).decode())
         return 0
+    view = printable(view)
     print(f"{view['run_id']}  {view['status']} ({view['phase']})")
     if view["forked_from"]:
         print(f"forked from {view['forked_from']} at line {view['forked_seq']}; tokens and cost are its own")
@@ -42,7 +44,7 @@ async def show_status(run_id: str | None, json: bool) -> int:
     for step in view["steps"]:
         print(f"{step['step_id']}  {step['status']}: {step['finding']}")
     if view["answer"]:
-        print(f"\n{view['answer']}")
+        print(f"\n{answered_by(view)}\n{view['answer']}")
     for source in view["sources"]:
         print(f"  [{source['number']}] {place_of(source)}")
     if view["error"]:
@@ -70,7 +72,7 @@ async def show_logs(run_id: str, follow: bool, json: bool) -> int:
 def _log_line(event: dict[str, Any], json: bool) -> None:
     if json:
         print(orjson.dumps(event).decode(), flush=True)
-    elif line := line_of(event):
+    elif line := line_of(printable(event)):
         print(f"{event['at'][11:23]} {event['seq']:>4}  {line.plain}", flush=True)
 
 
@@ -112,7 +114,7 @@ def _list(rows: list[dict[str, Any]], json: bool) -> int:
     if json:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return 0
-    for row in rows:
+    for row in printable(rows):
         goal = " ".join(row["goal"].split())
         print(f"{row['run_id']}  {row['status']:<11} {row['created_at'][:19]}  {goal[:80]}")
     if not rows:

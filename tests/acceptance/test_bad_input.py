@@ -80,6 +80,7 @@ def test_an_id_that_no_run_has_is_refused_by_every_command(up: Up) -> None:
 def test_a_folder_that_gives_nothing_to_read_is_refused(home: Home) -> None:
     folder = home.path / "docs"
     assert "doesn't exist" in refused(home, "run", VACATION, "--docs", str(folder))
+    assert "names no folder" in refused(home, "run", VACATION, "--docs", "")
     folder.mkdir()
     assert "is empty" in refused(home, "run", VACATION, "--docs", str(folder))
     (folder / "image.png").write_bytes(b"\x89PNG\0\0")
