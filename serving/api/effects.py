@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.ledger import EffectDecision, EffectState, EffectVerdict
-from serving.api.runs import Asker, Services
+from serving.api.runs import Services
 from serving.errors import NotFound
 from serving.runs.effects import EffectPage
 from serving.runs.limits import parse_id
@@ -28,7 +28,7 @@ class Decide(BaseModel):
 
     decision: EffectVerdict
     note: str = Field(default="", max_length=2_000)
-    by: str = Field(default="", max_length=200, description="who decides; without it, whose API key it is")
+    by: str = Field(default="", max_length=200, description="who decides; whose API key it is, is told as well")
     reveal: dict[str, str] = Field(default_factory=dict, max_length=50)
 
 
@@ -46,7 +46,7 @@ async def effects_of_run(
 
 
 @router.post("/runs/{run_id}/effects/{key}", response_model=RunView)
-async def decide_effect(run_id: str, key: str, body: Decide, services: Services, asker: Asker) -> Any:
+async def decide_effect(run_id: str, key: str, body: Decide, services: Services) -> Any:
     """Decides an effect that is unknown, once; the run goes on with it. Late or doubled decisions get 409."""
     if not _KEY.fullmatch(key):
         raise NotFound(
@@ -54,7 +54,7 @@ async def decide_effect(run_id: str, key: str, body: Decide, services: Services,
         )
     shown = await asyncio.to_thread(services.vault.sealed, parse_id(run_id, "run"), body.reveal)
     decision = EffectDecision(
-        decision=body.decision, note=await services.redact(body.note), by=await services.redact(body.by) or asker
+        decision=body.decision, note=await services.redact(body.note), by=services.named(await services.redact(body.by))
     )
     run = await services.runs.decide_effect(run_id, key, decision, shown)
     return await services.restore(run.model_dump(mode="json"))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from graph.ports import ApprovalDecision
 from serving.api.admission import step_aside
+from serving.api.event_id import line_of
 from serving.api.failures import GRAPHS, NATIVE
 from serving.api.refusal import EVENTS, STREAMS, TEXT, Responses
 from serving.api.sdk.answer import answer
@@ -71,7 +72,7 @@ class Approve(BaseModel):
     decision: Literal["approve", "edit", "reject"] = "approve"
     arguments: dict[str, Any] | None = None
     reason: str = Field(default="", max_length=2_000)
-    by: str = Field(default="", max_length=200, description="who decides; without it, whose API key it is")
+    by: str = Field(default="", max_length=200, description="who decides; whose API key it is, is told as well")
     reveal: dict[str, str] = Field(default_factory=dict, max_length=50)
 
 
@@ -123,18 +124,12 @@ async def run_events(
 ) -> Response:
     """The run's log as server-sent events: first what was, then what comes, until the run has ended.
 
-    An event's id is its `seq`, its place in this run's log and no other's; one that isn't there is refused. A stream
-    may end before its run (the server stops, the reader is too slow): connect again with the last id. 204 says that
-    nothing is left to come, and an EventSource not to connect again.
+    An event's id is its `seq`, its place in the log, and a mark of the run; `Last-Event-ID` takes the seq alone, too.
+    One of another run, or of none, is refused. A stream may end before its run (the server stops, the reader is too
+    slow): connect again with the last id. 204 says that nothing is left to come, and an EventSource to stay away.
     """
-    start = _place(last_event_id) if last_event_id else after
     run = await services.runs.row(run_id)
-    if start > run["last_seq"]:
-        raise BadRequest(
-            f"event {start} is not in this run's log: it ends at {run['last_seq']}",
-            "leave Last-Event-ID out to read from the start; an id counts for its own run only",
-            "bad_last_event_id",
-        )
+    start = line_of(last_event_id or str(after), str(run["run_id"]), run["last_seq"])
     if start == run["last_seq"] and run["status"] in TERMINAL:
         return Response(status_code=204)
     refuse_pruned(run_id, run["pruned_at"])
@@ -149,7 +144,7 @@ async def audit_run(run_id: str, services: Services, head: str = "") -> Any:
 
 
 @router.post("/runs/{run_id}/approve", response_model=RunView)
-async def approve(run_id: str, body: Approve, services: Services, asker: Asker) -> Any:
+async def approve(run_id: str, body: Approve, services: Services) -> Any:
     """Decides what a run waits for: its plan or a tool call. Single use; late or doubled decisions get 409.
 
     409 `reveal_needed`: the tool needs values behind placeholders that this server doesn't have. Nothing is used up.
@@ -169,7 +164,7 @@ async def approve(run_id: str, body: Approve, services: Services, asker: Asker) 
         type=body.decision,
         arguments=arguments,
         reason=await services.redact(body.reason),
-        by=await services.redact(body.by) or asker,
+        by=services.named(await services.redact(body.by)),
         approval_id=approval_id,
     )
     run = await services.runs.decide(run_id, approval_id, decision, shown)
@@ -192,12 +187,6 @@ async def artifact(run_id: str, name: str, services: Services) -> PlainTextRespo
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value if value is None or isinstance(value, str) else str(value) for key, value in row.items()}
-
-
-def _place(last_event_id: str) -> int:
-    if not (last_event_id.isascii() and last_event_id.isdecimal()):
-        raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
-    return int(last_event_id[:18])  # more digits than any log has lines
 
 
 async def _settled(services: ApiServices, request: Request, run: RunView) -> RunView:

@@ -16,6 +16,7 @@ from psycopg_pool import PoolTimeout
 
 from graph.faults import point
 from serving.api.endings import Endings, Ends
+from serving.api.event_id import event_id
 from serving.database import Pool, Row
 from serving.runs.log import Tail, read_tail, standings
 from serving.runs.notices import LINES_ALONE
@@ -290,9 +291,10 @@ class _Caller:
 
 
 def frame(row: Row, body: str) -> str:
-    """One SSE message (HTML standard, 9.2): id is the seq, event the kind, data the body with its seq and time.
+    """One SSE message (HTML standard, 9.2): its id, the kind as its event, as data the body with its seq and time.
 
     `body` is JSON text, so a line feed in it can only stand between tokens.
     """
-    head = f'id: {row["seq"]}\nevent: {row["kind"]}\ndata: {{"seq":{row["seq"]},"at":"{row["at"].isoformat()}",'
-    return head + body[1:].replace("\n", " ").replace("\r", " ") + "\n\n"
+    head = f"id: {event_id(row['seq'], row['run_id'])}\nevent: {row['kind']}\ndata: "
+    told = f'{{"seq":{row["seq"]},"at":"{row["at"].isoformat()}",'
+    return head + told + body[1:].replace("\n", " ").replace("\r", " ") + "\n\n"

@@ -36,8 +36,8 @@ _LINES: LiteralString = """
     where before < %(bytes)s
 """
 _TAIL: LiteralString = """
-select run.tenant, run.status, run.last_seq, line.* from runs run left join lateral ({lines}) line on true
-where run.run_id = %(run_id)s order by line.seq
+select run.tenant, run.status, run.last_seq, run.run_id::text, line.*
+from runs run left join lateral ({lines}) line on true where run.run_id = %(run_id)s order by line.seq
 """
 _STANDINGS: LiteralString = "select run_id::text, status, last_seq from runs where run_id = any(%s::uuid[])"
 _ENTRIES: LiteralString = """
@@ -118,7 +118,7 @@ async def read_all(pool: Pool, run_id: str, upto: int | None = None) -> list[Run
 
 
 async def read_tail(pool: Pool, run_id: str, after: int, most_bytes: int) -> Tail | None:
-    """Lines behind `after` (rows of seq, at, kind and body as text): so many bytes, or one line. None: no such run."""
+    """Lines behind `after` (run_id, seq, at, kind, body as text): so many bytes, or one line. None: no such run."""
     values = {"run_id": run_id, "after": after, "lines": _PAGE_LINES, "bytes": most_bytes}
     async with pool.connection() as connection:
         rows = await (await connection.execute(_TAIL.format(lines=_LINES), values)).fetchall()

@@ -33,6 +33,11 @@ where thread_runs.thread_id = %(thread)s and run.tenant = %(tenant)s
 """
 _NEWEST: LiteralString = _STANDING + " order by place desc limit 1"
 _NEXT: LiteralString = _STANDING + " and place >= %(place)s order by place limit 1"
+# A run that is gone keeps its number: how far it came nobody can say any more.
+_KNOWN: LiteralString = """
+select from thread_runs left join runs using (run_id)
+where thread_runs.thread_id = %(thread)s and place = %(place)s and coalesce(last_seq >= %(line)s, true)
+"""
 _CHANGED: LiteralString = """
 select thread_id::text, exists (
     select from runs where runs.thread_id = thread.thread_id and status = 'running') as live, updated_at, (
@@ -96,6 +101,11 @@ class Places:
         """Behind the last line that any run has written so far."""
         row = await self.newest(thread_id)
         return Place(row["place"], row["last_seq"], _TELLINGS - 1) if row else START
+
+    async def knows(self, thread_id: str, place: Place) -> bool:
+        """Whether what stands there may have been told."""
+        values = {"thread": thread_id, "place": place.run, "line": place.line}
+        return place == START or await self._one(_KNOWN, values) is not None
 
     async def _number(self, thread_id: str) -> bool:
         values = {"thread": thread_id, "tenant": self._tenant}

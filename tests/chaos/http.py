@@ -104,7 +104,7 @@ class Frames:
 
 def _frame(text: bytes) -> Frame:
     fields = dict(line.split(b": ", 1) for line in text.split(b"\n"))
-    return Frame(int(fields[b"id"]), fields[b"data"])
+    return Frame(int(fields[b"id"].partition(b"-")[0]), fields[b"data"])
 
 
 async def follow(port: int, run_id: str, after: int, quiet_s: float) -> AsyncIterator[Frame]:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from graph.tools.policy import Policy, Rule
 from serving.api.app import create_app
 from serving.database import new_id
+from serving.keys.key import create
 from serving.settings import Settings
 from serving.wiring import open_api_services
 from tests.integration.run_house import KEY, House
@@ -32,6 +35,14 @@ async def api(house: House, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         yield client
+
+
+@pytest.fixture
+async def key(house: House) -> AsyncIterator[str]:
+    owner = psycopg.AsyncConnection.connect(house.dsn, autocommit=True, row_factory=dict_row)
+    async with await owner as connection:
+        yield (await create(connection, "default", "desk", ["read", "write"], None))[1]
+        await connection.execute("delete from api_keys")
 
 
 async def asking(house: House, notifier: Notifier) -> tuple[str, str]:
@@ -177,6 +188,16 @@ async def test_a_retry_without_the_values_that_were_forgotten_is_not_taken(
     assert await decide(api, run_id, key, decision="retry", reveal=shown) == (200, "")
 
 
+async def test_whose_key_it_was_is_told_beside_who_it_says(house: House, api: httpx.AsyncClient, key: str) -> None:
+    prefix = key[:12]
+    api.headers["X-Api-Key"] = key
+    view, (run_id, approval_id) = await parked(house, Notifier([CUT])), await asking(house, Notifier())
+    assert await approve(api, run_id, approval_id=approval_id, by="Ann") == (200, "")
+    assert await decide(api, view.run_id, view.effects[0].key, decision="did_not", by="Bo") == (200, "")
+    query = "select body ->> 'by' from run_events where run_id = any(%s) and kind like '%%_decided' order by at"
+    assert house.execute(query, [run_id, view.run_id]) == [(f"Ann ({prefix})",), (f"Bo ({prefix})",)]
+
+
 # ---------------------------------------------------------------- effects
 
 
@@ -194,7 +215,7 @@ async def test_an_unknown_effect_is_shown_and_decided_once(house: House, api: ht
     note, by = house.execute("select note, decided_by from effects where key = %s", key)[0]
     assert "example.com" not in note + by, "what a person types is redacted like all that comes in"
     (shown,) = (await api.get(f"/runs/{view.run_id}/effects")).json()["effects"]
-    assert (shown["note"], shown["decided_by"]) == ("ask bo@example.com", "mia@example.com")
+    assert (shown["note"], shown["decided_by"]) == ("ask bo@example.com", "mia@example.com (local)")
     assert (await api.get("/effects", params={"state": "unknown"})).json() == {"effects": [], "next": None}
 
 

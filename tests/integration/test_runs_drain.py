@@ -67,6 +67,10 @@ async def test_a_rolling_restart_under_fifty_runs_fails_none_and_repeats_nothing
     assert min(max(each) for each in took) < 1.0, figures  # of the two: other work on the machine may hold up one
 
 
+def ids_of(lines: list[str]) -> list[str]:
+    return [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+
+
 async def test_a_stream_of_an_api_that_stops_ends_whole_and_goes_on_at_another(house: House, tmp_path: Path) -> None:
     run_id = await house.create()
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
@@ -81,11 +85,11 @@ async def test_a_stream_of_an_api_that_stops_ends_whole_and_goes_on_at_another(h
             seen += [line async for line in lines]  # would raise if the last chunk were missing
             assert time.monotonic() - begun < 1
         await house.queue.leave(await house.claim(), "success", RunFinished(status="success"))
-        answer = await client.get(urls[1], headers={"Last-Event-ID": "1"})
+        answer = await client.get(urls[1], headers={"Last-Event-ID": ids_of(seen)[-1]})
         seen += answer.text.splitlines()
     await asyncio.to_thread(one.join, 30)
     assert not one.is_alive()
     two.kill()
     for each in listeners:
         each.close()
-    assert [line for line in seen if line.startswith("id: ")] == ["id: 1", "id: 2", "id: 3"]
+    assert ids_of(seen) == [f"{seq}-{run_id[-12:]}" for seq in (1, 2, 3)]

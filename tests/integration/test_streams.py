@@ -26,7 +26,7 @@ from serving.cli.client import Client
 from serving.errors import ServingError
 from tests.conftest import fresh_database
 
-_ID = re.compile(rb"^id: (\d+)$", re.MULTILINE)
+_ID = re.compile(rb"^id: (\d+)-[0-9a-f]{12}$", re.MULTILINE)
 _LINE_BYTES, _LINES = 20_000, 2_500
 _HANG_UPS = 10_000
 _END = '[{"kind": "run_finished", "status": "success"}]'
@@ -301,7 +301,9 @@ def test_readers_at_many_places_of_a_run_each_get_what_they_lack(apis: tuple[Api
             assert reading.result() == list(range(after + 1, 54))
 
 
-@pytest.mark.parametrize("given", ["3", "999999999999999999999", "-1", "x", "1.0", "1 2", "٣", "9" * 10_000])
+@pytest.mark.parametrize(
+    "given", ["3", "999999999999999999999", "-2", "1-", "1-000000000000", "x", "1.0", "1 2", "٣", "9" * 10_000]
+)
 def test_a_last_event_id_that_is_not_in_the_log_is_refused(apis: tuple[Api, Api], given: str) -> None:
     run_id = _new(apis[0])
     answer = httpx.get(f"{apis[0].url}/runs/{run_id}/events", headers={b"Last-Event-ID": given.encode()})

@@ -111,6 +111,9 @@ def test_a_response_of_a_graph_is_streamed_and_taken_up_behind_any_event(openai:
     assert len(words) > 3
     rest = list(openai.responses.retrieve(final.id, stream=True, starting_after=4))
     assert [event.sequence_number for event in rest] == [event.sequence_number for event in events[5:]]
+    for beyond in (len(events), 2**40):
+        with pytest.raises(sdk.BadRequestError, match="is the last one of this response"):
+            openai.responses.retrieve(final.id, stream=True, starting_after=beyond)
 
 
 def test_a_response_of_a_graph_is_made_in_the_background_and_cancelled(

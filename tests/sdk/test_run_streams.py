@@ -280,11 +280,19 @@ async def test_a_run_is_told_where_it_is_before_its_stream_begins(client: LangGr
     assert told == [{"run_id": first.data["run_id"], "thread_id": thread}]
 
 
-async def test_a_last_event_id_from_the_future_is_refused(client: LangGraphClient, server: Server) -> None:
+async def test_a_last_event_id_from_the_future_or_of_another_run_is_refused(
+    client: LangGraphClient, server: Server
+) -> None:
     thread = (await client.threads.create())["thread_id"]
-    run = (await client.runs.create(thread, "chat", input=ASK))["run_id"]
-    await client.runs.join(thread, run)
-    async with httpx.AsyncClient(base_url=server.url, headers={"Last-Event-ID": "9999"}) as http:
+    run, other = [(await client.runs.create(thread, "chat", input=ASK))["run_id"] for _ in range(2)]
+    await client.runs.join(thread, other)
+    joined = [await parts_of(client.runs.join_stream(thread, id_, last_event_id="-1")) for id_ in (run, other)]
+    mine, of_another = [parts[0].id or "" for parts in joined]
+    assert mine.partition("-")[0] == of_another.partition("-")[0] == "1"
+    async with httpx.AsyncClient(base_url=server.url) as http:
         for at, status in ((f"/threads/{thread}/runs", 400), ("/runs", 400), ("/agent-protocol/runs", 422)):
-            answer = await http.get(f"{at}/{run}/stream")
-            assert (answer.status_code, answer.json()["code"]) == (status, "bad_last_event_id")
+            for bad in ("9999", of_another):
+                answer = await http.get(f"{at}/{run}/stream", headers={"Last-Event-ID": bad})
+                assert (answer.status_code, answer.json()["code"]) == (status, "bad_last_event_id")
+            rests = [await http.get(f"{at}/{run}/stream", headers={"Last-Event-ID": id_}) for id_ in ("1", mine)]
+            assert rests[0].text == rests[1].text != ""

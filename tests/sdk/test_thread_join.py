@@ -11,6 +11,8 @@ from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 from langgraph_sdk.schema import StreamPart
 
+from serving.api.event_id import seq_of
+
 
 async def joined(client: Any, thread: str, runs: int, **options: Any) -> list[StreamPart]:
     """Until so many runs are done."""
@@ -45,7 +47,7 @@ async def test_a_reader_hears_of_the_runs_that_come(client: Any, thread: str) ->
     assert [part.data for part in lifecycle] == [begun[0], done[0], begun[1], done[1]]
     assert [part.data for part in modes if part.event == "metadata"] == [begun[0], done[0], begun[1], done[1]]
     assert told(modes) == [("values", 0), ("custom", 1), ("values", 1), ("values", 1), ("custom", 2), ("values", 2)]
-    assert all(int(one.id or 0) < int(two.id or 0) for one, two in itertools.pairwise(modes))
+    assert all(seq_of(one.id or "", thread) < seq_of(two.id or "", thread) for one, two in itertools.pairwise(modes))
 
 
 async def test_it_goes_on_behind_any_event(client: Any, thread: str) -> None:
@@ -105,3 +107,8 @@ async def test_what_it_cannot_be_asked(client: Any, thread: str) -> None:
         await joined(client, thread, 1, stream_mode="everything")
     with pytest.raises(BadRequestError, match="Last-Event-ID"):
         await joined(client, thread, 1, last_event_id="abc")
+    await client.runs.wait(thread, "slow", input={"steps": 1})
+    *_, last = await joined(client, thread, 1, last_event_id="-1")
+    for bad in (f"{last.id}x", "9999", str(2**50)):
+        with pytest.raises(BadRequestError, match=r"is (not )?in (another|the) stream"):
+            await joined(client, thread, 1, last_event_id=bad)

@@ -114,18 +114,26 @@ async def test_every_event_is_a_place_to_go_on_from(client: LangGraphClient, ser
     places = [0, 3, len(whole) - 12, len(whole) - 8, len(whole) - 1]
     rests = await asyncio.gather(*(replayed(server.url, id_, len(whole) - 1 - at, whole[at]["seq"]) for at in places))
     assert rests == [whole[at + 1 :] for at in places]
-    assert await replayed(server.url, id_, 0, 2**53 - 1) == []
+    for beyond in (whole[-1]["seq"] + 2**10, 2**53 - 1):
+        asked = {"channels": ALL, "since": beyond}
+        refused = await client.http.client.post(f"/threads/{id_}/stream/events", json=asked)
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_argument")
 
 
 async def test_last_event_id_is_a_place_too(client: LangGraphClient) -> None:
     async with client.threads.stream(assistant_id="slow") as thread:
         await thread.run.start(input={"steps": 3})
         events = await until_end(thread.events)
-    asked: dict[str, Any] = {"json": {"channels": ALL}, "headers": {"Last-Event-ID": str(events[-3]["seq"])}}
+    *_, before, one, two = (f"{event['seq']}-{thread.thread_id[-12:]}" for event in events)
     path = f"/threads/{thread.thread_id}/stream/events"
-    async with client.http.client.stream("POST", path, **asked) as answer:
-        ids = [line[4:] async for line in until_two(answer) if line.startswith("id: ")]
-    assert ids == [str(event["seq"]) for event in events[-2:]]
+    for known in (before, before.partition("-")[0]):
+        asked: dict[str, Any] = {"json": {"channels": ALL}, "headers": {"Last-Event-ID": known}}
+        async with client.http.client.stream("POST", path, **asked) as answer:
+            assert [line[4:] async for line in until_two(answer) if line.startswith("id: ")] == [one, two]
+    asked["headers"]["Last-Event-ID"] = f"{before[:-1]}x"
+    refused = await client.http.client.post(path, **asked)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_argument")
+    assert "another stream" in refused.json()["message"]
 
 
 async def until_two(answer: httpx.Response) -> Any:

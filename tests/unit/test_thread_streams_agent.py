@@ -32,7 +32,7 @@ SHARED = sorted((CHANNELS | {"custom:tool_started"}) - BESIDE)
 
 def events(wanted: Subscription, growing: Growing | None) -> AgentEvents:
     talk = AgentFraming("r", frozenset(), "t", "[]")
-    return AgentEvents("r", "agent", 1, wanted, talk=talk, growing=growing)
+    return AgentEvents("r", "t", "agent", 1, wanted, talk=talk, growing=growing)
 
 
 def told(framing: AgentEvents) -> list[str]:

@@ -8,12 +8,13 @@ from serving.api.agent_protocol.failures import ABSENT, CREATING
 from serving.api.agent_protocol.place import at
 from serving.api.agent_protocol.run import Run, RunCreate, RunSearchRequest, RunStream, RunWaitResponse, shown
 from serving.api.agent_protocol.waiting import awaited
+from serving.api.event_id import line_of
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import Begun
 from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import LOCATION, IdempotencyKey, created
-from serving.api.sdk.run_streams import LastEventId, behind_line, streamed
+from serving.api.sdk.run_streams import LastEventId, streamed
 from serving.api.sdk.runs import end_of
 from serving.hosting.config import AGENT
 from serving.runs.launches import CancelAction
@@ -81,7 +82,7 @@ async def stream_run(run_id: str, services: Services, last_event_id: LastEventId
     row = await services.launches.get(None, run_id)
     refuse_pruned(run_id, row["pruned_at"])
     modes = tuple((row["launch"] or {}).get("stream_mode", ("values",)))
-    after = behind_line(last_event_id, row) if last_event_id else row["last_seq"]
+    after = line_of(last_event_id, str(row["run_id"]), row["last_seq"]) if last_event_id else row["last_seq"]
     return await streamed(services, row, modes, after, at(row), cancel=False)
 
 

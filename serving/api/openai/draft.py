@@ -43,6 +43,11 @@ class ResponseDraft:
         self._error: dict[str, str] | None = None
         self._usage: UsageView | None = None
 
+    @property
+    def told(self) -> int:
+        """How many events there have been."""
+        return self._sequence
+
     def begin(self) -> Iterator[Event]:
         yield self._event("response.created", response=self.response())
         if self._status == "queued":

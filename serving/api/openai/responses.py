@@ -116,6 +116,7 @@ async def get_response(
     """As it stands; with `stream`, its events behind number `starting_after`, live."""
     turn, draft = await _found(services, response_id, request)
     if stream:
+        await _refuse_unless_told(services, response_id, request, starting_after)
         frames = _streamed(services, turn, draft, starting_after)
         return StreamingResponse(frames, media_type="text/event-stream", headers={**STREAMED, **whereabouts(turn)})
     return JSONResponse(await _as_it_stands(services, turn, draft), headers=whereabouts(turn))
@@ -207,6 +208,16 @@ async def _found(services: ApiServices, id_: str, request: Request) -> tuple[Tur
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
     run, teller = await services.runs.get(str(row["run_id"])), Telling if is_the_agents(row) else HostedTelling
     return Turn(run, 0, str(request.base_url), teller), ResponseDraft(run, kept)
+
+
+async def _refuse_unless_told(services: ApiServices, response_id: str, request: Request, number: int) -> None:
+    if number < 0:
+        return
+    turn, draft = await _found(services, response_id, request)
+    await _as_it_stands(services, turn, draft)
+    if number >= draft.told:
+        message = f"`starting_after` is {number}, and event {draft.told - 1} is the last one of this response so far"
+        raise BadRequest(message, "send the sequence_number of the last event that you have", "bad_starting_after")
 
 
 async def _as_it_stands(services: ApiServices, turn: Turn, draft: ResponseDraft) -> dict[str, Any]:

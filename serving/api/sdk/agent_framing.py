@@ -9,7 +9,7 @@ import orjson
 from graph.approval import interrupt_payload
 from graph.ports import ApprovalRequest
 from serving.api.sdk.agent_messages import ai, answer_id, told
-from serving.api.sdk.framing import SdkFraming, message, without_id
+from serving.api.sdk.framing import SdkFraming, without_id
 from serving.api.sdk.growing import Growing
 from serving.database import Row
 from serving.hosting.config import AGENT
@@ -32,7 +32,7 @@ class AgentFraming(SdkFraming):
 
     def __call__(self, row: Row, body: str) -> str:
         parts = self._of(row["kind"], row["seq"], orjson.loads(body))
-        more = (message(row["seq"], event, orjson.dumps(data).decode()) for event, data in parts)
+        more = (self.message(row["seq"], event, orjson.dumps(data).decode()) for event, data in parts)
         *frames, last = super().__call__(row, body), *more
         # Whoever has the id has all of the line.
         return "".join([*map(without_id, frames), last])

@@ -6,6 +6,7 @@ from typing import Final
 
 import orjson
 
+from serving.api.event_id import event_id
 from serving.database import Row
 from serving.runs.view import is_settled
 
@@ -36,7 +37,7 @@ class SdkFraming:
                 attempt = orjson.loads(body)["attempt"]
                 return self._metadata(row["seq"], attempt) if attempt > 1 else ""
             case "run_finished":
-                return _error(row["seq"], body)
+                return self._error(row["seq"], body)
         return ""
 
     def ends(self, status: str) -> bool:
@@ -45,10 +46,21 @@ class SdkFraming:
 
     def _part(self, seq: int, body: str) -> str:
         event, data = part_of(body)
-        return message(seq, event, data) if event.partition("|")[0] in self.events else ""
+        return self.message(seq, event, data) if event.partition("|")[0] in self.events else ""
 
     def _metadata(self, seq: int, attempt: int) -> str:
-        return message(seq, "metadata", f'{{"run_id":"{self.run_id}","attempt":{attempt}}}')
+        return self.message(seq, "metadata", f'{{"run_id":"{self.run_id}","attempt":{attempt}}}')
+
+    def _error(self, seq: int, body: str) -> str:
+        end = orjson.loads(body)
+        if end["status"] in ("success", "cancelled"):
+            return ""
+        error = {"error": end["code"], "message": end["message"]}
+        return self.message(seq, "error", orjson.dumps(error).decode())
+
+    def message(self, seq: int, event: str, data: str) -> str:
+        name = event.replace("\n", " ").replace("\r", " ")
+        return f"id: {event_id(seq, self.run_id)}\nevent: {name}\ndata: {data}\n\n"
 
 
 def events_of(modes: tuple[str, ...]) -> frozenset[str]:
@@ -62,18 +74,5 @@ def part_of(body: str) -> tuple[str, str]:
     return orjson.loads(found[1]), found[2]
 
 
-def _error(seq: int, body: str) -> str:
-    end = orjson.loads(body)
-    if end["status"] in ("success", "cancelled"):
-        return ""
-    error = {"error": end["code"], "message": end["message"]}
-    return message(seq, "error", orjson.dumps(error).decode())
-
-
 def without_id(frame: str) -> str:
     return frame.partition("\n")[2] if frame.startswith("id: ") else frame
-
-
-def message(seq: int, event: str, data: str) -> str:
-    name = event.replace("\n", " ").replace("\r", " ")
-    return f"id: {seq}\nevent: {name}\ndata: {data}\n\n"

@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from serving.api.event_id import line_of
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import Begun, agent_framing, agent_values
@@ -17,7 +18,6 @@ from serving.api.sdk.framing import SdkFraming, events_of, part_of
 from serving.api.sdk.listed import LISTED
 from serving.api.sockets import EventStream
 from serving.database import Row
-from serving.errors import BadRequest
 from serving.hosting.config import AGENT
 from serving.hosting.part_log import RESULT
 from serving.runs.launch import NewRun, StreamMode
@@ -47,10 +47,8 @@ class Joined(NamedTuple):
 
     def begins(self, row: Row) -> int:
         """As the SDK has it, what was said before is told only to who asks for it."""
-        if self.last_event_id:
-            return behind_line(self.last_event_id, row)
-        if self.after is not None:
-            return self.after
+        if self.last_event_id or self.after is not None:
+            return line_of(self.last_event_id or str(self.after), str(row["run_id"]), row["last_seq"])
         so_far: int = row["last_seq"] if row["started_at"] else 0
         return so_far
 
@@ -197,22 +195,3 @@ async def _values(services: ApiServices, thread_id: str) -> Any:
     async with services.pool.connection() as connection:
         found = await (await connection.execute(query, (thread_id,))).fetchone()
     return found and found["values"]
-
-
-def behind(last_event_id: str) -> int:
-    """-1 is what clients send to read from the start."""
-    text = last_event_id.strip()
-    if text in ("", "-1"):
-        return 0
-    if not (text.isascii() and text.isdecimal()):
-        raise BadRequest("Last-Event-ID is not a number", "send the id of the last event you have", "bad_last_event_id")
-    return int(text[:18])
-
-
-def behind_line(last_event_id: str, row: Row) -> int:
-    """The same in a run's own stream, whose ids are the lines of its log. Raises BadRequest for one that it hasn't."""
-    after, last = behind(last_event_id), row["last_seq"]
-    if after > last:
-        hint = "send -1 to read from the start; an id counts for its own run only"
-        raise BadRequest(f"event {after} is not in this run's stream: it ends at {last}", hint, "bad_last_event_id")
-    return after

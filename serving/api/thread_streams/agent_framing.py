@@ -25,9 +25,10 @@ BESIDE: Final = frozenset({"messages", "values", "updates", "custom", *(f"custom
 async def agent_events(
     services: ApiServices, row: Row, wanted: Subscription, heard: int, *, plain: bool
 ) -> "AgentEvents":
-    run_id, talk = str(row["run_id"]), await agent_framing(services, row, (), 0)
+    run_id, thread_id = str(row["run_id"]), str(row["thread_id"])
+    talk = await agent_framing(services, row, (), 0)
     told = await Growing.behind(services, run_id, read_up_to(heard)) if wanted.channels & BESIDE else None
-    return AgentEvents(run_id, AGENT, row["place"], wanted, heard, plain, talk=talk, growing=told)
+    return AgentEvents(run_id, thread_id, AGENT, row["place"], wanted, heard, plain, talk=talk, growing=told)
 
 
 @dataclass(frozen=True)

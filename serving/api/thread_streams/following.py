@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from serving.api.stream import Framing, Page
 from serving.api.thread_streams.agent_framing import agent_events
+from serving.api.thread_streams.errors import Refused
 from serving.api.thread_streams.framing import EventFraming
 from serving.api.thread_streams.subscription import Subscription
 from serving.database import Row
@@ -14,11 +15,13 @@ from serving.threads.places import Place
 
 
 async def beginning(services: ApiServices, thread_id: str, wanted: Subscription, since: int | None) -> Place:
-    """Behind `since`; one from beyond the end, of a database that was set back, is the end."""
+    """Behind `since`. Raises Refused for a seq that the thread's stream hasn't."""
     if since is None:
         return await services.thread_tails.begin(services.places, thread_id, watches=wanted.watches)
     asked = Place.of(since)
-    return asked if since == 0 else min(asked, await services.places.end(thread_id))
+    if not await services.places.knows(thread_id, asked):
+        raise Refused("invalid_argument", f"event {since} is not in this thread's stream; 0 tells all of it")
+    return min(asked, await services.places.end(thread_id))
 
 
 async def followed(
@@ -41,7 +44,7 @@ async def stepwise(
         if graph == AGENT:
             return await agent_events(services, row, wanted, heard, plain=plain)
         own = bool((row["launch"] or {}).get("all_channels"))
-        return EventFraming(run_id, graph, row["place"], wanted, heard, plain, own)
+        return EventFraming(run_id, thread_id, graph, row["place"], wanted, heard, plain, own)
 
     pages = services.thread_tails.follow(services.places, thread_id, start, framing_of)
     async with aclosing(pages) as found:  # type: ignore[type-var]

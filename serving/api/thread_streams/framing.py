@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from serving.api.event_id import event_id
 from serving.api.sdk.framing import part_of
 from serving.api.thread_streams.subscription import Namespace, Subscription
 from serving.database import Row
@@ -37,6 +38,7 @@ class EventFraming:
     """
 
     run_id: str
+    thread_id: str
     graph: str
     place: int
     wanted: Subscription
@@ -79,7 +81,9 @@ class EventFraming:
         params = f'"namespace":{orjson.dumps(namespace).decode()},"timestamp":{int(row["at"].timestamp() * 1000)}'
         head = f'{{"type":"event","event_id":"{self.run_id}:{row["seq"]}.{telling}","seq":{seq},"method":"{method}"'
         event = f'{head},"params":{{{params},"data":{data}{beside}}}}}'
-        return f"{event}\n" if self.plain else f"event: {method}\ndata: {event}\nid: {seq}\n\n"
+        if self.plain:
+            return f"{event}\n"
+        return f"event: {method}\ndata: {event}\nid: {event_id(seq, self.thread_id)}\n\n"
 
 
 def told(method: str, namespace: Namespace, data: Any) -> Told:

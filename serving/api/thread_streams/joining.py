@@ -9,15 +9,16 @@ from urllib.parse import urlencode
 import orjson
 from fastapi import APIRouter, Header, Query, Response
 
+from serving.api.event_id import event_id, seq_of
 from serving.api.pages import PageStream
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import agent_framing
-from serving.api.sdk.framing import SdkFraming, events_of, message, without_id
+from serving.api.sdk.framing import SdkFraming, events_of, without_id
 from serving.api.sdk.listed import LISTED
-from serving.api.sdk.run_streams import behind
 from serving.api.stream import HEARTBEAT, Framing
 from serving.database import Row
+from serving.errors import BadRequest
 from serving.hosting.config import AGENT
 from serving.runs.view import TERMINAL
 from serving.services import ApiServices
@@ -53,9 +54,13 @@ async def join_thread(
 
 async def _start(services: ApiServices, thread_id: str, last_event_id: str, after: int | None) -> Place:
     now = await services.places.end(thread_id)
-    if last_event_id.strip():
-        after = behind("" if last_event_id == "-" else last_event_id)
-    return now if after is None else min(Place.of(after), now)
+    seq = seq_of(last_event_id, thread_id) if last_event_id.strip() else after
+    if seq is None:
+        return now
+    if not await services.places.knows(thread_id, Place.of(seq)):
+        hint = "send -1 to read from the first run on"
+        raise BadRequest(f"event {seq} is not in the stream of thread {thread_id}", hint, "bad_last_event_id")
+    return min(Place.of(seq), now)
 
 
 async def _frames(services: ApiServices, thread_id: str, modes: frozenset[Mode], start: Place) -> AsyncGenerator[bytes]:
@@ -64,7 +69,7 @@ async def _frames(services: ApiServices, thread_id: str, modes: frozenset[Mode],
         run: SdkFraming = SdkFraming(str(row["run_id"]), events_of(asked))
         if row["graph"] in (None, AGENT):
             run = await agent_framing(services, row, asked, read_up_to(heard))
-        return _RunOfMany(run, row["place"], heard)
+        return _RunOfMany(run, thread_id, row["place"], heard)
 
     pages = services.thread_tails.follow(services.places, thread_id, start, framing_of)
     async with aclosing(pages) as found:  # type: ignore[type-var]
@@ -85,6 +90,7 @@ class _RunOfMany:
     """The run's own frames, with their place in the thread as their id."""
 
     run: SdkFraming
+    thread_id: str
     place: int
     heard: int
 
@@ -92,13 +98,13 @@ class _RunOfMany:
         framed = self.run(row, body)
         if row["kind"] in _STOPS:
             done: dict[str, Any] = {"status": "run_done", "run_id": self.run.run_id}
-            framed += message(row["seq"], "metadata", orjson.dumps(done).decode())
+            framed += self.run.message(row["seq"], "metadata", orjson.dumps(done).decode())
         frames = enumerate(framed.split("\n\n")[:-1])
         return "".join(self._placed(row["seq"], telling, frame) for telling, frame in frames)
 
     def _placed(self, line: int, telling: int, frame: str) -> str:
         seq = Place(self.place, line, telling).seq
-        return f"id: {seq}\n{without_id(frame)}\n\n" if seq > self.heard else ""
+        return f"id: {event_id(seq, self.thread_id)}\n{without_id(frame)}\n\n" if seq > self.heard else ""
 
     def ends(self, status: str) -> bool:
         return status in TERMINAL

@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 
+from serving.api.event_id import seq_of
 from serving.api.pages import PageStream
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
@@ -71,8 +72,10 @@ async def stream_events(
 
 
 async def told(services: ApiServices, thread_id: str, asked: Any, last_event_id: str) -> Response:
-    """Raises Refused for what can't be asked."""
-    wanted, since = subscription_of(asked), since_of(asked, last_event_id)
+    """Raises Refused for what can't be asked, BadRequest for a Last-Event-ID of another stream."""
+    wanted, since = subscription_of(asked), since_of(asked)
+    if since is None and last_event_id.strip():
+        since = seq_of(last_event_id, thread_id)
     start = await beginning(services, thread_id, wanted, since)
     return PageStream(_frames(services, thread_id, wanted, start), services.tails.patience_s)
 

@@ -53,12 +53,9 @@ def subscription_of(given: Any) -> Subscription:
     return Subscription(_channels(given.get("channels")), _namespaces(given.get("namespaces")), _depth(given))
 
 
-def since_of(given: Mapping[str, Any], last_event_id: str = "") -> int | None:
-    """The `seq` behind which it begins, if it says so; `Last-Event-ID` is the same. Raises Refused."""
+def since_of(given: Mapping[str, Any]) -> int | None:
+    """The `seq` behind which it begins, if it says so. Raises Refused."""
     since = given.get("since")
-    if since is None and last_event_id.strip():
-        text = last_event_id.strip()
-        since = int(text[:18]) if text.isascii() and text.isdecimal() else text
     if since is None:
         return None
     if not isinstance(since, int) or isinstance(since, bool) or since < 0:
