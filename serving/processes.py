@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Thread
 
 from serving.errors import SettingsError, StartFailed
 from serving.listener import is_exposed, open_listener, require_keys
@@ -73,7 +74,7 @@ async def serve_worker() -> int:
 
     settings = _prepared()
     async with open_worker(settings) as worker:
-        _on_stop(worker.drain)
+        on_stop(worker.going, worker.drain)
         _tell_ready(settings.home)
         calm_collector()
         return await worker.serve()
@@ -155,7 +156,20 @@ def _tell_ready(home: Path) -> None:
         raise SettingsError(f"can't write to {home}: {error.strerror}", hint) from None
 
 
-def _on_stop(stop: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
+def on_stop(at_once: Callable[[], None], on_the_loop: Callable[[], None]) -> None:
+    """For SIGTERM and SIGINT. A loop's own handler would wait for as long as a node blocks it: `at_once` is called in a
+    thread that the interpreter wakes in the moment of the signal."""
+    loop, (heard, told) = asyncio.get_running_loop(), socket.socketpair()
+
+    def stop() -> None:
+        heard.recv(1)
+        at_once()
+        loop.call_soon_threadsafe(on_the_loop)
+        while heard.recv(64):
+            pass
+
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        signal.signal(number, lambda *_: told.send(b"!"))  # where something has put another wake-up in place of this
+    Thread(target=stop, name="on-stop", daemon=True).start()

@@ -2,7 +2,8 @@
 
 So a loop that is busy for long keeps its runs. The loop proves its life by ticking: while it is stuck nothing is
 renewed, and once its leases are gone the process ends, since nothing can run in it; whoever watches it starts it again.
-A lease that has ended is never renewed: its attempt has lost.
+A lease that has ended is never renewed: its attempt has lost. What a blocked loop can't do for a run at once, cancel it
+or hand it over when the process is to go, this thread does, and the fence refuses what the attempt writes later.
 """
 
 import asyncio
@@ -15,14 +16,17 @@ from typing import Any, LiteralString, Protocol
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from graph.events import RunHandedOver
 from graph.faults import point
 from serving.runs.log import encoded
-from serving.runs.queue import CANCELLED, LEAVE, Claim
+from serving.runs.notices import QUEUE_CHANNEL, SEND
+from serving.runs.queue import CANCELLED, HAND_OVER, LEAVE, Claim
 
 EXIT_START_AGAIN = os.EX_TEMPFAIL
 _LOOK_S = 0.5
 _TICK_S = 0.2
 _BLOCKED_S = 3 * _TICK_S
+_TO_COME_BACK_S = 3.0  # of a loop whose runs were handed over
 _MINE: LiteralString = """
     from runs run join unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) held (run_id, fence)
         on run.run_id = held.run_id and run.fence = held.fence
@@ -69,6 +73,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat_until_stopped, name="heartbeat", daemon=True)
         self._beaten = self._ticked = self._looked = time.monotonic()
         self._silence = 0.0
+        self._ends_at: float | None = None
 
     def start(self, attempts: Attempts) -> None:
         self._attempts, self._loop = attempts, asyncio.get_running_loop()
@@ -86,6 +91,10 @@ class Heartbeat:
         if self._held.get(claim.run_id) is claim:
             del self._held[claim.run_id]
 
+    def drain(self, within_s: float) -> None:
+        """From any thread: the process is to go. What a blocked loop still holds after that time is handed over."""
+        self._ends_at = self._ends_at or time.monotonic() + within_s
+
     async def tick(self) -> None:
         """For ever; on the loop whose life it proves."""
         while True:
@@ -94,7 +103,7 @@ class Heartbeat:
             await asyncio.sleep(_TICK_S)
 
     def _beat_until_stopped(self) -> None:
-        while not self._stopping.wait(_LOOK_S):
+        while not self._stopping.wait(self._rest_s()):
             try:
                 self._turn(dict(self._held), time.monotonic())
             except psycopg.Error as error:
@@ -102,11 +111,18 @@ class Heartbeat:
                 self._disconnect()
         self._disconnect()
 
+    def _rest_s(self) -> float:
+        rest_s = _LOOK_S if self._ends_at is None else self._ends_at - time.monotonic()
+        return min(_LOOK_S, max(rest_s, _TICK_S / 2))
+
     def _turn(self, held: dict[str, Claim], now: float) -> None:
         still = self._stood_still(now)
         if held and still > self._lease_s:
             log.error("action=heartbeat outcome=stood_still seconds=%.1f", still)
             self._tell(self._attempts.end)
+        if self._ends_at is not None and now >= self._ends_at and now - self._ticked > _BLOCKED_S:
+            self._hand_over(held, now)
+            return
         if now - self._ticked > self._stall_s:
             self._let_go(held, now)
             return
@@ -160,6 +176,22 @@ class Heartbeat:
             self._attempts.end_children(run_id, fence)
             values = {"run_id": run_id, "fence": fence, "status": "cancelled", "due": None}
             self._execute(LEAVE, {**values, "bodies": encoded((CANCELLED,))})
+
+    def _hand_over(self, held: dict[str, Claim], now: float) -> None:
+        """Written first: freed by the end of its processes, a node must find that its attempt has lost."""
+        for run_id, claim in held.items():
+            claim.lease.until = now  # no effect goes out any more
+            line = encoded((RunHandedOver(worker=self._worker, fence=claim.fence),))
+            self._execute(HAND_OVER, {"run_id": run_id, "fence": claim.fence, "bodies": line})
+            log.warning("action=drain run=%s outcome=handed_over_beside_a_blocked_loop", run_id)
+            self._attempts.end_children(run_id, claim.fence)
+            self.drop(claim)
+        if held:
+            self._connected().execute(SEND, ([QUEUE_CHANNEL] * len(held), list(held)))
+        elif now - self._ticked > _TO_COME_BACK_S:
+            log.warning("action=drain outcome=ended_beside_a_blocked_loop")
+            logging.shutdown()
+            os._exit(os.EX_OK)
 
     def _execute(self, statement: LiteralString, values: dict[str, Any]) -> list[DictRow]:
         """A connection that was cut while it rested is made again at once."""

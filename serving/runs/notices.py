@@ -21,7 +21,7 @@ PAUSE_CHANNEL = "trireme_pause"
 LINES_ALONE = "+"  # behind a run's id: it has new lines and stands as before
 _SPACING_S = 0.02
 _BATCH = 100
-_SEND: LiteralString = "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) sent (channel, payload)"
+SEND: LiteralString = "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) sent (channel, payload)"
 log = logging.getLogger(__name__)
 
 
@@ -57,7 +57,7 @@ class Notices:
         with suppress(psycopg.Error):
             point("notice.ready")
             async with self._pool.connection() as connection:
-                await connection.execute(_SEND, [list(column) for column in zip(*sent, strict=True)])
+                await connection.execute(SEND, [list(column) for column in zip(*sent, strict=True)])
             point("notice.sent")
 
 

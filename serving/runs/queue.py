@@ -98,7 +98,7 @@ select line.seq from run, append_events(run.run_id, null, json_build_array(
 """
 _LINES: LiteralString = "select line.seq from run, append_events(run.run_id, null, %(bodies)s) line"
 LEAVE: LiteralString = _LEFT + _LINES
-_HAND_OVER: LiteralString = _BACK + _LINES
+HAND_OVER: LiteralString = _BACK + _LINES
 # The first time at once, then half a second later each time.
 _RELEASE: LiteralString = """
 update runs set lease_until = least(lease_until, now() + (attempts - 1) * interval '0.5 second')
@@ -177,7 +177,7 @@ class Queue:
 
     async def hand_over(self, claim: Claim) -> None:
         """Back into the queue for another worker, at once; the attempt doesn't count. Raises FenceLost."""
-        await self._write(_HAND_OVER, claim, (RunHandedOver(worker=self.worker, fence=claim.fence),))
+        await self._write(HAND_OVER, claim, (RunHandedOver(worker=self.worker, fence=claim.fence),))
 
     async def pause(self, claim: Claim) -> None:
         """Lets the run stand still, as somebody asked. Raises FenceLost."""

@@ -70,8 +70,13 @@ class Worker:
                 task.cancel()
         return self._exit_code
 
+    def going(self) -> None:
+        """From any thread: `drain` is about to be called, but the loop may be blocked."""
+        self._heartbeat.drain(_TO_THE_NEXT_SUPERSTEP_S)
+
     def drain(self) -> None:
         """Claims no more; each run stops at its next superstep."""
+        self.going()
         self._draining = True
         point("drain.begun")
         for attempt in self._attempts.values():

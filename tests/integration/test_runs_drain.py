@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -65,6 +66,28 @@ async def test_a_rolling_restart_under_fifty_runs_fails_none_and_repeats_nothing
     print("handed over:", *figures, sep="\n  ")
     assert all(len(each) > 5 for each in took)
     assert min(max(each) for each in took) < 1.0, figures  # of the two: other work on the machine may hold up one
+
+
+async def test_a_run_that_blocks_its_loop_is_handed_over_too(house: House, tmp_path: Path) -> None:
+    effects = tmp_path / "effects"
+    effects.touch()
+    stuck = WorkerProcess(house.dsn, tmp_path, effects, turn="blocks", takes_s=0.01)
+    run_id, one = await house.create(), await asyncio.to_thread(stuck.start)
+    await asyncio.to_thread(wait_for, house.dsn, "select exists (select from run_events where kind = 'step_started')")
+    await asyncio.sleep(0.2)
+    other = await asyncio.to_thread(replace(stuck, turn="answers").start)
+    since = told_to_go(one)
+    view, (took,) = await house.ended(run_id), await handed_over_after_s(house, since, [run_id])
+    assert view.status == "success", view.error
+    assert took < 2.5, "0.7 s in a quiet machine"
+    told = await house.events(run_id)
+    assert gapless(told)
+    assert {event.body.attempt for event in told if event.body.kind == "run_claimed"} == {1}, "it doesn't count"
+    told_to_go(other)
+    for process in (one, other):
+        await asyncio.to_thread(process.join, 10)
+        assert process.exitcode == 0
+    print(f"handed over in {took:.2f} s")
 
 
 def ids_of(lines: list[str]) -> list[str]:

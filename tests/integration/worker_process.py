@@ -3,7 +3,6 @@
 import asyncio
 import multiprocessing
 import os
-import signal
 import socket
 import sys
 import time
@@ -18,7 +17,7 @@ import psycopg
 from graph.ports import ModelCall, ModelReply
 from graph.state import Source
 from graph.tools.registry import LOCAL_WRITE, CanCheck, Output, Tool, ToolContext
-from serving.processes import serve_api
+from serving.processes import on_stop, serve_api
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.worker import Worker
 from serving.wiring import memory_store
@@ -64,7 +63,7 @@ class WorkerProcess:
             heartbeat = Heartbeat(self.dsn, house.queue.worker, self.lease_s, self.beat_s, self.stall_s)
             executor = house.executor(models, Effects(self.effects))
             worker = Worker(self.dsn, house.queue, house.notices, executor, heartbeat, self.slots)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
+            on_stop(worker.going, worker.drain)
             (self.home / f"ready-{os.getpid()}").touch()
             code = await worker.serve()
         await memory.close()

@@ -58,10 +58,13 @@ async def test_a_run_leaves_no_process_behind_when_it_ends(client: Any, thread: 
     assert wait_until(lambda: not sleeping(server, mark), _SOON_S)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_workers_processes_end_with_it(client: Any, server: Server, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "way"),
+    [(signal.SIGKILL, "in a thread"), (signal.SIGTERM, "in a thread"), (signal.SIGTERM, "blocking the loop")],
+)
+async def test_a_workers_processes_end_with_it(client: Any, server: Server, number: signal.Signals, way: str) -> None:
     """Killed it can't end them: the owner of the stack does, by their session. The next attempt starts its own."""
-    thread, run, mark = await started(client, server, "in a thread")
+    thread, run, mark = await started(client, server, way)
     (before,) = sleeping(server, mark)
     os.kill(worker_of(server, thread), number)
     assert wait_until(lambda: not Path(f"/proc/{before}").exists(), 4)
