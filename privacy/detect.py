@@ -38,7 +38,7 @@ _NUMBER: Final = re.compile(
     rf"(?<![0-9])(?!{_DATE})(?:[0-9][ \u00a0\u202f().\-\u2010-\u2013/]{{0,2}}){{7}}|[0-9]{{2}}[A-Za-z]{{2}}[0-9]{{5}}"
 )
 _HINTS: Final = (
-    (re.compile(r"@"), ("EMAIL",)),
+    (re.compile(r"@|%40"), ("EMAIL",)),
     (_NUMBER, ("PHONE", "CREDIT_CARD", "IBAN", "SSN", "NHS", "MEDICAL_LICENSE", "BANK_ACCOUNT", "PASSPORT")),
     (re.compile(r"(?i:passport|passeport|reisepass|passnummer)"), ("PASSPORT",)),
     (re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:"), ("IP",)),

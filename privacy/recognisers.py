@@ -15,7 +15,6 @@ from presidio_analyzer.nlp_engine import NlpArtifacts
 from presidio_analyzer.predefined_recognizers import (
     CreditCardRecognizer,
     CryptoRecognizer,
-    EmailRecognizer,
     MedicalLicenseRecognizer,
     NhsRecognizer,
 )
@@ -37,7 +36,8 @@ _PASSPORT_LABELS: Final = ("passport", "passports", "passeport", "reisepass", "p
 
 _LONE: Final = r"(?<![\w-])"
 _END: Final = r"(?![\w-])"
-_EMAIL: Final = r"(?<!\w)\w[\w.+%&'~-]{0,253}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}"
+_EMAIL: Final = re.compile(r"(?<!\w)\w[\w.+%&'~-]{0,253}(?:@|%40)((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})")
+_LAST_LABEL: Final = re.compile(r"[._-]+$|[._-]*[^._-]+$")
 _CARD: Final = (
     r"(?<!\w)(?<![0-9a-f]-)(?:"
     r"(?:4\d|5[0-8]|2[2-7]|35)\d{2}(?:[ -]?\d{4}){3}"
@@ -54,15 +54,32 @@ _ACCOUNT: Final = rf"{_LONE}(?<!\d[.,])(?<![€$£])\d{{7,17}}{_END}(?![.,]\d){N
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z]{2}[0-9]{2}(?:[ \u00a0-]?[A-Za-z0-9]){11,30}))")
 
 
-class Emails(EmailRecognizer):
-    """Addresses under a suffix of tldextract's bundled list, so that nothing is ever fetched."""
+class Emails(LocalRecognizer):
+    """Addresses under a suffix of tldextract's bundled list, so that nothing is ever fetched.
+
+    What follows one without a space is no part of it: `.csv` of a file's name, the next sentence, `_` of Markdown.
+    """
 
     def __init__(self) -> None:
-        super().__init__(patterns=[Pattern("address", _EMAIL, MEDIUM)], supported_entity="EMAIL")
+        super().__init__(supported_entities=["EMAIL"])
         self._suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, extra_suffixes=_PRIVATE_SUFFIXES)
 
-    def validate_result(self, pattern_text: str) -> bool:
-        return bool(self._suffixes.extract_str(pattern_text.rpartition("@")[2]).suffix)
+    def load(self) -> None:
+        """Nothing to load: the list is tldextract's."""
+
+    def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts) -> list[RecognizerResult]:
+        hosts = ((match.start(), match.start(1), self._host(match[1])) for match in _EMAIL.finditer(text))
+        return [
+            RecognizerResult("EMAIL", start, at + len(host), EntityRecognizer.MAX_SCORE)
+            for start, at, host in hosts
+            if host
+        ]
+
+    def _host(self, candidate: str) -> str:
+        """The longest beginning of `candidate` that is a name under a known suffix; "" for none."""
+        while candidate and not self._suffixes.extract_str(candidate).suffix:
+            candidate = _LAST_LABEL.sub("", candidate)
+        return candidate
 
 
 class Phones(LocalRecognizer):
