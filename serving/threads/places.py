@@ -6,9 +6,10 @@ from typing import Any, Final, LiteralString
 
 from serving.database import Pool, Row
 
-_LINES: Final = 2**28  # of a run
-_TELLINGS: Final = 2**5  # of a line
-_FAR: Final = 2**20  # places
+_LINES: Final = 2**24  # of a run
+ROOM: Final = 2**9  # of what a line tells in one vocabulary; each line has room for two
+_TELLINGS: Final = 2 * ROOM
+_FAR: Final = 2**19  # places
 # A run that was cancelled while it waited began never, and yet whoever asked for it is told its end.
 _UNNUMBERED: LiteralString = """
 with unnumbered as (
@@ -59,6 +60,10 @@ class Place:
     def seq(self) -> int:
         """One number that grows along the stream, and that JavaScript holds exactly."""
         return ((self.run - 1) * _LINES + min(self.line, _LINES - 1)) * _TELLINGS + min(self.telling, _TELLINGS - 1)
+
+    def is_told(self, heard: int) -> bool:
+        """To who has heard up to seq `heard`. What shares its room's last number may not be: that is told again."""
+        return self.seq < heard or (self.seq == heard and self.telling % ROOM < ROOM - 1)
 
     @classmethod
     def of(cls, seq: int) -> "Place":

@@ -8,8 +8,8 @@ from serving.threads.places import START, Place
 
 ALONG = [
     START,
-    *(Place(run, line, telling) for run in (1, 2, 9) for line in (1, 2, 500, 2**28 - 1) for telling in (0, 1, 31)),
-    Place(2**20, 2**28 - 1, 31),
+    *(Place(run, line, telling) for run in (1, 2, 9) for line in (1, 2, 500, 2**24 - 1) for telling in (0, 1, 1_023)),
+    Place(2**19, 2**24 - 1, 1_023),
 ]
 
 
@@ -26,4 +26,9 @@ def test_a_number_from_beyond_is_the_last_place(beyond: int) -> None:
 
 
 def test_what_a_line_tells_beyond_its_room_shares_its_last_number() -> None:
-    assert Place(1, 1, 40).seq == Place(1, 1, 31).seq < Place(1, 2).seq
+    last, beyond = Place(1, 1, 1_023), Place(1, 1, 1_024)
+    assert last.seq == beyond.seq < Place(1, 2).seq
+    heard = last.seq
+    assert Place(1, 1, 1_022).is_told(heard)
+    assert not last.is_told(heard), "some that share it may not have been told"
+    assert last.is_told(heard + 1)

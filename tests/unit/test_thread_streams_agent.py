@@ -8,7 +8,7 @@ import pytest
 
 from serving.api.sdk.agent_framing import AgentFraming
 from serving.api.sdk.growing import Growing
-from serving.api.thread_streams.agent_framing import BESIDE, AgentEvents
+from serving.api.thread_streams.agent_framing import AgentEvents
 from serving.api.thread_streams.subscription import CHANNELS, Subscription
 
 STEP = {"step_id": "s1", "attempt": 1}
@@ -27,7 +27,7 @@ LINES: list[tuple[str, dict[str, Any]]] = [
     ("answer_written", {"answer": {"text": "Green tea."}}),
     ("run_finished", {"status": "success", "message": "", "code": ""}),
 ]
-SHARED = sorted((CHANNELS | {"custom:tool_started"}) - BESIDE)
+SHARED = sorted((CHANNELS | {"custom:tool_started", "custom:model_called"}) - {"messages"})
 
 
 def events(wanted: Subscription, growing: Growing | None) -> AgentEvents:
@@ -55,3 +55,38 @@ def test_who_is_told_of_messages_has_a_framing_of_its_own() -> None:
     wanted = Subscription(frozenset({"messages"}))
     assert events(wanted, Growing()) != events(wanted, Growing())
     assert told(events(wanted, Growing())) != told(events(wanted, None))
+
+
+def test_of_a_line_that_tells_more_than_it_has_numbers_nothing_is_lost() -> None:
+    """A cut may come between any two of them: who comes with the last number that it has is told the rest."""
+    calls = [{**CALL, "id": f"c{at}"} for at in range(700)]
+    begun = {**STEP, "tool": "search", "text": "{}", "closes": "", "begins": False}
+    lines = [*(("tool_call_delta", {**begun, "call_id": call["id"]}) for call in calls)]
+    lines.append(("model_called", {**STEP, "tool_calls": calls}))
+    wanted = Subscription(frozenset({"messages", "custom"}))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def of_the_last(heard: int) -> list[dict[str, Any]]:
+        framing = AgentEvents(
+            "r",
+            "agent",
+            1,
+            wanted,
+            heard,
+            plain=True,
+            talk=AgentFraming("r", frozenset(), "t", "[]"),
+            growing=Growing(),
+        )
+        text = ""
+        for seq, (kind, body) in enumerate(lines, 1):
+            text = framing({"seq": seq, "kind": kind, "at": at}, orjson.dumps({"kind": kind, **body}).decode())
+        return [orjson.loads(event) for event in text.splitlines()]
+
+    whole = of_the_last(-1)
+    assert len({event["event_id"] for event in whole}) == len(whole) == 702
+    assert [event["seq"] for event in whole] == sorted(event["seq"] for event in whole)
+    for cut in (1, 400, 511, 512, 600, 701):
+        came = whole[:cut]
+        rest = of_the_last(came[-1]["seq"])
+        assert {event["event_id"] for event in came + rest} == {event["event_id"] for event in whole}, cut
+        assert len(came) + len(rest) == len(whole) or cut >= 512, "told again are those alone that share a number"

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from serving.api.sdk.agent import agent_framing
 from serving.api.sdk.agent_framing import NODES, AgentFraming
 from serving.api.sdk.agent_messages import ai, answer_id
-from serving.api.sdk.growing import KINDS, Growing
+from serving.api.sdk.growing import Growing
 from serving.api.thread_streams.agent_messages import grows, written
 from serving.api.thread_streams.framing import EventFraming, Told, question, told
 from serving.api.thread_streams.subscription import Subscription
@@ -18,31 +18,31 @@ from serving.hosting.config import AGENT
 from serving.services import ApiServices
 from serving.threads.places import read_up_to
 
-# What a line that tells of messages tells besides; it is numbered behind them.
-BESIDE: Final = frozenset({"messages", "values", "updates", "custom", *(f"custom:{kind}" for kind in KINDS)})
-
 
 async def agent_events(
     services: ApiServices, row: Row, wanted: Subscription, heard: int, *, plain: bool
 ) -> "AgentEvents":
     run_id, thread_id = str(row["run_id"]), str(row["thread_id"])
     talk = await agent_framing(services, row, (), 0)
-    told = await Growing.behind(services, run_id, read_up_to(heard)) if wanted.channels & BESIDE else None
+    told = await Growing.behind(services, run_id, read_up_to(heard)) if "messages" in wanted.channels else None
     return AgentEvents(run_id, thread_id, AGENT, row["place"], wanted, heard, plain, talk=talk, growing=told)
 
 
 @dataclass(frozen=True)
 class AgentEvents(EventFraming):
-    """`talk` knows the messages up to this run's goal; `growing` is the reader's own, if messages have numbers for it:
-    readers without one share what is made for them."""
+    """`talk` knows the messages up to this run's goal; `growing` is the reader's own, if it is told of messages: those
+    without one share what is made for them. So what grows has numbers of its own, before those of all else."""
 
     talk: AgentFraming = field(kw_only=True)
     growing: Growing | None = field(kw_only=True)
 
-    def tells(self, kind: str, line: int, body: str) -> Iterator[Told]:
+    def numbered(self, kind: str, line: int, body: str) -> Iterator[tuple[int, int, Told]]:
+        if self.growing and (grown := self.growing.take(line, kind, orjson.loads(body))):
+            yield from ((0, number, each) for number, each in enumerate(grows(grown, self.run_id)))
+        yield from ((1, number, each) for number, each in enumerate(self.tells(kind, body)))
+
+    def tells(self, kind: str, body: str) -> Iterator[Told]:
         given = orjson.loads(body)
-        if self.growing and (grown := self.growing.take(line, kind, given)):
-            yield from grows(grown, self.run_id)
         yield from self._said(kind, given)
         if kind in NODES:
             node, name = NODES[kind]
@@ -52,7 +52,7 @@ class AgentEvents(EventFraming):
         yield f"custom:{kind}", "custom", (), data, ""
         # One that takes a run over goes on with it: for clients, a run that begins forgets what was being written.
         if kind != "run_claimed" or given["attempt"] == 1:
-            yield from super().tells(kind, line, body)
+            yield from super().tells(kind, body)
 
     def _said(self, kind: str, body: dict[str, Any]) -> Iterator[Told]:
         match kind:

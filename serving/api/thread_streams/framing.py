@@ -13,7 +13,7 @@ from serving.database import Row
 from serving.hosting.channels import ASKED, EVENT, place_of
 from serving.hosting.part_log import RESULT
 from serving.runs.view import TERMINAL
-from serving.threads.places import Place
+from serving.threads.places import ROOM, Place
 
 # (channel, method, namespace, data as JSON text, what stands beside the data)
 Told = tuple[str, str, Namespace, str, str]
@@ -47,13 +47,17 @@ class EventFraming:
     own: bool = True
 
     def __call__(self, row: Row, body: str) -> str:
-        told = enumerate(self.tells(row["kind"], row["seq"], body))
-        return "".join(self._framed(row, telling, each) for telling, each in told)
+        told = self.numbered(row["kind"], row["seq"], body)
+        return "".join(self._framed(row, room, number, each) for room, number, each in told)
 
     def ends(self, status: str) -> bool:
         return status in TERMINAL
 
-    def tells(self, kind: str, line: int, body: str) -> Iterator[Told]:
+    def numbered(self, kind: str, line: int, body: str) -> Iterator[tuple[int, int, Told]]:
+        """(room, number in it, what is told)"""
+        yield from ((0, number, each) for number, each in enumerate(self.tells(kind, body)))
+
+    def tells(self, kind: str, body: str) -> Iterator[Told]:
         match kind:
             case "stream_part":
                 yield from _part(body, own=self.own)
@@ -73,13 +77,16 @@ class EventFraming:
         event = "interrupted" if end.get("waits") else _ENDS[end["status"]]
         return self.lifecycle(event, (end["message"] or end["code"]) if event == "failed" else "")
 
-    def _framed(self, row: Row, telling: int, told: Told) -> str:
+    def _framed(self, row: Row, room: int, number: int, told: Told) -> str:
         channel, method, namespace, data, beside = told
-        seq = Place(self.place, row["seq"], telling).seq
-        if seq <= self.heard or not self.wanted.wants(channel, namespace):
+        place = Place(self.place, row["seq"], room * ROOM + min(number, ROOM - 1))
+        if place.is_told(self.heard) or not self.wanted.wants(channel, namespace):
             return ""
+        seq = place.seq
         params = f'"namespace":{orjson.dumps(namespace).decode()},"timestamp":{int(row["at"].timestamp() * 1000)}'
-        head = f'{{"type":"event","event_id":"{self.run_id}:{row["seq"]}.{telling}","seq":{seq},"method":"{method}"'
+        head = (
+            f'{{"type":"event","event_id":"{self.run_id}:{row["seq"]}.{room}.{number}","seq":{seq},"method":"{method}"'
+        )
         event = f'{head},"params":{{{params},"data":{data}{beside}}}}}'
         if self.plain:
             return f"{event}\n"

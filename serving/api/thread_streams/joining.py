@@ -103,8 +103,10 @@ class _RunOfMany:
         return "".join(self._placed(row["seq"], telling, frame) for telling, frame in frames)
 
     def _placed(self, line: int, telling: int, frame: str) -> str:
-        seq = Place(self.place, line, telling).seq
-        return f"id: {event_id(seq, self.thread_id)}\n{without_id(frame)}\n\n" if seq > self.heard else ""
+        place = Place(self.place, line, telling)
+        if place.is_told(self.heard):
+            return ""
+        return f"id: {event_id(place.seq, self.thread_id)}\n{without_id(frame)}\n\n"
 
     def ends(self, status: str) -> bool:
         return status in TERMINAL

@@ -54,7 +54,7 @@ class _Conversation:
     def __init__(self, websocket: WebSocket, services: ApiServices, thread_id: str) -> None:
         self._websocket, self._services, self._thread_id = websocket, services, thread_id
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
-        self._sent: dict[int, None] = {}
+        self._sent: dict[str, None] = {}
         self._in_step = InStep()
         self._sending = asyncio.Lock()
         self._transport: asyncio.Transport = websocket.scope["extensions"][TRANSPORT]
@@ -141,12 +141,13 @@ class _Conversation:
                 await self._websocket.close(code)
 
     async def _tell(self, id_: str, event: bytes, known: Place) -> None:
-        seq = orjson.loads(event)["seq"]
+        told = orjson.loads(event)
+        seq, event_id = told["seq"], told["event_id"]
         await self._in_step.turn(id_, seq)
         if seq > known.seq:
-            if seq in self._sent:
+            if event_id in self._sent:
                 return
-            self._sent[seq] = None
+            self._sent[event_id] = None
             if len(self._sent) > _REMEMBERED:
                 del self._sent[next(iter(self._sent))]
         await self._send(event.decode())
