@@ -11,6 +11,7 @@ from psycopg.errors import DiskFull
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.routing import Match
 
 from graph.errors import TriremeError
 from memory.errors import MemoryFailure
@@ -26,6 +27,7 @@ NATIVE, GRAPHS = "run of a goal", "run of a graph"  # the two bodies of POST /ru
 _NOT_FIELDS = ("body", NATIVE, GRAPHS)
 log = logging.getLogger(__name__)
 _FRAMES = 8
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
@@ -40,6 +42,13 @@ def failure(request: HTTPConnection, status: int, code: str, message: str, hint:
         status = protocol.status_of(status)
     headers = {"Retry-After": "2"} if status in (429, 503) else None
     return JSONResponse(body, status_code=status, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that this path has (RFC 9110, 15.5.6); each is a route of its own, so all are tried."""
+    asked = [{**request.scope, "method": method} for method in _METHODS]
+    routes = request.app.router.routes
+    return [scope["method"] for scope in asked if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 def answered(request: HTTPConnection, error: ServingError) -> JSONResponse:
@@ -63,14 +72,21 @@ def install_failures(app: FastAPI) -> None:
         parts = () if first["type"] == "json_invalid" else first["loc"]
         where = ".".join(str(part) for part in parts if part not in _NOT_FIELDS)[:100]
         hint = "see /docs for what the route takes" if where else "send JSON, with Content-Type: application/json"
-        return failure(request, 422, "invalid_request", f"{where or 'body'}: {first['msg']}", hint)
+        said = first["msg"].removeprefix("Value error, ")
+        if not where and isinstance(error.body, bytes) and error.body:  # it was not read as JSON
+            said = f"its Content-Type is {request.headers.get('content-type', '')[:60]!r}"
+        return failure(request, 422, "invalid_request", f"{where or 'body'}: {said}", hint)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         code = _HTTP_CODES.get(error.status_code, "http_error")
         if error.status_code == 400 and error.__cause__:  # FastAPI's own, which names no reason
             return failure(request, 400, code, *unreadable(error.__cause__))
-        return failure(request, error.status_code, code, str(error.detail), "see /docs for the routes")
+        hint = "send it in parts" if error.status_code == 413 else "see /docs for the routes"
+        answer = failure(request, error.status_code, code, str(error.detail), hint)
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_allowed(request))
+        return answer
 
     @app.exception_handler(psycopg.DataError)
     async def unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:

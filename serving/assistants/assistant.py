@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.errors import BadRequest
+from serving.runs.run_config import RunConfig
 
 # Ids of the assistants that every hosted graph has: the same on every server, as LangGraph's clients count on.
 _GRAPHS: Final = uuid.UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
@@ -43,7 +44,7 @@ class NewAssistant(BaseModel):
 
     graph_id: str = Field(max_length=200)
     assistant_id: str | None = None
-    config: Config | None = None
+    config: RunConfig | None = None
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     name: str | None = Field(default=None, max_length=1_000)
@@ -55,7 +56,7 @@ class AssistantChange(BaseModel):
     """What isn't given stays; `metadata` is merged, the rest replaced."""
 
     graph_id: str | None = Field(default=None, max_length=200)
-    config: Config | None = None
+    config: RunConfig | None = None
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     name: str | None = Field(default=None, max_length=1_000)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from serving.database import Row
 from serving.runs.launch import Multitask, Nodes, StreamMode, listed
+from serving.runs.run_config import RunConfig
 
 OnCompletion = Literal["delete", "keep"]
 _WHEN: Final = frozenset({"schedule", "timezone", "end_time", "enabled"})
@@ -31,7 +32,7 @@ class CronChange(BaseModel):
     enabled: bool | None = None
     on_run_completed: OnCompletion | None = Field(default=None, description="of a run's own thread: delete, or keep")
     input: Any = None
-    config: dict[str, Any] | None = None
+    config: RunConfig | None = None
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     webhook: str | None = Field(default=None, max_length=2_000)

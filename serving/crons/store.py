@@ -9,7 +9,7 @@ from serving.crons.cron import CronChange, NewCron
 from serving.crons.schedule import following
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import NotFound, Unprocessable
-from serving.jsonb import jsonb
+from serving.jsonb import jsonb, metadata_jsonb
 from serving.runs.limits import uuid_of
 from serving.threads.store import thread_not_found
 
@@ -78,7 +78,7 @@ class CronStore:
             "on_run_completed": None if thread_id else new.on_run_completed or "delete",
             "enabled": new.enabled is not False,
             "payload": _named(payload, id_),
-            "metadata": jsonb(new.metadata or {}, "metadata"),
+            "metadata": metadata_jsonb(new.metadata or {}),
         }
         async with self._pool.connection() as connection:
             values["next"] = _next(values, await _now(connection))
@@ -110,7 +110,7 @@ class CronStore:
                 if change.end_time is None:
                     payload.pop("end_time", None)
             metadata = {**row["metadata"], **(change.metadata or {})}
-            values = {**row, **given, "cron_id": id_, "metadata": jsonb(metadata, "metadata")}
+            values = {**row, **given, "cron_id": id_, "metadata": metadata_jsonb(metadata)}
             values["payload"] = _named({**payload, **({"metadata": metadata} if metadata else {})}, id_)
             values["next"] = _next(values, row["now"]) if change.moves else row["next_run_date"]
             await connection.execute(_UPDATE, values)

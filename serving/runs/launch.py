@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from serving.runs.run_config import RunConfig
 
 StreamMode = Literal[
     "values", "updates", "messages", "messages-tuple", "custom", "debug", "tasks", "checkpoints", "events", "tools"
@@ -86,7 +88,7 @@ class NewRun(BaseModel):
     assistant_id: str = Field(min_length=1, max_length=200)
     input: Any = None
     command: RunCommand | None = None
-    config: dict[str, Any] | None = None
+    config: RunConfig | None = None
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     checkpoint: Checkpoint | None = None
@@ -110,6 +112,20 @@ class NewRun(BaseModel):
         description="kept with the run; the `feedback` event's links are LangSmith's alone, so there is none, which a "
         "`Warning` header says",
     )
+
+    @field_validator("command")
+    @classmethod
+    def _says_something(cls, command: RunCommand | None) -> RunCommand | None:
+        return command if command and command.model_dump(exclude_none=True) else None
+
+    @property
+    def place(self) -> Checkpoint:
+        """Where it begins, in whichever of three ways that was said."""
+        given = (self.config or {}).get("configurable") or {}
+        named = self.checkpoint_id or given.get("checkpoint_id")
+        if self.checkpoint_id or self.checkpoint is None:
+            return Checkpoint(checkpoint_id=str(named)) if named else Checkpoint()
+        return self.checkpoint
 
     def launch(self, config: Mapping[str, Any], context: Mapping[str, Any], *, temporary: bool) -> Launch:
         """`config` and `context` are the assistant's: what the run itself says goes before them."""

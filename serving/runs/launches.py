@@ -15,7 +15,7 @@ from graph.events import CancelRequested, RunCreated, RunFinished
 from graph.profile import Profile
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import Conflict, NotFound
-from serving.jsonb import jsonb
+from serving.jsonb import jsonb, metadata_jsonb
 from serving.runs.effects import left_open
 from serving.runs.launch import Launch
 from serving.runs.limits import uuid_of
@@ -266,7 +266,7 @@ class Launches:
             "profile": asked.profile and asked.profile.model_dump_json(),
             "graph": asked.graph,
             "assistant_id": asked.assistant_id,
-            "metadata": jsonb(dict(asked.metadata), "metadata"),
+            "metadata": metadata_jsonb(dict(asked.metadata)),
             "launch": launch,
             "kept": jsonb(dict(asked.kept), "the request") if asked.kept is not None else None,
             "webhook": asked.launch.webhook,

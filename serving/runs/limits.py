@@ -44,17 +44,27 @@ def check_text(text: str, noun: str) -> None:
 
 def check_json(value: Any, path: tuple[Any, ...] = ()) -> None:
     """Raises BadRequest that names the field: for such text, a number that JSON doesn't have, or deep nesting."""
-    where = ".".join(str(part) for part in path)[:100] or "body"
     if isinstance(value, str):
-        check_text(value, where)
+        _check_part(value, path, "")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise BadRequest(f"{where}: Input should be a finite number", "JSON has no other", "invalid_request")
+        raise BadRequest(f"{_place(path)}: Input should be a finite number", "JSON has no other", "invalid_request")
     elif isinstance(value, dict | list):
         if len(path) == DEEPEST:
             raise BadRequest(*TOO_DEEP, "invalid_request")
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            check_text(str(key), f"a name in {where}")
+            if isinstance(key, str):
+                _check_part(key, path, "a name in ")
             check_json(item, (*path, key))
+
+
+def _check_part(text: str, path: tuple[Any, ...], noun: str) -> None:
+    """Of many, so that their places are written down for those alone that may be refused."""
+    if "\0" in text or not text.isascii():
+        check_text(text, noun + _place(path))
+
+
+def _place(path: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in path)[:100] or "body"
 
 
 def check_channel(name: str) -> None:

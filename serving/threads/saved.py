@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from serving.database import Connection, Pool
-from serving.errors import Conflict
+from serving.errors import Conflict, NotFound
 from serving.hosting.config import AGENT
 from serving.threads.store import thread_not_found
 
@@ -19,6 +19,11 @@ _HOLD: LiteralString = "select from threads where tenant = %(tenant)s and thread
 _LIVE: LiteralString = """
 select run_id, status from runs where thread_id = %(id)s
     and (status in ('pending', 'running') or (status = 'interrupted' and finished_at is null)) limit 1
+"""
+
+
+_HAS: LiteralString = """
+select from state_checkpoints where tenant = %s and thread_id = %s and namespace = %s and checkpoint_id = %s
 """
 
 
@@ -57,6 +62,13 @@ class Saved:
                 awake.cancel()
                 await asyncio.wait([awake])
 
+    async def check_has(self, thread_id: str, namespace: str, checkpoint_id: str) -> None:
+        """Raises NotFound."""
+        async with self._pool.connection() as connection:
+            found = await connection.execute(_HAS, (self.tenant, thread_id, namespace, checkpoint_id))
+        if not found.rowcount:
+            raise no_checkpoint(thread_id, checkpoint_id)
+
     async def copy(self, source: str, target: str) -> None:
         """All checkpoints of a thread, for another one."""
         await (await self.saver(AGENT)).acopy_thread(source, target)
@@ -66,6 +78,14 @@ class Saved:
         saver = await self.saver(AGENT)
         async with self.held(thread_id):
             await saver.aprune([thread_id], strategy="keep_latest")
+
+
+def no_checkpoint(thread_id: str, checkpoint_id: str) -> NotFound:
+    return NotFound(
+        f"thread {thread_id} has no checkpoint {checkpoint_id[:100]}",
+        f"POST /threads/{thread_id}/history lists them",
+        "checkpoint_not_found",
+    )
 
 
 async def _keep_awake(connection: Connection) -> None:

@@ -13,14 +13,14 @@ import orjson
 
 from privacy.redact import Redactor
 from serving.database import Connection, Pool
-from serving.errors import NotFound, Unprocessable
+from serving.errors import Unprocessable
 from serving.hosting.config import AGENT
 from serving.hosting.graphs import Graphs
 from serving.items.stores import Stores
-from serving.jsonb import jsonb
+from serving.jsonb import metadata_jsonb
 from serving.runs.limits import uuid_of
 from serving.threads.checkpoint import CheckpointRef, checkpoint_of
-from serving.threads.saved import Saved
+from serving.threads.saved import Saved, no_checkpoint
 from serving.threads.snapshot import check_select, interrupts_of, nothing, selected, shown
 from serving.threads.store import thread_not_found
 from serving.threads.talks import standing, told_by_id
@@ -63,12 +63,12 @@ class States:
         graph_id, settings, live = await self._graph_of(id_)
         if graph_id is None:
             if at.checkpoint_id:
-                raise _no_checkpoint(id_, at.checkpoint_id)
+                raise no_checkpoint(id_, at.checkpoint_id)
             return orjson.dumps(nothing(config))
         async with self._opened(graph_id, "threads.read", config, settings) as graph:
             found = await graph.aget_state(config, subgraphs=subgraphs)
         if found.metadata is None and at.checkpoint_id:
-            raise _no_checkpoint(id_, at.checkpoint_id)
+            raise no_checkpoint(id_, at.checkpoint_id)
         state = shown(found)
         if graph_id == AGENT:
             state = told_by_id(state) if at.checkpoint_id else standing(state, live)
@@ -112,7 +112,7 @@ class States:
         Raises NotFound, Conflict while a run is live, Unprocessable for bad values.
         """
         id_, more = uuid_of(thread, "thread"), dict(metadata or {})
-        config, kept = at.config(id_), jsonb(more, "metadata")
+        config, kept = at.config(id_), metadata_jsonb(more)
         known, settings, _ = await self._graph_of(id_)
         graph_id = known or (str(more["graph_id"]) if more.get("graph_id") else None)
         if graph_id is None:
@@ -122,7 +122,7 @@ class States:
             check_names(graph, values)
             async with self.saved.held(id_) as connection:
                 if at.checkpoint_id and (await graph.aget_state(config)).metadata is None:
-                    raise _no_checkpoint(id_, at.checkpoint_id)
+                    raise no_checkpoint(id_, at.checkpoint_id)
                 async with _updating(graph, connection) as whole:
                     written = await applied(graph, lambda: whole.aupdate_state(config, values, as_node=as_node))
                 await self._leave(connection, whole, graph_id, id_, kept)
@@ -221,14 +221,6 @@ def _json(value: Any) -> bytes:
         return orjson.dumps(value, once, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
     except TypeError:
         return to_json(value)
-
-
-def _no_checkpoint(thread_id: str, checkpoint_id: str) -> NotFound:
-    return NotFound(
-        f"thread {thread_id} has no checkpoint {checkpoint_id[:100]}",
-        f"POST /threads/{thread_id}/history lists them",
-        "checkpoint_not_found",
-    )
 
 
 def _no_graph(thread_id: str) -> Unprocessable:

@@ -9,7 +9,7 @@ from serving.database import Connection, Pool, Row, new_id
 from serving.errors import Conflict, NotFound
 from serving.hosting.config import AGENT
 from serving.in_time import PATIENCE_S, in_time
-from serving.jsonb import jsonb
+from serving.jsonb import metadata_jsonb
 from serving.runs.limits import uuid_of
 from serving.threads import talks
 from serving.threads.thread import NewThread, ThreadChange, Ttl, shown, ttl_of
@@ -69,7 +69,7 @@ class ThreadStore:
     async def create(self, new: NewThread) -> tuple[dict[str, Any], bool]:
         """Returns (thread, whether it is new). Raises Unprocessable, Conflict for an id that is taken."""
         id_ = uuid_of(new.thread_id, "thread") if new.thread_id else new_id()
-        values = {"metadata": jsonb(new.metadata or {}, "metadata"), **_lived(new.ttl or self._ttl)}
+        values = {"metadata": metadata_jsonb(new.metadata or {}), **_lived(new.ttl or self._ttl)}
         made = await self._changed(_CREATE, id_, values)
         if not made and (new.if_exists == "raise" or not await self.has(id_)):
             raise Conflict(
@@ -89,7 +89,7 @@ class ThreadStore:
     async def update(self, thread: str, change: ThreadChange) -> str:
         """Returns the thread's id."""
         id_ = uuid_of(thread, "thread")
-        metadata = jsonb(change.metadata, "metadata") if change.metadata else None
+        metadata = metadata_jsonb(change.metadata) if change.metadata else None
         if not await self._changed(_UPDATE, id_, {"metadata": metadata, **_lived(change.ttl)}):
             raise thread_not_found(id_)
         return id_

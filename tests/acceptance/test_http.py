@@ -195,7 +195,14 @@ def test_a_body_over_the_limit_is_refused_with_and_without_its_length_said(api: 
 
 def test_unknown_routes_and_methods_have_the_same_shape(api: httpx.Client) -> None:
     failed(api.get("/nothing"), 404, "not_found")
-    failed(api.delete("/runs"), 405, "method_not_allowed")
+    for path, allowed in (
+        ("/runs", "GET, POST"),
+        ("/agent-protocol/threads", "POST"),
+        ("/threads/x", "GET, PATCH, DELETE"),
+    ):
+        refused = api.put(path)
+        failed(refused, 405, "method_not_allowed")
+        assert refused.headers["allow"] == allowed
     failed(api.get("/runs", params={"limit": 0}), 422, "invalid_request")
     failed(api.delete(f"/memory/{MISSING}"), 404, "memory_not_found")
 

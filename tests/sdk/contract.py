@@ -1,6 +1,7 @@
 """schemathesis over a server's own document: requests are made from it, and answers held against it.
 
-By hand, against a server that runs: `python -m tests.sdk.contract http://127.0.0.1:8123 --examples 100 --seed 7`.
+By hand, against a server that runs: `python -m tests.sdk.contract http://127.0.0.1:8123 --examples 100 --seed 7`; and
+its own phases over each document, `st run http://127.0.0.1:8123/openapi.json --phases coverage,stateful`.
 """
 
 import argparse

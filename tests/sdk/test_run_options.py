@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.errors import UnprocessableEntityError
+from langgraph_sdk.errors import APIStatusError, UnprocessableEntityError
 
 from tests.acceptance.processes import wait_until
 from tests.acceptance.test_webhooks import receiving
@@ -20,6 +20,7 @@ MODES: Final = [
     "values", "messages", "updates", "events", "tasks", "checkpoints", "debug", "custom", "messages-tuple",
     "tools",
 ]  # fmt: skip
+NOBODY: Final = "11111111-1111-1111-1111-111111111111"
 APPROVE: Any = {"resume": {"decisions": [{"type": "approve"}]}}
 
 
@@ -336,3 +337,41 @@ async def test_many_are_rolled_back_at_once(client: Any, thread: str) -> None:
     await client.runs.cancel_many(thread_id=thread, status="all", action="rollback")
     assert await ended(client, "wait", thread, "slow", input={"steps": 2}) == {"steps": 2, "done": 2}
     assert [run["status"] for run in await client.runs.list(thread)] == ["success", "success"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ({"config": {"configurable": "x"}}, 422, "config.configurable: Input should be a valid dictionary"),
+        ({"config": {"recursion_limit": "x"}}, 422, "config.recursion_limit: Input should be a valid integer"),
+        ({"config": {"tags": "x"}}, 422, "config.tags: Input should be a valid list"),
+        ({"checkpoint_id": NOBODY}, 404, "has no checkpoint"),
+        ({"checkpoint": {"checkpoint_id": NOBODY}}, 404, "has no checkpoint"),
+        ({"config": {"configurable": {"checkpoint_id": NOBODY}}}, 404, "has no checkpoint"),
+        ({"metadata": {"long": "x" * 2**20}}, 413, "at most 1,048,576 are taken"),
+    ],
+)
+async def test_what_no_run_can_begin_with_is_refused(
+    client: Any, thread: str, asked: dict[str, Any], status: int, said: str
+) -> None:
+    with pytest.raises(APIStatusError) as refused:
+        await client.http.post(f"/threads/{thread}/runs", json={"assistant_id": "slow", **asked})
+    told: Any = refused.value.body
+    assert (refused.value.status_code, said in told["message"]) == (status, True), told
+    assert await client.runs.list(thread) == []
+
+
+@pytest.mark.parametrize("asked", [{"checkpoint_id": NOBODY}, {"command": {"resume": "yes"}}])
+async def test_a_run_without_a_thread_goes_on_from_nothing(client: Any, asked: dict[str, Any]) -> None:
+    with pytest.raises(UnprocessableEntityError, match="without its thread"):
+        await client.http.post("/runs/wait", json={"assistant_id": "slow", **asked})
+
+
+async def test_a_command_that_says_nothing_is_none(client: Any, thread: str) -> None:
+    asked = {"assistant_id": "slow", "input": {"steps": 1}, "command": {}}
+    assert await client.http.post(f"/threads/{thread}/runs/wait", json=asked) == {"steps": 1, "done": 1}
+
+
+async def test_which_runs_are_cancelled_must_be_said(client: Any) -> None:
+    with pytest.raises(UnprocessableEntityError, match="name a thread_id, run_ids or a status"):
+        await client.http.post("/runs/cancel", json={})

@@ -11,6 +11,7 @@ from serving.database import Row
 from serving.hosting.config import AGENT
 from serving.runs.launch import NewRun
 from serving.runs.launches import shown_run
+from serving.runs.run_config import RunConfig
 from serving.runs.search import RunSearch, RunStatus
 
 StreamMode = Literal["values", "messages", "updates", "custom"]
@@ -25,7 +26,7 @@ class RunCreate(BaseModel):
     input: Any = None
     messages: list[Message] | None = None
     metadata: dict[str, Any] | None = None
-    config: dict[str, Any] | None = None
+    config: RunConfig | None = None
     webhook: str | None = Field(default=None, max_length=2_000)
     on_completion: Literal["delete", "keep"] | None = None
     on_disconnect: Literal["cancel", "continue"] = "cancel"

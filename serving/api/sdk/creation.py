@@ -59,13 +59,24 @@ async def created(
 async def _asked(services: ApiServices, thread: str | None, new: NewRun, assistant: Assistant) -> Asked:
     new = services.configured(new)
     turn = await _turn(services, thread, new) if assistant.graph_id == AGENT else None
+    if assistant.graph_id != AGENT:
+        await _check_place(services, thread, new)
     return await asked_of(services, thread, new, assistant, turn)
+
+
+async def _check_place(services: ApiServices, thread: str | None, new: NewRun) -> None:
+    """Where nothing is, a graph would begin from nothing, and say nothing of it. Raises NotFound, Unprocessable."""
+    at, answers = new.place, new.command is not None and new.command.resume is not None
+    if thread is None and (at.checkpoint_id or answers):
+        what = "an answer" if answers else "a checkpoint"
+        raise Unprocessable(f"{what} without its thread", "send the run to the thread that it is of")
+    if thread and at.checkpoint_id:
+        await services.states.saved.check_has(uuid_of(thread, "thread"), at.checkpoint_ns or "", at.checkpoint_id)
 
 
 async def _turn(services: ApiServices, thread: str | None, new: NewRun) -> Turn | None:
     """Of planner, worker and critic's, which begin with a goal: where a checkpoint says that it is."""
-    checkpoint_id = new.checkpoint_id or (new.checkpoint.checkpoint_id if new.checkpoint else None)
-    if checkpoint_id is None:
+    if (checkpoint_id := new.place.checkpoint_id) is None:
         return None
     if thread is None:
         raise Unprocessable("a checkpoint without its thread", "send the run to the thread that it is of")

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
@@ -17,15 +17,25 @@ from serving.services import ApiServices
 
 router = APIRouter(tags=["graph runs"])
 Status = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
-Select = Annotated[list[str], LISTED, Query(description="fields to answer with; without it, all")]
+RunField = Literal[
+    "run_id", "thread_id", "assistant_id", "created_at", "updated_at", "status", "metadata", "kwargs",
+    "multitask_strategy",
+]  # fmt: skip
+Select = Annotated[list[RunField], LISTED, Query(description="fields to answer with; without it, all")]
 
 
 class CancelMany(BaseModel):
-    """Those of a thread, of a list, or all that wait or are under way."""
+    """Those of a thread, of a list, or of a status; named by more than one, those that all of them name."""
 
     thread_id: str | None = None
     run_ids: list[str] | None = Field(default=None, max_length=10_000)
     status: Literal["pending", "running", "all"] | None = None
+
+    @model_validator(mode="after")
+    def _names_some(self) -> "CancelMany":
+        if self.thread_id is None and self.run_ids is None and self.status is None:
+            raise ValueError("name a thread_id, run_ids or a status; the status all is every run's")
+        return self
 
 
 @router.post("/threads/{thread_id}/runs", response_model=Run)
@@ -94,5 +104,5 @@ async def end_of(services: ApiServices, run_id: str) -> None:
         pass
 
 
-def _selected(run: dict[str, Any], select: list[str]) -> dict[str, Any]:
-    return {name: run[name] for name in select if name in run} if select else run
+def _selected(run: dict[str, Any], select: list[RunField]) -> dict[str, Any]:
+    return {name: run[name] for name in select} if select else run
