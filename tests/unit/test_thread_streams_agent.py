@@ -69,6 +69,7 @@ def test_of_a_line_that_tells_more_than_it_has_numbers_nothing_is_lost() -> None
     def of_the_last(heard: int) -> list[dict[str, Any]]:
         framing = AgentEvents(
             "r",
+            "t",
             "agent",
             1,
             wanted,
