@@ -18,6 +18,7 @@ from langgraph.store.base import (
     SearchOp,
 )
 
+from serving.blocking import wait_for
 from serving.database import storage
 from serving.items.fenced import written_by
 from serving.runs.group import Fence
@@ -64,13 +65,7 @@ class ScopedStore(BaseStore):
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """For nodes that aren't async: they run in threads of their own."""
-        try:
-            running: Any = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is self._loop:
-            raise RuntimeError("in async code call the store's a-methods: aget, aput, asearch")
-        return asyncio.run_coroutine_threadsafe(self.abatch(ops), self._loop).result()
+        return wait_for(self.abatch(ops), self._loop, "the store's a-methods: aget, aput, asearch")
 
     def _below(self, op: Op) -> Op:
         if isinstance(op, GetOp | PutOp):

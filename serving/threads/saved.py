@@ -1,7 +1,7 @@
 """What is kept of a tenant's threads, whatever their graph: held still, copied, cut down to the latest."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, LiteralString
 
@@ -41,7 +41,8 @@ class Saved:
 
     async def saver(self, graph_id: str) -> "PostgresSaver":
         """Without a fence: for those who read, and for those who hold the thread."""
-        return await asyncio.to_thread(_open_saver, self._pool, self._key, self.tenant, graph_id)
+        made_by = await asyncio.to_thread(_savers, graph_id)
+        return made_by(self._pool, key=self._key, tenant=self.tenant)
 
     @asynccontextmanager
     async def held(self, thread_id: str) -> AsyncIterator[Connection]:
@@ -95,8 +96,8 @@ async def _keep_awake(connection: Connection) -> None:
         await connection.execute("select 1")
 
 
-def _open_saver(pool: Pool, key: bytes, tenant: str, graph_id: str) -> "PostgresSaver":
+def _savers(graph_id: str) -> "Callable[..., PostgresSaver]":
     from serving.hosting.saver import hosted_saver
     from serving.runs.checkpoints import PostgresSaver
 
-    return PostgresSaver(pool, key=key, tenant=tenant) if graph_id == AGENT else hosted_saver(pool, key, tenant)
+    return PostgresSaver if graph_id == AGENT else hosted_saver

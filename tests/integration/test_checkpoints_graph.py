@@ -8,10 +8,11 @@ from typing import Annotated, Any, TypedDict
 import psycopg
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 
 from graph.errors import StorageLost
 from graph.faults import Faults, install
@@ -229,7 +230,37 @@ async def test_history_goes_over_pages_and_stops_at_its_limit(database: str) -> 
     assert some == stored[39:9:-1]
 
 
-async def test_the_sync_methods_say_what_to_call(database: str) -> None:
+def nested_in_sync_code(saver: Any) -> Any:
+    """A node that isn't async, and invokes a graph that asks a person and looks at its own past."""
+
+    def ask(state: State) -> State:
+        return {"messages": [HumanMessage(interrupt("go on?"))]}
+
+    inner: Any = StateGraph(State).add_node("ask", ask).add_edge(START, "ask").compile()
+
+    def call(state: State, config: RunnableConfig) -> State:
+        found = inner.invoke({"step": 7})
+        past = inner.get_state_history({"configurable": {**config["configurable"], "checkpoint_id": None}}, limit=1)
+        return {"messages": found["messages"], "found": [str(len(list(past)))], "step": found["step"]}
+
+    return StateGraph(State).add_node("call", call).add_edge(START, "call").compile(checkpointer=saver)
+
+
+async def test_a_sync_node_invokes_a_graph_that_asks(database: str) -> None:
+    run_id, thread_id = claim(database)
+    at, found = config(thread_id), {}
     async with opened(database) as pool:
-        with pytest.raises(NotImplementedError, match="aget_tuple"):
+        for keeper in (saver(pool, run_id, 1), InMemorySaver()):
+            graph = nested_in_sync_code(keeper)
+            asked = await graph.ainvoke({"step": 1}, at)
+            assert [each.value for each in asked["__interrupt__"]] == ["go on?"]
+            found[keeper] = await graph.ainvoke(Command(resume="yes"), at)
+    ours, memory = found.values()
+    assert without_ids(ours) == without_ids(memory)
+    assert [message.content for message in ours["messages"]] == ["yes"]
+
+
+async def test_the_sync_methods_say_in_async_code_what_to_call(database: str) -> None:
+    async with opened(database) as pool:
+        with pytest.raises(RuntimeError, match="call ainvoke"):
             saver(pool).get_tuple(config())

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from random import getrandbits
-from typing import Any, NoReturn
+from typing import Any
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -21,6 +20,7 @@ from langgraph.checkpoint.base import (
 
 from graph.faults import point
 from serving.database import Connection, Pool, Within
+from serving.runs.checkpoints.blocking import BlockingSaver
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
 from serving.runs.checkpoints.held import HeldWrites, may_hold
@@ -39,8 +39,8 @@ _REMEMBERED = 64  # threads and namespaces whose last checkpoint's layout is kno
 _COUNTER_BITS = 32
 
 
-class PostgresSaver(BaseCheckpointSaver[int]):
-    """One for each attempt, or one for a host's whole graph; async only. The tables are migration 0005.
+class PostgresSaver(BlockingSaver):
+    """One for each attempt, or one for a host's whole graph. The tables are migration 0005.
 
     With `run_id` and `fence` every put raises FenceLost once the run isn't running or a newer attempt has claimed it.
     `key` binds rows to tenant, thread and place; `types` are the classes that state may hold beside JSON and messages;
@@ -222,33 +222,3 @@ class PostgresSaver(BaseCheckpointSaver[int]):
         self._stored.move_to_end(place)
         if len(self._stored) > _REMEMBERED:
             self._stored.popitem(last=False)
-
-    def get_tuple(self, config: RunnableConfig) -> NoReturn:
-        _async_only("aget_tuple")
-
-    def list(self, config: RunnableConfig | None, **_: Any) -> NoReturn:
-        _async_only("alist")
-
-    def put(self, *_: Any) -> NoReturn:
-        _async_only("aput")
-
-    def put_writes(self, *_: Any, **__: Any) -> NoReturn:
-        _async_only("aput_writes")
-
-    def delete_thread(self, thread_id: str) -> NoReturn:
-        _async_only("adelete_thread")
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> NoReturn:
-        _async_only("adelete_for_runs")
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> NoReturn:
-        _async_only("acopy_thread")
-
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> NoReturn:
-        _async_only("aprune")
-
-
-def _async_only(name: str) -> NoReturn:
-    raise NotImplementedError(
-        f"this saver is async only: call {name}, or ainvoke and astream instead of invoke and stream"
-    )
