@@ -4,9 +4,10 @@ import asyncio
 import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import is_dataclass, replace
-from typing import Any, Literal, TypeAlias
+from types import SimpleNamespace
+from typing import Any, Final, Literal, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
@@ -20,6 +21,7 @@ from serving.hosting.load import told_of
 Graph: TypeAlias = Pregel[Any, Any, Any, Any]
 Access: TypeAlias = Literal["threads.create_run", "threads.update", "threads.read", "assistants.read"]
 _RUNTIMES = (ServerRuntime, _ExecutionRuntime, _ReadRuntime)
+_NAMED: Final = {"RunnableConfig": RunnableConfig, "ServerRuntime": ServerRuntime}
 
 
 def runtime_for(access: Access, store: Any, context: Any = None) -> Any:
@@ -91,7 +93,7 @@ def _arguments(factory: Callable[..., Any], where: str, config: Any, runtime: An
     hints = _hints(factory)
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(factory).parameters.items():
-        hint = hints.get(name, parameter.annotation)
+        hint = hints.get(name, inspect.Parameter.empty)
         if (typing.get_origin(hint) or hint) in _RUNTIMES or (hint is inspect.Parameter.empty and name == "runtime"):
             given[name] = _typed(runtime, hint)
         elif hint is RunnableConfig or name == "config" or _must_be_given(parameter):
@@ -122,7 +124,11 @@ def _must_be_given(parameter: inspect.Parameter) -> bool:
 
 
 def _hints(factory: Callable[..., Any]) -> Mapping[str, Any]:
-    try:
-        return typing.get_type_hints(inspect.unwrap(factory))
-    except (NameError, TypeError, AttributeError):  # a name that is imported for type checkers alone
-        return {}
+    """Each by itself: some may be names that are imported for type checkers alone, and so may be ours."""
+    plain = inspect.unwrap(factory)
+    found: dict[str, Any] = {}
+    names = {**_NAMED, **getattr(plain, "__globals__", {})}
+    for name, said in getattr(plain, "__annotations__", {}).items():
+        with suppress(NameError, TypeError, AttributeError, SyntaxError):
+            found |= typing.get_type_hints(SimpleNamespace(__annotations__={name: said}), names)
+    return found

@@ -66,6 +66,9 @@ MADE = """
         context = runtime.execution_runtime and runtime.execution_runtime.context
         return make(f"{config['configurable']['name']} {context}")
 
+    async def for_checkers(config: "RunnableConfig", runtime: "ServerRuntime[Unseen]") -> "Unseen":
+        return make(f"{config['configurable']['name']} {runtime.access_context}")
+
     def greedy(config: RunnableConfig, other):
         return builder
 
@@ -119,6 +122,7 @@ async def said(graphs: Graphs, graph_id: str, **options: Any) -> Any:
         ("unannotated", "Argo"),
         ("timed", "threads.create_run"),
         ("both", "Argo deep"),
+        ("for_checkers", "Argo threads.create_run"),
     ],
 )
 async def test_a_graph_may_have_any_form(folder: Path, name: str, expected: str) -> None:
