@@ -57,7 +57,8 @@ class EventParts:
 
     def _of_message(self, payload: Any, metadata: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if isinstance(payload, BaseMessage):
-            if payload.type in _ROLES and not isinstance(payload, AIMessageChunk):
+            # One that only calls tools isn't read by anybody: `values` has it, and `tools` what becomes of it.
+            if payload.type in _ROLES and payload.text and not isinstance(payload, AIMessageChunk):
                 yield from whole_message(payload, _said_of(metadata))
             return
         call = str(metadata.get("run_id", ""))

@@ -110,7 +110,7 @@ def _part(body: str, *, own: bool) -> Iterator[Told]:
     elif mode in _AS_IT_IS:
         yield mode, mode, namespace, data, ""
     elif mode == "custom":
-        yield "custom", "custom", namespace, f'{{"payload":{data}}}', ""
+        yield _written(namespace, data)
     elif mode == "updates":
         for node, update in orjson.loads(data).items():
             if node != "__interrupt__":
@@ -122,6 +122,17 @@ def _part(body: str, *, own: bool) -> Iterator[Told]:
         yield told("tools", namespace, _call(orjson.loads(data)))
     elif mode == RESULT and not own and "__interrupt__" in data:
         yield from _questions(orjson.loads(data))
+
+
+def _written(namespace: Namespace, data: str) -> Told:
+    """What a node wrote. One that names itself is an extension's, whose fields the Python SDK looks for beside the
+    name, and JavaScript's in `payload`."""
+    given = orjson.loads(data)
+    name = given.get("name") if isinstance(given, dict) else None
+    if not isinstance(name, str) or not name:
+        return "custom", "custom", namespace, f'{{"payload":{data}}}', ""
+    fields = {field: value for field, value in given.items() if field != "name"}
+    return f"custom:{name}", *told("custom", namespace, {"payload": fields, **given})[1:]
 
 
 def _event(method: str, namespace: Namespace, data: str) -> Told:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from serving.api.sdk.creation import created
 from serving.api.thread_streams.errors import Refused
+from serving.api.thread_streams.waiting import waits
 from serving.runs.launch import Launch, NewRun
 from serving.services import ApiServices
 
@@ -23,7 +24,18 @@ async def started(services: ApiServices, thread_id: str, params: Mapping[str, An
     """Raises Refused, ValidationError and what `created` does."""
     if not isinstance(params.get("assistant_id"), str) or not params["assistant_id"]:
         raise Refused("invalid_argument", "run.start needs an `assistant_id`: an assistant's id, or a graph's")
+    if _says(params) and await waits(services, thread_id):
+        params = {**params, "input": None, "command": {"resume": params["input"]}}
     return {"run_id": await start(services, thread_id, params)}
+
+
+def _says(params: Mapping[str, Any]) -> bool:
+    """An input alone: of a thread that waits for an answer it is one, for `RemoteGraph` has no other word for it."""
+    config = params.get("config")
+    configurable = config.get("configurable") if isinstance(config, dict) else None
+    place = configurable.get("checkpoint_id") if isinstance(configurable, dict) else None
+    said = (params.get(name) for name in ("command", "checkpoint", "checkpoint_id"))
+    return params.get("input") not in (None, {}) and not any((place, *said))
 
 
 async def start(services: ApiServices, thread_id: str, asked: Mapping[str, Any], key: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """The thread-centric protocol over HTTP: commands, and events as server-sent events."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -24,6 +25,8 @@ from serving.services import ApiServices
 from serving.threads.places import Place
 
 router = APIRouter(tags=["thread streams"])
+# A client that watches beside its streams of data ends those when it hears of a question: they are told of it first.
+_WATCHING_BEHIND_S: Final = 0.05
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 _SUBSCRIPTION: Final[dict[str, Any]] = {
     "type": "object",
@@ -96,6 +99,8 @@ async def take_command(thread_id: str, request: Request, services: Services) -> 
 async def _frames(services: ApiServices, thread_id: str, wanted: Subscription, start: Place) -> AsyncGenerator[bytes]:
     async with aclosing(followed(services, thread_id, wanted, start)) as pages:
         async for page in pages:
+            if page and page.data and wanted.watches:
+                await asyncio.sleep(_WATCHING_BEHIND_S)
             if page is None or page.data:
                 yield HEARTBEAT if page is None else page.data
 
