@@ -112,7 +112,7 @@ def running(variant: Variant) -> Iterator[Stack]:
 def _checkout(folder: Path, prompts: Mapping[str, str]) -> Path:
     """A copy of the packages with the named prompt files replaced: a prompt version is a version of the code."""
     for package in _PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, folder / package)
     if (ROOT / ".env").exists():
         shutil.copy(ROOT / ".env", folder)
     for name, text in prompts.items():

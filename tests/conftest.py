@@ -35,8 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("home")))
     server.start()
+    without_fsync(server.dsn)
     yield server
     server.stop()
+
+
+def without_fsync(dsn: str) -> None:
+    """No test cuts the machine's power, and what a killed process had written stays written without it."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("alter system set fsync = off")
+        connection.execute("select pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ import psycopg
 import pytest
 
 from serving.postgres import EmbeddedPostgres
+from tests.acceptance.command import run_command
+from tests.conftest import without_fsync
 
 if TYPE_CHECKING:
     from tests.acceptance.hosted import Hosted
@@ -46,16 +48,7 @@ class Home:
     def run(
         self, *arguments: str, timeout: float = 90, stdin: str = "", **settings: str
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=self.environment | settings,
-            cwd=self.path,
-            check=False,
-        )
+        return run_command(arguments, self.environment | settings, self.path, stdin, timeout)
 
     def start(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
@@ -124,6 +117,7 @@ def running(path: Path, **settings: str) -> Iterator[Up]:
     try:
         url = wait_for_line(process, "API").split()[1]
         wait_for_line(process, "Ctrl-C stops")
+        without_fsync(home.dsn)
         yield Up(home, url, process)
     finally:
         end(process)

@@ -18,7 +18,6 @@ from tests.acceptance.processes import wait_until
 __all__ = ["openai"]
 MODEL = f"trireme:{COLLECTION}"
 BERTH = "And what does a berth cost a night?"
-ITEM = ["response.output_item.added", "response.output_item.done"]
 
 
 DECISION = {"type": "mcp_approval_response", "approval_request_id": "mcpr_plan-1", "approve": True}

@@ -14,9 +14,8 @@ from typing import Final
 
 import pytest
 
-from tests.acceptance.conftest import Server, end, wait_for_line
+from tests.acceptance.conftest import Server, end, running, wait_for_line
 from tests.node import node_with, run_tests
-from tests.sdk.conftest import alone
 
 HERE: Final = Path(__file__).parent / "chat_ui"
 NEXT: Final = HERE / "node_modules" / "next" / "dist" / "bin" / "next"
@@ -40,7 +39,7 @@ def node(chromium: str) -> str:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with alone(tmp_path_factory.mktemp("up"), TRIREME_CONFIG=str(HERE.parent / "langgraph.json")) as server:
+    with running(tmp_path_factory.mktemp("up"), TRIREME_CONFIG=str(HERE.parent / "langgraph.json")) as server:
         yield server
 
 

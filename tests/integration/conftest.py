@@ -21,6 +21,21 @@ def runs_database(template_database: str) -> Iterator[str]:
         yield dsn
 
 
+@pytest.fixture(scope="session")
+def empty_it(runs_database: str) -> bytes:
+    """Statements that delete every thread, checkpoint and mark, and what hangs on them: a truncate takes 80 times as
+    long."""
+    with psycopg.connect(runs_database) as connection:
+        tables = connection.execute("""
+            with recursive emptied (name) as (
+                select to_regclass(name) from unnest(array[
+                    'threads', 'deployment', 'state_checkpoints', 'state_values', 'state_items', 'state_writes']) name
+                union select conrelid from pg_constraint join emptied on confrelid = emptied.name
+            )
+            select name::text from emptied""").fetchall()
+    return "; ".join(f"delete from {name}" for (name,) in tables).encode()  # noqa: S608
+
+
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[Pool]:
     pool = open_pool(database)
@@ -37,11 +52,10 @@ def runs_memory(runs_database: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-async def house(runs_database: str, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
+async def house(runs_database: str, empty_it: bytes, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
     """An empty queue and everything behind it."""
-    with psycopg.connect(runs_database, autocommit=True) as connection:
+    with psycopg.connect(runs_database) as connection:
         connection.execute("set session_replication_role = replica")  # else the log refuses to be emptied
-        connection.execute("truncate threads, deployment cascade")
-        connection.execute("truncate state_checkpoints, state_values, state_items, state_writes")
+        connection.execute(empty_it)
     async with open_house(runs_database, tmp_path, runs_memory) as house:
         yield house

@@ -37,9 +37,9 @@ async def cancelled_at_random(pool: Pool, times: int) -> int:
     return sum([sum(await asyncio.gather(*map(one, batch))) for batch in batches])
 
 
-async def test_ten_thousand_cancelled_callers_leave_the_pool_whole(database: str) -> None:
+async def test_three_thousand_cancelled_callers_leave_the_pool_whole(database: str) -> None:
     async with open_pool(database, _SIZE) as pool:
-        assert await cancelled_at_random(pool, 10_000) > 3_000
+        assert await cancelled_at_random(pool, 3_000) > 900
         async with asyncio.timeout(10):
             held = [await pool.getconn() for _ in range(_SIZE)]
         assert {each.info.transaction_status for each in held} == {TransactionStatus.IDLE}

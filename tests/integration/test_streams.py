@@ -345,12 +345,9 @@ def test_ten_thousand_requests_that_hang_up_leave_the_pool_whole(apis: tuple[Api
     api, chance = apis[0], random.Random(7)
     run_id, body = _new(api), b'{"goal": "Hang up"}'
     head = b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n%b"
-    requests = [
-        head % (len(body), b"", body),
-        head % (len(body), b"Accept: text/event-stream\r\n", body),
-        f"GET /runs/{run_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
-        f"GET /runs/{run_id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
-    ]
+    gets = [f"GET /runs/{run_id}{rest} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for rest in ("", "/events")]
+    posts = [head % (len(body), accept, body) for accept in (b"", b"Accept: text/event-stream\r\n")]
+    requests = [*gets * 4, *posts]
 
     def hang_up(number: int) -> None:
         with socket.create_connection(("127.0.0.1", api.port)) as connection:

@@ -5,7 +5,6 @@ It is one `trireme up`, or with --cluster two API processes and two workers behi
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
-from tests.acceptance.conftest import Home, Server, Up, end, wait_for_line
+from tests.acceptance.conftest import Server, running
 from tests.conftest import fresh_database
 from tests.sdk.cluster import Cluster, cluster
 from tests.sdk.compatibility.page import write
@@ -37,7 +36,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.config.getoption("--cluster"):
         yield request.getfixturevalue("clustered")
         return
-    with alone(tmp_path_factory.mktemp("sdk"), **SETTINGS) as server:
+    with running(tmp_path_factory.mktemp("sdk"), **SETTINGS) as server:
         yield server
 
 
@@ -48,19 +47,6 @@ def clustered(template_database: str, tmp_path_factory: pytest.TempPathFactory) 
         cluster(tmp_path_factory.mktemp("cluster"), dsn, **SETTINGS) as members,
     ):
         yield members
-
-
-@contextmanager
-def alone(path: Path, **settings: str) -> Iterator[Up]:
-    """`trireme up --config`."""
-    home = Home(path, {"TRIREME_PORT": "0", **settings})
-    process = home.start("up", "--config", settings["TRIREME_CONFIG"])
-    try:
-        url = wait_for_line(process, "API").split()[1]
-        wait_for_line(process, "Ctrl-C stops")
-        yield Up(home, url, process)
-    finally:
-        end(process)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -145,7 +145,7 @@ async def test_words_and_arguments_are_seen_as_the_model_writes_them(
     # Whoever comes back on another process misses nothing, wherever the cut was, and has no word twice: what a line
     # tells beside them may come again.
     seen = [(part.event, part.data) for part in parts]
-    for at in range(0, len(parts), 3):
+    for at in range(0, len(parts), 7):
         rest = there.runs.join_stream(thread, run["run_id"], stream_mode=MODES, last_event_id=parts[at].id or "-1")
         again = [(part.event, part.data) async for part in rest]
         assert again == seen[len(seen) - len(again) :]

@@ -169,13 +169,13 @@ def nested() -> st.SearchStrategy[Any]:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(nested())
 def test_any_nested_value_comes_back_as_it_was(value: Any) -> None:
     assert same(CODEC.decode(CODEC.encode(value)), value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_mutated_bytes_give_a_value_or_are_refused(data: st.DataObject) -> None:
     encoded = bytearray(CODEC.encode([VALUES[-4], MESSAGES[2], (1, 2**70), Interrupt(1, id="x")]))

@@ -74,11 +74,8 @@ def _rows(method: Method, sides: Sequence[Side], calls: Sequence[Call], failed: 
         result = next(iter(cells.values()))
         if len(sides) < len(SIDES) or len(set(cells.values())) > 1:
             result = "; ".join(f"{side}: {cell}" for side, cell in cells.items())
-        part = method.name.partition(".")[0].rstrip("s")
         tests = {call.test for call in given if not call.refusal and call.test not in failed}
-        shown = min(
-            tests, key=lambda test: ("test_calls" in test, part not in test.partition("::")[0], test), default=""
-        )
+        shown = _best(tests, method)
         name = f"`{method.name}`" if not parameter else ""
         shown = shown.replace(".py::", " ")
         yield f"| {name} | {parameter and f'`{parameter}`'} | {result} | {shown} |".replace("  ", " ")
