@@ -27,6 +27,7 @@ values (%(tenant)s, %(kind)s, %(key)s, %(digest)s, %(id)s)
 on conflict (tenant, kind, key) do update set kind = claim.kind
 returning id::text, digest, created_at, xmax = 0 as new -- no row stood in the way
 """
+_MADE: LiteralString = "select id::text from idempotency_keys where tenant = %s and kind = %s and key = %s"
 _FORGET: LiteralString = "delete from idempotency_keys where tenant = %(tenant)s and kind = %(kind)s and key = %(key)s"
 
 
@@ -66,6 +67,12 @@ class Idempotency:
 
     def of(self, tenant: str) -> "Idempotency":
         return Idempotency(self._pool, tenant)
+
+    async def made(self, kind: str, key: str) -> str | None:
+        """The id of what this key has made, or is making at this moment."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_MADE, (self._tenant, kind, key))).fetchone()
+        return str(row["id"]) if row else None
 
     @asynccontextmanager
     async def once(

@@ -1,4 +1,7 @@
-"""`trireme ARGS` without a terminal: a process of its own, forked from one that has loaded the command line already."""
+"""`trireme ARGS` without a terminal: a process of its own, forked from one that has loaded the command line already.
+
+What an interpreter itself takes from the environment as it starts, such as its locale, is the tests' own.
+"""
 
 import multiprocessing
 import os

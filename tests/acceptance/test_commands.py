@@ -76,7 +76,8 @@ def test_json_prints_one_object_with_the_values_restored_and_the_redactions_coun
     )
     goal = "What is the workshop's address? I am eleni@example.com."
     narrow = Home(up.home.path, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
-    result = run_json(narrow, goal, "--docs", str(tmp_path))
+    output, _ = narrow.start("run", goal, "--docs", str(tmp_path), "--json").communicate(timeout=90)
+    result = orjson.loads(output)
     assert set(result) == KEYS
     assert result["status"] == "success"
     assert "nikos@example.com" in result["answer"]

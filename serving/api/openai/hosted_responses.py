@@ -1,15 +1,16 @@
 """Responses of hosted graphs: each begins with the state that the one before it left behind."""
 
+import hashlib
 from typing import Any, Final
 
 from serving.api.openai.asking import Asking
-from serving.api.openai.hosted import Messages, launch, messages_of
+from serving.api.openai.hosted import HostedTelling, Messages, launch, messages_of
 from serving.api.openai.items import APPROVAL, Input
 from serving.api.openai.previous import previous, state_behind
 from serving.api.openai.questions import answers_in, resume_of
 from serving.api.openai.turn import Turn
 from serving.database import Row
-from serving.errors import BadRequest
+from serving.errors import BadRequest, Conflict
 from serving.runs.launch import RunCommand
 from serving.runs.limits import parse_id
 from serving.services import ApiServices
@@ -44,7 +45,7 @@ async def take_hosted(
 
 
 async def _answered(services: ApiServices, body: Asking, given: Input, base: str, key: str | None) -> Turn:
-    """The thread goes on from where it asks. Of those who answer the same at the same moment, all have the same run."""
+    """The thread goes on from where it asks. Whoever answers the same again has the same run, even if it has ended."""
     kept = body.kept()
     if kept.previous_response_id is None or given.messages:
         hint = "name the response that asked, and send what else there is to say behind its answer"
@@ -52,10 +53,29 @@ async def _answered(services: ApiServices, body: Asking, given: Input, base: str
     row = await previous(services, kept.previous_response_id, body.model)
     thread = str(row["thread_id"])
     waiting = (await services.threads.get(thread))["interrupts"] or {}
-    command = RunCommand(resume=resume_of(given.decisions, [each for of_task in waiting.values() for each in of_task]))
-    key = key or f"answer-to-{row['run_id']}-{'-'.join(sorted(command.resume))}"
+    ids = " ".join(sorted(str(decision.approval_id) for decision in given.decisions))
+    key = key or f"answer-to-{row['run_id']}-{hashlib.sha256(ids.encode()).hexdigest()}"
+    try:
+        resume = resume_of(given.decisions, [each for of_task in waiting.values() for each in of_task])
+    except Conflict:
+        if (run_id := await _answer_of(services, key, given)) is None:
+            raise
+        return Turn(await services.runs.get(run_id), 0, base, HostedTelling)
     asked = {"kept": kept.model_dump()}
-    return await launch(services, body.model, command, thread, body.metadata, base, key, asked=asked)
+    return await launch(services, body.model, RunCommand(resume=resume), thread, body.metadata, base, key, asked=asked)
+
+
+async def _answer_of(services: ApiServices, key: str, given: Input) -> str | None:
+    """The run that this key has made with the same decisions."""
+    run_id = await services.idempotency.made("run", key)
+    if run_id is None:
+        return None
+    command = (await services.launches.get(None, run_id))["launch"].get("command") or {}
+    said = {
+        decision.approval_id: {"approve": decision.type == "approve", "reason": decision.reason or None}
+        for decision in given.decisions
+    }
+    return run_id if dict(answers_in(command.get("resume") or {})) == said else None
 
 
 def items_of(row: Row) -> list[dict[str, Any]]:
