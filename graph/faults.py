@@ -23,7 +23,7 @@ POINTS: Final = (
     "effect_decide.committed",
     "resume.locked",
     "resume.committed",
-    "cancel.locked",
+    "cancel.ready",
     "cancel.committed",
     "pause.locked",
     "pause.committed",

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from graph.ledger import EffectDecision, EffectState, EffectVerdict
 from serving.api.runs import Services
 from serving.errors import NotFound
-from serving.runs.effects import EffectPage
+from serving.runs.effects import EffectPage, EffectView
 from serving.runs.limits import parse_id
 from serving.runs.view import RunView
 
@@ -45,9 +45,12 @@ async def effects_of_run(
     return await services.restore((await services.runs.effects(run_id, state, limit, after)).model_dump(mode="json"))
 
 
-@router.post("/runs/{run_id}/effects/{key}", response_model=RunView)
+@router.post("/runs/{run_id}/effects/{key}", response_model=RunView | EffectView)
 async def decide_effect(run_id: str, key: str, body: Decide, services: Services) -> Any:
-    """Decides an effect that is unknown, once; the run goes on with it. Late or doubled decisions get 409."""
+    """Decides an effect that is unknown, once; the run goes on with it. Late or doubled decisions get 409.
+
+    Of a run that was deleted the answer is the effect, as it is noted.
+    """
     if not _KEY.fullmatch(key):
         raise NotFound(
             f"run {parse_id(run_id, 'run')} has no such effect", "a key is 64 hex digits", "effect_not_found"
@@ -56,5 +59,11 @@ async def decide_effect(run_id: str, key: str, body: Decide, services: Services)
     decision = EffectDecision(
         decision=body.decision, note=await services.redact(body.note), by=services.named(await services.redact(body.by))
     )
-    run = await services.runs.decide_effect(run_id, key, decision, shown)
-    return await services.restore(run.model_dump(mode="json"))
+    decided: RunView | EffectView | None
+    try:
+        decided = await services.runs.decide_effect(run_id, key, decision, shown)
+    except NotFound:
+        decided = await services.runs.decide_left_effect(parse_id(run_id, "run"), key, decision)
+        if decided is None:
+            raise
+    return await services.restore(decided.model_dump(mode="json"))

@@ -245,12 +245,15 @@ def retention(
     artifacts: Annotated[
         str | None, typer.Option("--artifacts", metavar="DAYS", help="keep the files that runs wrote this long")
     ] = None,
+    keys: Annotated[
+        str | None, typer.Option("--keys", metavar="DAYS", help="keep Idempotency-Keys this long, a day at least")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show or set how long what runs leave behind is kept; trireme prune takes away what is over."""
     from serving.cli.retention import show_retention
 
-    new = {"events": events, "checkpoints": checkpoints, "artifacts": artifacts}
+    new = {"events": events, "checkpoints": checkpoints, "artifacts": artifacts, "keys": keys}
     perform(show_retention, tenant, new, json)
 
 

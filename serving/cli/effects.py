@@ -15,6 +15,7 @@ from serving.runs.limits import check_text
 from serving.runs.view import TERMINAL
 
 _PAGE = 200
+_ENDED = (*TERMINAL, "deleted")
 
 
 async def show_effects(
@@ -44,12 +45,13 @@ async def _decide(run_id: str | None, key: str, word: str, note: str) -> int:
         )
     check_text(note, "the note")
     async with opened(run_id, worker=True) as (client, private):
-        last_seq = (await client.get(f"/runs/{run_id}"))["last_seq"]
         effect = _chosen([each async for each in _all(client, run_id, None)], run_id, key)
         if effect["state"] != "unknown":
             raise Conflict(f"this effect is {effect['state']}: there is nothing to decide", f"trireme effects {run_id}")
+        ended = effect["run_status"] in _ENDED
+        last_seq = 0 if ended else (await client.get(f"/runs/{run_id}"))["last_seq"]
         await send_verdict(client, private, run_id, private.restore_json(effect), decision, note)
-        if effect["run_status"] in TERMINAL:
+        if ended:
             print(f"noted; the run stays {effect['run_status']}")
             return 0
         return await watch(client, private, run_id, last_seq)
@@ -86,7 +88,7 @@ def _line(effect: dict[str, Any], *, with_run: bool) -> str:
     if effect["state"] == "unknown":
         lines.append(f"    {effect['reason']}")
         lines += [f"    {name}: {value}" for name, value in (effect["arguments"] or {}).items()]
-        ended = effect["run_status"] in TERMINAL
+        ended = effect["run_status"] in _ENDED
         words = "happened|did-not" if ended else "happened|did-not|retry"
         note = f"   (the run is {effect['run_status']})" if ended else ""
         lines.append(f"    trireme effects {effect['run_id']} --decide {effect['key'][:12]} {words}{note}")

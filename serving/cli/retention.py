@@ -33,7 +33,8 @@ async def show_retention(tenant: str | None, new: Mapping[str, str | None], json
         print(orjson.dumps([asdict(each) for each in found], option=orjson.OPT_INDENT_2).decode())
         return 0
     print("\n".join(aligned([("tenant", *KINDS), *map(_cells, found)])))
-    print(f"\ndays after a run's end; {EVERYONE}: of tenants without a line; trireme prune applies them")
+    print(f"\ndays after a run's end, of keys after their first use; {EVERYONE}: of tenants without a line")
+    print("trireme prune applies them")
     return 0
 
 
@@ -59,13 +60,13 @@ async def prune(dry_run: bool, json: bool) -> int:
 def _days(kind: str, text: str) -> int | None:
     if text == _FOREVER:
         return None
-    if found := _DAYS.fullmatch(text):
+    if (found := _DAYS.fullmatch(text)) and (kind != "keys" or int(found[1])):
         return int(found[1])
     raise BadRequest(f"--{kind} takes days, as in 90d, or {_FOREVER}, not {text[:40]!r}", "trireme retention --help")
 
 
 def _cells(of: RetentionTerms) -> tuple[str, ...]:
-    shown = (_FOREVER if days is None else f"{days}d" for days in (of.events, of.checkpoints, of.artifacts))
+    shown = (_FOREVER if days is None else f"{days}d" for days in (of.events, of.checkpoints, of.artifacts, of.keys))
     return of.tenant, *shown
 
 

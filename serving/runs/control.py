@@ -8,11 +8,9 @@ from typing import LiteralString
 
 from graph.events import (
     BoundsChanged,
-    CancelRequested,
     EventBody,
     PauseRequested,
     PlanEdited,
-    RunFinished,
     RunPaused,
     RunResumed,
 )
@@ -21,22 +19,23 @@ from graph.state import Plan
 from serving.database import Connection, Pool, Row
 from serving.errors import BadRequest, Conflict
 from serving.hosting.config import AGENT
-from serving.runs import approvals, effects
-from serving.runs.log import append_unfenced
+from serving.runs import approvals
+from serving.runs.cancel import cancel
+from serving.runs.limits import parse_id
+from serving.runs.log import AND_LINES, append_unfenced, encoded
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, PAUSE_CHANNEL, Notices
 from serving.runs.plan_edit import changes_plan
 from serving.runs.request import RunRequest, with_bounds
 from serving.runs.store import RunStore, queue_again, refuse_pruned
 from serving.runs.view import TERMINAL, RunView, is_paused
 
-_PARK: LiteralString = "update runs set status = 'interrupted', run_at = null, paused_by = %s where run_id = %s"
-_ASK: LiteralString = "update runs set paused_by = %s where run_id = %s"
-# A run that was to start later, and has not begun, keeps its time.
-_GO_ON: LiteralString = """
-update runs set paused_by = null, run_at = case when started_at is null and forked_from is null
-    and due.at > now() then due.at end
-from (select run_id, created_at + (request ->> 'after_seconds')::float8 * interval '1 second' as at from runs) due
-where due.run_id = runs.run_id and runs.run_id = %s
+_PARK: LiteralString = """
+with run as (
+    update runs set status = 'interrupted', run_at = null, paused_by = %(by)s where run_id = %(run_id)s returning run_id
+)
+"""
+_ASK: LiteralString = """
+with run as (update runs set paused_by = %(by)s where run_id = %(run_id)s returning run_id)
 """
 _LATER: LiteralString = """
 select run_id from runs later where thread_id = %(thread_id)s and started_at > %(started_at)s
@@ -59,18 +58,13 @@ class RunControls:
 
     async def cancel(self, run_id: str, by: str) -> RunView:
         """A waiting run ends at once; a running one is asked to stop and ends within a second."""
-        async with self._pool.connection() as connection, connection.transaction():
-            row = await self._runs.locked(connection, run_id)
-            _refuse_ended(row)
-            point("cancel.locked")
-            await connection.execute("update runs set cancel_requested = true where run_id = %s", (run_id,))
-            await append_unfenced(connection, run_id, CancelRequested(by=by))
-            if row["status"] in ("pending", "interrupted"):
-                left = await effects.left_open(connection, run_id)
-                end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}", effects=left)
-                await append_unfenced(connection, run_id, end)
-                query: LiteralString = "update runs set status = %s, finished_at = now() where run_id = %s"
-                await connection.execute(query, (end.status, run_id))
+        run_id = parse_id(run_id, "run")
+        point("cancel.ready")
+        async with self._pool.connection() as connection:
+            done = await cancel(connection, self._runs.tenant, [run_id], by)
+        if not done:
+            _refuse_ended(await self._runs.row(run_id))
+            return await self.cancel(run_id, by)  # it had ended, and was resumed since
         point("cancel.committed")
         return await self._told(run_id, CANCEL_CHANNEL)
 
@@ -90,8 +84,9 @@ class RunControls:
                 raise Conflict(f"run {run_id} {state} already", f"trireme resume {run_id} goes on", "already_paused")
             point("pause.locked")
             running = row["status"] == "running"
-            await connection.execute(_ASK if running else _PARK, (by, run_id))
-            await append_unfenced(connection, run_id, PauseRequested(by=by) if running else RunPaused(by=by))
+            line = PauseRequested(by=by) if running else RunPaused(by=by)
+            values = {"run_id": run_id, "by": by, "bodies": encoded([line])}
+            await connection.execute((_ASK if running else _PARK) + AND_LINES, values)
         point("pause.committed")
         return await self._told(run_id, PAUSE_CHANNEL)
 
@@ -108,13 +103,11 @@ class RunControls:
             await _refuse_overtaken(connection, row)
             point("resume.locked")
             lines: list[EventBody] = []
-            if bounds:
-                request = with_bounds(RunRequest.model_validate(row["request"]), bounds)
-                query: LiteralString = "update runs set request = %s where run_id = %s"
-                await connection.execute(query, (request.model_dump_json(), run_id))
+            request = RunRequest.model_validate(row["request"]) if bounds else None
+            if bounds and request:
+                request = with_bounds(request, bounds)
                 lines.append(BoundsChanged(bounds={name: getattr(request.bounds, name) for name in bounds}, by=by))
-            await queue_again(connection, run_id, *lines, RunResumed(by=by))
-            await connection.execute(_GO_ON, (run_id,))
+            await queue_again(connection, run_id, *lines, RunResumed(by=by), unpause=True, request=request)
         point("resume.committed")
         return await self._runs.woken(run_id)
 

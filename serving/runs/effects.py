@@ -18,9 +18,6 @@ _UNKNOWN: LiteralString = """
 select key, step_id, tool, coalesce(arguments, '{}') as arguments, reason, round from effects
 where run_id = %s and state = 'unknown' order by unknown_at, key
 """
-_OPEN: LiteralString = """
-select key from effects where run_id = %s and state in ('prepared', 'unknown') order by prepared_at, key
-"""
 _DECIDE: LiteralString = """
 update effects set state = %(state)s, result = %(result)s, decision = %(decision)s, note = %(note)s,
     decided_by = %(by)s, decided_at = clock_timestamp(),
@@ -28,11 +25,15 @@ update effects set state = %(state)s, result = %(result)s, decision = %(decision
 where run_id = %(run_id)s and key = %(key)s and state = 'unknown'
 returning key
 """
+_LEFT: LiteralString = """
+select from effects where run_id = %(run_id)s and key = %(key)s and tenant = %(tenant)s for update
+"""
 _STATE: LiteralString = "select state, decided_at from effects where run_id = %s and key = %s"
-# From the primary key, backwards: the newest run first, and a page begins right behind the last one's end.
+# From the primary key, backwards: the newest run first, and a page begins right behind the last one's end. An effect
+# whose run was deleted has its tenant itself.
 _PAGE: LiteralString = """
-select effects.*, runs.status as run_status from effects join runs using (run_id)
-where tenant = %(tenant)s and (%(run_id)s::uuid is null or run_id = %(run_id)s)
+select effects.*, coalesce(runs.status, 'deleted') as run_status from effects left join runs using (run_id)
+where coalesce(runs.tenant, effects.tenant) = %(tenant)s and (%(run_id)s::uuid is null or run_id = %(run_id)s)
     and (%(state)s::text is null or state = %(state)s)
     and (%(after_run)s::uuid is null or (run_id, key) < (%(after_run)s::uuid, %(after_key)s))
 order by run_id desc, key desc limit %(limit)s
@@ -40,7 +41,8 @@ order by run_id desc, key desc limit %(limit)s
 
 
 class EffectView(BaseModel):
-    """`arguments` are there from `unknown` on; `round` is 1 and one more for each retry that a person asked for."""
+    """`arguments` are there while it isn't settled, and where a person has settled it; `round` is 1 and one more for
+    each retry that a person asked for. `run_status`: the run's, or deleted: its log is gone, and this row stays."""
 
     run_id: str
     run_status: str
@@ -77,9 +79,10 @@ async def unknown(pool: Pool, run_id: str) -> list[EffectUnknown]:
     return [EffectUnknown(**row) for row in rows]
 
 
-async def left_open(connection: Connection, run_id: str) -> tuple[str, ...]:
-    """Those that nobody knows of when the run ends now."""
-    return tuple(row["key"] for row in await (await connection.execute(_OPEN, (run_id,))).fetchall())
+async def is_left(connection: Connection, tenant: str, run_id: str, key: str) -> bool:
+    """Whether this is an effect of a run that was deleted; from here on nobody else decides it."""
+    values = {"tenant": tenant, "run_id": run_id, "key": key}
+    return (await connection.execute(_LEFT, values)).rowcount > 0
 
 
 async def page(

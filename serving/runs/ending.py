@@ -26,7 +26,8 @@ with run as (
     from run where threads.thread_id = run.thread_id and not run.rollback
     returning threads.thread_id
 ), line as (
-    select line.seq from run, append_events(run.run_id, null, %(bodies)s) line where not run.rollback
+    select line.seq from run, append_events(run.run_id, null, ending_lines(run.run_id, %(bodies)s)) line
+    where not run.rollback
 ), forgotten as (
     select forgotten from run, forget_runs(run.tenant, array[run.run_id]) forgotten where run.rollback
 )

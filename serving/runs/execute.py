@@ -88,7 +88,8 @@ class Executor:
 
     async def cancelled(self, claim: Claim) -> None:
         """Writes the end of a run whose attempt was cancelled on request."""
-        await self._stopped(claim, self._hosted.cancelled(claim) if claim.graph else self._leave(claim, (CANCELLED,)))
+        leave = self._hosted.cancelled if claim.graph else self._leave_cancelled
+        await self._stopped(claim, leave(claim))
 
     async def handed_over(self, claim: Claim) -> None:
         """Puts the run of a stopped attempt back into the queue."""
@@ -133,19 +134,13 @@ class Executor:
             await self._queue.leave(claim, "interrupted", *ending, due=due)
             point("park.committed")
         else:
+            assert isinstance(ending[-1], RunFinished)
             point("finish.ready")
-            await self._leave(claim, ending)
+            await self._queue.leave(claim, ending[-1].status, *ending)
             point("finish.committed")
 
-    async def _leave(self, claim: Claim, ending: tuple[EventBody, ...]) -> None:
-        """A run that doesn't come to its answer may end around a call: what that leaves open is told."""
-        *lines, end = ending
-        assert isinstance(end, RunFinished)
-        if end.status != "success":
-            async with self._pool.connection() as connection:
-                left = await effects.left_open(connection, claim.run_id)
-            end = end.model_copy(update={"effects": left})
-        await self._queue.leave(claim, end.status, *lines, end)
+    async def _leave_cancelled(self, claim: Claim) -> None:
+        await self._queue.leave(claim, CANCELLED.status, CANCELLED)
 
     async def _due(self, claim: Claim, parked: RunInterrupted) -> str | None:
         """When the first question expires; what became of an effect is waited for without an end."""

@@ -26,7 +26,6 @@ from serving.hosting.parts import Part, Parts
 from serving.hosting.questions import questions_of
 from serving.hosting.saver import hosted_saver
 from serving.items.stores import Stores
-from serving.runs.effects import left_open
 from serving.runs.ending import Ending, end, shown_interrupt
 from serving.runs.group import Fence
 from serving.runs.launch import Launch, RunCommand
@@ -125,9 +124,7 @@ class HostedRuns:
         """With the state as it stands, when that can be had at once."""
         finished, config = CANCELLED, _config(claim, Launch())
         if not claim.hosted:  # the agent's state is told as its talk
-            async with self._pool.connection() as connection:
-                left = await left_open(connection, claim.run_id)
-            return Ending(finished.model_copy(update={"effects": left}))
+            return Ending(finished)
         with suppress(Exception):
             async with asyncio.timeout(_TO_LOOK_S), self._graphs.opened(claim.graph or "", "threads.read") as found:
                 saver = hosted_saver(self._pool, self._key, claim.tenant)

@@ -11,17 +11,16 @@ from typing import Any, Final, Literal, LiteralString, TypeAlias
 import orjson
 from psycopg.errors import UniqueViolation
 
-from graph.events import CancelRequested, RunCreated, RunFinished
+from graph.events import RunCreated
 from graph.profile import Profile
 from serving.database import Connection, Pool, Row, new_id
 from serving.errors import Conflict, NotFound
 from serving.jsonb import jsonb, metadata_jsonb
-from serving.runs.effects import left_open
+from serving.runs.cancel import cancel
 from serving.runs.launch import Launch
 from serving.runs.limits import uuid_of
-from serving.runs.log import append_unfenced, encoded
+from serving.runs.log import encoded
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
-from serving.runs.view import TERMINAL
 
 CancelAction = Literal["interrupt", "rollback"]
 Told: TypeAlias = Sequence[tuple[str, str]]  # (run id, channel) of notices
@@ -74,8 +73,6 @@ where tenant = %(tenant)s and status = any(%(statuses)s)
     and (%(thread)s::uuid is null or thread_id = %(thread)s) and (%(runs)s::uuid[] is null or run_id = any(%(runs)s))
 order by run_id
 """
-_STOP: LiteralString = "update runs set cancel_requested = true, rollback = %s where run_id = %s"
-_ENDED: LiteralString = "update runs set status = 'cancelled', finished_at = now() where run_id = %s"
 _FORGET: LiteralString = "select forget_runs(%s, array[%s]::uuid[])"
 _RESULT: LiteralString = """
 select kind, body::text from run_events where run_id = %s order by seq desc limit 2
@@ -215,37 +212,20 @@ class Launches:
                 "wait for it, or choose another multitask_strategy",
                 "thread_busy",
             )
-        action: CancelAction = "rollback" if strategy == "rollback" else "interrupt"
-        stops = [row for row in live if row["status"] == "interrupted" or strategy in ("interrupt", "rollback")]
-        return [await self._stop(connection, row, action, "a newer run") for row in stops]
+        all_of_them = strategy in ("interrupt", "rollback")
+        stops = [str(row["run_id"]) for row in live if row["status"] == "interrupted" or all_of_them]
+        done = await cancel(connection, self._tenant, stops, "a newer run", rollback=strategy == "rollback")
+        return _told(done)
 
     async def _cancel_if_live(self, run_id: str) -> None:
         with suppress(NotFound):
             await self.cancel(None, run_id, by="a reader that left")
 
     async def _cancel(self, run_ids: Sequence[str], action: CancelAction, by: str) -> int:
-        async with self._pool.connection() as connection, connection.transaction():
-            query: LiteralString = "select * from runs where run_id = any(%s::uuid[]) order by run_id for update"
-            rows = await (await connection.execute(query, (list(run_ids),))).fetchall()
-            told = [await self._stop(connection, row, action, by) for row in rows if row["status"] not in TERMINAL]
-        self.tell(told)
-        return len(told)
-
-    async def _stop(self, connection: Connection, row: Row, action: CancelAction, by: str) -> tuple[str, str]:
-        """Inside the caller's transaction, which holds the run's row. Returns what is to be told."""
-        run_id, back = str(row["run_id"]), action == "rollback"
-        if row["status"] != "running" and back:
-            await connection.execute(_FORGET, (self._tenant, run_id))
-            return run_id, QUEUE_CHANNEL
-        await connection.execute(_STOP, (back, run_id))
-        await append_unfenced(connection, run_id, CancelRequested(by=by))
-        if row["status"] == "running":
-            return run_id, CANCEL_CHANNEL
-        left = await left_open(connection, run_id)
-        end = RunFinished(status="cancelled", code="cancelled", message=f"by {by}", effects=left)
-        await append_unfenced(connection, run_id, end)
-        await connection.execute(_ENDED, (run_id,))
-        return run_id, QUEUE_CHANNEL
+        async with self._pool.connection() as connection:
+            done = await cancel(connection, self._tenant, run_ids, by, rollback=action == "rollback")
+        self.tell(_told(done))
+        return len(done)
 
     def tell(self, told: Told) -> None:
         for run_id, channel in told:
@@ -277,6 +257,10 @@ class Launches:
     async def _fetch(self, query: LiteralString, values: Any) -> list[Row]:
         async with self._pool.connection() as connection:
             return await (await connection.execute(query, values)).fetchall()
+
+
+def _told(cancelled: Mapping[str, bool]) -> list[tuple[str, str]]:
+    return [(run_id, CANCEL_CHANNEL if live else QUEUE_CHANNEL) for run_id, live in cancelled.items()]
 
 
 def shown_run(row: Row) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from serving.runs.fence import OWNED, fence_lost
 _PREPARE: LiteralString = """, before as (
     select state from effects natural join owned where key = %(key)s for update of effects
 )
-insert into effects (run_id, key, step_id, tool, arguments_digest, state, fence)
-select run_id, %(key)s, %(step_id)s, %(tool)s, %(digest)s, 'prepared', %(fence)s from owned left join before on true
+insert into effects (run_id, key, step_id, tool, arguments, arguments_digest, state, fence)
+select run_id, %(key)s, %(step_id)s, %(tool)s, %(arguments)s, %(digest)s, 'prepared', %(fence)s
+from owned left join before on true
 on conflict (run_id, key) do update set fence = excluded.fence,
     state = case when effects.state = 'approved' and effects.arguments_digest = excluded.arguments_digest
-        then 'prepared' else effects.state end
+        then 'prepared' else effects.state end,
+    arguments = case effects.state when 'approved' then excluded.arguments else effects.arguments end
 returning tool, arguments_digest, state, result, reason,
     xmax = 0 or exists (select from before where state = 'approved') as fresh
 """
@@ -51,7 +53,8 @@ class PostgresLedger:
     async def prepare(self, call: EffectCall) -> Effect:
         """One commit. Raises Conflict when the key stands for another action."""
         bound = digest(call.arguments)
-        row = await self._one(OWNED + _PREPARE, call.model_dump(include={"key", "step_id", "tool"}) | {"digest": bound})
+        named = call.model_dump(include={"key", "step_id", "tool"})
+        row = await self._one(OWNED + _PREPARE, {**named, "arguments": canonical(call.arguments), "digest": bound})
         _same_action(call.key, (row["tool"], row["arguments_digest"]), (call.tool, bound))
         row = {name: row[name] for name in ("state", "result", "reason", "fresh")}
         return Effect(key=call.key, **row)

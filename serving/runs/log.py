@@ -35,6 +35,8 @@ _LINES: LiteralString = """
     ) page
     where before < %(bytes)s
 """
+# Behind a change of a run's row, `with run as (...)`: its lines, in the same statement.
+AND_LINES: LiteralString = "select line.seq from run, append_events(run.run_id, null, %(bodies)s) line"
 _TAIL: LiteralString = """
 select run.tenant, run.status, run.last_seq, run.run_id::text, line.*
 from runs run left join lateral ({lines}) line on true where run.run_id = %(run_id)s order by line.seq

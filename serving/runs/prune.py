@@ -119,6 +119,22 @@ with gone as (
 select tenant, count(*) as rows, sum(bytes)::bigint as bytes from gone group by tenant
 """
 
+# Rows that are no run's. An effect whose run was deleted goes, when a person has said what became of it, as long after
+# that as a log; an Idempotency-Key finds a run that it made for as long as that one is under way.
+_TERM: LiteralString = """ < now() - interval '1 day' * (
+    select {days} from retention where retention.tenant in (old.tenant, '*') order by retention.tenant = '*' limit 1)
+"""
+_LEFT: LiteralString = "from effects old where tenant is not null and decided_at" + _TERM.format(days="events_days")
+_KEYS: LiteralString = "from idempotency_keys old where created_at" + _TERM.format(days="keys_days")
+_NOT_UNDER_WAY: LiteralString = """
+    and not exists (select from runs where run_id = old.id and status in ('pending', 'running', 'interrupted'))
+"""
+_ROWS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
+    ("effects", _LEFT, "pg_column_size(arguments)"),
+    ("keys", _KEYS + _NOT_UNDER_WAY, "pg_column_size(key)"),
+)
+_COUNT_ROWS: LiteralString = "with gone as (select tenant, {content} as bytes {old}" + _SUM
+_DELETE_ROWS: LiteralString = "with gone as (delete {old} returning tenant, {content} as bytes" + _SUM
 # A thread's checkpoints go with its last log, but where it waits for a person; before that, all but the newest, when
 # their own days are over.
 _DUE_THREADS: LiteralString = """
@@ -190,6 +206,8 @@ class Pruning:
             await self._count("inputs", _COUNT_INPUTS.format(due=_DUE_IN_ALL), agent=AGENT)
             await self._count("artifacts", _COUNT_FILES)
             await self._count("shown values", _COUNT_SHOWN)
+            for kind, old, content in _ROWS:
+                await self._count(kind, _COUNT_ROWS.format(old=old, content=content))
             threads = await self._fetch(_DUE_THREADS.format(due=_DUE_IN_ALL), threads=None)
             for at in range(0, len(threads), _THREADS):
                 await self._sweep(threads[at : at + _THREADS], delete=False)
@@ -202,6 +220,8 @@ class Pruning:
             while await self._count("artifacts", _EMPTY_FILES, most=_FILES):
                 pass
             await self._count("shown values", _DELETE_SHOWN)
+            for kind, old, content in _ROWS:
+                await self._count(kind, _DELETE_ROWS.format(old=old, content=content))
             threads = await self._due_threads(None)
             for at in range(0, len(threads), _THREADS):
                 await self._next_threads([row["thread_id"] for row in threads[at : at + _THREADS]])

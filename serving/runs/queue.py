@@ -16,7 +16,7 @@ from graph.events import EventBody, RunFinished, RunHandedOver
 from serving.database import Pool, Row
 from serving.hosting.config import AGENT
 from serving.runs.bundle import Bundle
-from serving.runs.log import encoded
+from serving.runs.log import AND_LINES, encoded
 
 CANCELLED = RunFinished(status="cancelled", code="cancelled", message="on request")
 
@@ -96,9 +96,11 @@ with run as (
 select line.seq from run, append_events(run.run_id, null, json_build_array(
     json_build_object('kind', 'run_paused', 'by', paused_by))) line
 """
-_LINES: LiteralString = "select line.seq from run, append_events(run.run_id, null, %(bodies)s) line"
-LEAVE: LiteralString = _LEFT + _LINES
-HAND_OVER: LiteralString = _BACK + _LINES
+_LAST_LINES: LiteralString = """
+select line.seq from run, append_events(run.run_id, null, ending_lines(run.run_id, %(bodies)s)) line
+"""
+LEAVE: LiteralString = _LEFT + _LAST_LINES
+HAND_OVER: LiteralString = _BACK + AND_LINES
 # The first time at once, then half a second later each time.
 _RELEASE: LiteralString = """
 update runs set lease_until = least(lease_until, now() + (attempts - 1) * interval '0.5 second')

@@ -23,10 +23,10 @@ from serving.idempotency import another_request, check_key
 from serving.profiles.store import ProfileStore
 from serving.runs import approvals, effects
 from serving.runs.audit import Audit, audit
-from serving.runs.effects import EffectPage
+from serving.runs.effects import EffectPage, EffectView
 from serving.runs.history import History, read_history
 from serving.runs.limits import parse_id
-from serving.runs.log import append_unfenced, encoded
+from serving.runs.log import AND_LINES, append_unfenced, encoded
 from serving.runs.notices import LOG_CHANNEL, QUEUE_CHANNEL, Notices
 from serving.runs.request import RunRequest
 from serving.runs.reveals import show
@@ -47,6 +47,19 @@ with thread as (
     returning run_id
 )
 select line.seq from run, append_events(run.run_id, null, %(bodies)s) line
+"""
+# A decision doesn't take back a pause. A run that was to start later, and has not begun, keeps its time.
+_QUEUE_AGAIN: LiteralString = """
+with run as (
+    update runs set status = 'pending', attempts = 0, cancel_requested = false, finished_at = null, exported = false,
+        paused_by = case when not %(unpause)s then paused_by end, request = coalesce(%(request)s::jsonb, request),
+        run_at = case when started_at is null and forked_from is null then nullif(greatest(
+            created_at + (request ->> 'after_seconds')::float8 * interval '1 second', now()), now()) end
+    where run_id = %(run_id)s returning run_id
+)
+"""
+_WOKEN: LiteralString = """
+with run as (update runs set woken = true where run_id = %(run_id)s returning run_id)
 """
 _MINE: LiteralString = """
 select runs.*, array(select name from artifacts where artifacts.run_id = runs.run_id order by name) as artifacts
@@ -150,11 +163,7 @@ class RunStore:
         async with self._pool.connection() as connection, connection.transaction():
             row = await self.locked(connection, run_id)
             if row["status"] in TERMINAL and decision.decision == "retry":
-                raise Conflict(
-                    f"run {run_id} has ended: nothing would carry the effect out",
-                    "say happened or did-not; trireme resume takes the run up again",
-                    "no_decision_pending",
-                )
+                raise _nothing_to_retry(f"run {run_id} has ended", "; trireme resume takes the run up again")
             point("effect_decide.locked")
             await show(connection, shown)
             await effects.decide(connection, run_id, key, decision)
@@ -163,11 +172,25 @@ class RunStore:
         point("effect_decide.committed")
         return await self.woken(run_id)
 
+    async def decide_left_effect(self, run_id: str, key: str, decision: EffectDecision) -> EffectView | None:
+        """The same of a run that was deleted: what is said stands in the effect's row. None: no such effect."""
+        async with self._pool.connection() as connection, connection.transaction():
+            if not await effects.is_left(connection, self._tenant, run_id, key):
+                return None
+            if decision.decision == "retry":
+                raise _nothing_to_retry(f"run {run_id} was deleted")
+            await effects.decide(connection, run_id, key, decision)
+        found = await self.effects(run_id, None, 1, f"{run_id}.{key}0")
+        return found.effects[0]
+
     async def effects(self, run_id: str | None, state: EffectState | None, limit: int, after: str) -> EffectPage:
         """A page of one run's effects, or of all runs'. Raises NotFound, BadRequest."""
         if run_id is not None:
-            run_id = str((await self.row(run_id))["run_id"])
-        return await effects.page(self._pool, self._tenant, run_id, state, limit, after)
+            run_id = parse_id(run_id, "run")
+        found = await effects.page(self._pool, self._tenant, run_id, state, limit, after)
+        if run_id is not None and not found.effects:
+            await self.row(run_id)
+        return found
 
     async def _waiting(self, connection: Connection, run_id: str) -> Row:
         row = await self.locked(connection, run_id)
@@ -183,8 +206,7 @@ class RunStore:
             await queue_again(connection, run_id, line, RunResumed(by=by))
         else:
             # Another decision has set the run going: it reads this one when it gets there, or when it parks.
-            await append_unfenced(connection, run_id, line)
-            await connection.execute("update runs set woken = true where run_id = %s", (run_id,))
+            await connection.execute(_WOKEN + AND_LINES, {"run_id": run_id, "bodies": encoded([line])})
 
     async def open_approval(self, run_id: str) -> str:
         """The id of the one question that waits. Raises Conflict when there is none, or more than one."""
@@ -269,14 +291,17 @@ class RunStore:
         return row
 
 
-async def queue_again(connection: Connection, run_id: str, *bodies: EventBody) -> None:
-    """Inside the caller's transaction, which holds the run's row."""
-    await append_unfenced(connection, run_id, *bodies)
-    query: LiteralString = """
-        update runs set status = 'pending', run_at = null, attempts = 0, cancel_requested = false,
-            finished_at = null, exported = false
-        where run_id = %s"""
-    await connection.execute(query, (run_id,))
+def _nothing_to_retry(why: str, more: str = "") -> Conflict:
+    hint = f"say happened or did-not{more}"
+    return Conflict(f"{why}: nothing would carry the effect out", hint, "no_decision_pending")
+
+
+async def queue_again(
+    connection: Connection, run_id: str, *bodies: EventBody, unpause: bool = False, request: RunRequest | None = None
+) -> None:
+    """Inside the caller's transaction, which holds the run's row: one statement. `request`: in the place of its own."""
+    changed = {"unpause": unpause, "request": request and request.model_dump_json()}
+    await connection.execute(_QUEUE_AGAIN + AND_LINES, {"run_id": run_id, "bodies": encoded(bodies), **changed})
 
 
 def refuse_pruned(run_id: str, pruned_at: datetime | None) -> None:

@@ -17,7 +17,7 @@ from tests.chaos.bout import Bout
 from tests.chaos.crons import ticking
 from tests.chaos.retention import due_run, prune_slot, pruned_again, torn
 
-_CANCEL = ("cancel.locked", "cancel.committed")  # a worker hears it
+_CANCEL = ("cancel.ready", "cancel.committed")  # a worker hears it
 _API = ("accept.", "decide.", "effect_decide.", "resume.", *_CANCEL, "pause.", "plan_edit.", "fork.", "stream.")
 _WITHOUT_DATABASE = ("stream.", "cancel.heard", "drain.begun")
 _ON_SIGTERM = ("drain.", "hand_over.")

@@ -29,7 +29,8 @@ def empty_it(runs_database: str) -> bytes:
         tables = connection.execute("""
             with recursive emptied (name) as (
                 select to_regclass(name) from unnest(array[
-                    'threads', 'deployment', 'state_checkpoints', 'state_values', 'state_items', 'state_writes']) name
+                    'threads', 'deployment', 'effects', 'idempotency_keys',
+                    'state_checkpoints', 'state_values', 'state_items', 'state_writes']) name
                 union select conrelid from pg_constraint join emptied on confrelid = emptied.name
             )
             select name::text from emptied""").fetchall()

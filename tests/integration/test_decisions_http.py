@@ -1,5 +1,6 @@
 """Decisions over HTTP that are late, doubled, foreign or malformed: each gets its code, and changes nothing."""
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from graph.tools.policy import Policy, Rule
 from serving.api.app import create_app
 from serving.database import new_id
 from serving.keys.key import create
+from serving.runs.launches import Launches
 from serving.settings import Settings
 from serving.wiring import open_api_services
 from tests.integration.run_house import KEY, House
@@ -217,6 +219,42 @@ async def test_an_unknown_effect_is_shown_and_decided_once(house: House, api: ht
     (shown,) = (await api.get(f"/runs/{view.run_id}/effects")).json()["effects"]
     assert (shown["note"], shown["decided_by"]) == ("ask bo@example.com", "mia@example.com (local)")
     assert (await api.get("/effects", params={"state": "unknown"})).json() == {"effects": [], "next": None}
+
+
+@pytest.mark.parametrize("way", ["run", "thread", "rollback"])
+async def test_an_effect_that_nobody_knows_of_outlives_its_run(house: House, api: httpx.AsyncClient, way: str) -> None:
+    """Deleted while it waits for a person's word, or rolled back around the call: it is shown, and decided for the
+    record."""
+    if way == "rollback":
+        run_id, key = await cut_around_a_call(house)
+        await Launches(house.pool, house.notices).cancel(None, run_id, "rollback", by="mia")
+    else:
+        view = await parked(house, Notifier([CUT]))
+        run_id, key, thread = view.run_id, view.effects[0].key, view.thread_id
+        path = f"/threads/{thread}/runs/{run_id}" if way == "run" else f"/threads/{thread}"
+        assert (await api.delete(path)).status_code == 204
+    assert (await api.get(f"/runs/{run_id}")).status_code == 404
+    for route in ("/effects?state=unknown", f"/runs/{run_id}/effects"):
+        (left,) = (await api.get(route)).json()["effects"]
+        assert (left["key"], left["run_status"], left["arguments"]) == (key, "deleted", {"text": "[EMAIL_1] s1"})
+    assert ("deleted" in left["reason"]) == (way == "rollback")
+    assert await decide(api, run_id, key, decision="retry") == (409, "no_decision_pending")
+    assert await decide(api, run_id, "0" * 64, decision="did_not") == (404, "run_not_found")
+    assert await decide(api, run_id, key, decision="happened", note="it is there") == (200, "")
+    assert await decide(api, run_id, key, decision="happened") == (409, "effect_already_decided")
+    (noted,) = (await api.get(f"/runs/{run_id}/effects")).json()["effects"]
+    assert (noted["state"], noted["decided_by"], noted["note"]) == ("done", "local", "it is there")
+
+
+async def cut_around_a_call(house: House) -> tuple[str, str]:
+    """(run, key) of a run whose worker went away during its tool's call."""
+    notifier, run_id = Notifier([None]), await house.create()
+    attempt = asyncio.create_task(executor(house, notifier.tool(), models()).attempt(await house.claim()))
+    await notifier.called.wait()
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+    house.execute("update runs set status = 'pending', lease_until = null where run_id = %s", run_id)
+    return run_id, notifier.keys[0]
 
 
 async def test_a_word_on_an_effect_that_is_foreign_late_or_malformed_is_refused(

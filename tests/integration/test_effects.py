@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from graph.errors import OutcomeUnknown, StorageLost
+from graph.events import RunFinished
 from graph.ledger import EffectDecision
 from graph.ports import ApprovalDecision, Deps, ModelCall, ModelReply, StepTask
 from graph.tools.policy import Policy, Rule
@@ -310,6 +311,21 @@ async def test_a_run_whose_worker_cancels_it_around_a_call_says_what_it_left_ope
     (end,) = await house.bodies(run_id, "run_finished")
     assert (end.status, end.effects) == ("cancelled", tuple(notifier.keys))
     assert row_of(house, notifier.keys[0])[0] == "unknown"
+
+
+async def test_a_run_that_fails_around_a_call_says_so_in_the_statement_that_ends_it(house: House) -> None:
+    notifier, run_id = Notifier([None]), await house.create()
+    claim = await house.claim()
+    attempt = asyncio.create_task(executor(house, notifier.tool()).attempt(claim))
+    await notifier.called.wait()
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+    await house.queue.leave(claim, "error", RunFinished(status="error", code="gave_up", message='ä " {}'))
+    (end,) = await house.bodies(run_id, "run_finished")
+    assert (end.effects, end.code, end.message) == (tuple(notifier.keys), "gave_up", 'ä " {}')
+    (shown,) = (await house.store.effects(run_id, "unknown", 10, "")).effects
+    assert shown.arguments == {"text": "[EMAIL_1] s1"}, "for the person who is to say what became of it"
+    assert (await house.store.audit(run_id)).intact
 
 
 async def test_an_effect_that_is_not_unknown_is_not_decided(house: House) -> None:

@@ -33,7 +33,9 @@ from tests.integration.scripted_models import ScriptedModels, after, fails, find
 @pytest.fixture(autouse=True)
 def no_terms(house: House) -> None:
     house.execute("delete from retention where tenant <> '*'")
-    house.execute("update retention set events_days = null, checkpoints_days = null, artifacts_days = null")
+    house.execute(
+        "update retention set events_days = null, checkpoints_days = null, artifacts_days = null, keys_days = 30"
+    )
     house.execute("delete from vault")
 
 
@@ -453,6 +455,39 @@ async def test_killed_at_any_moment_a_log_is_whole_or_gone_and_the_next_prune_go
     )
 
 
+async def test_idempotency_keys_go_after_their_days_but_not_before_the_run_that_they_made(house: House) -> None:
+    live, over = await house.create(), await house.create()
+    house.execute("update runs set status = 'success', finished_at = now() where run_id = %s", over)
+    query = """insert into idempotency_keys (tenant, kind, key, digest, id, created_at)
+        select 'default', 'run', key, '', id, now() - age * interval '1 day'
+        from (values ('live', %s::uuid, 99), ('over', %s, 31), ('new', %s, 29), ('thing', gen_random_uuid(), 31))
+            made (key, id, age)"""
+    house.execute(query, live, over, over)
+    (share,) = await planned(house)
+    assert (share.tenant, share.kind, share.rows, share.bytes > 0) == ("default", "keys", 2, True)
+    assert await pruned(house) == [share]
+    assert sorted(house.execute("select key from idempotency_keys")) == [("live",), ("new",)]
+    await keep(house, keys=None)
+    assert await planned(house) == []
+
+
+async def test_a_decided_effect_of_a_deleted_run_goes_as_a_log_does(house: House) -> None:
+    query = """insert into effects (run_id, key, tool, arguments_digest, state, fence)
+        values (%s, %s, 't', '', 'prepared', 1)"""
+    runs = [await house.create() for _ in range(3)]
+    for run_id in runs:
+        house.execute(query, run_id, run_id)
+    house.execute("select forget_runs('default', %s::uuid[])", runs)
+    decided = "update effects set state = 'failed', decided_at = now() - %s * interval '1 day' where key = %s"
+    house.execute(decided, 31, runs[0])
+    house.execute(decided, 29, runs[1])
+    assert await planned(house) == [], "logs are kept for ever"
+    await keep(house, events=30)
+    (share,) = await pruned(house)
+    assert (share.kind, share.rows) == ("effects", 1)
+    assert sorted(house.execute("select key from effects")) == sorted([(runs[1],), (runs[2],)])
+
+
 async def test_the_commands_show_set_and_apply_what_is_kept(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -460,10 +495,10 @@ async def test_the_commands_show_set_and_apply_what_is_kept(
     ended_long_ago(house, await full_run(house))
     everyone = {"events": "90d", "checkpoints": "7", "artifacts": "forever"}
     assert await show_retention(None, everyone, json=False) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == ["*", "90d", "7d", "forever"]
+    assert capsys.readouterr().out.splitlines()[1].split() == ["*", "90d", "7d", "forever", "30d"]
     await show_retention("garden", {"events": None, "artifacts": "30d"}, json=True)
     told = orjson.loads(capsys.readouterr().out)
-    assert told[1] == {"tenant": "garden", "events": 90, "checkpoints": 7, "artifacts": 30}
+    assert told[1] == {"tenant": "garden", "events": 90, "checkpoints": 7, "artifacts": 30, "keys": 30}
     async with house.pool.connection() as connection:
         assert [each.tenant for each in await terms(connection)] == ["*", "garden"]
     await prune(True, json=True)
@@ -480,6 +515,7 @@ async def test_the_commands_show_set_and_apply_what_is_kept(
         (None, {"events": "soon"}, "--events takes days, as in 90d, or forever, not 'soon'"),
         (None, {"events": "-1"}, "--events takes days"),
         (None, {"artifacts": "1.5d"}, "--artifacts takes days"),
+        (None, {"keys": "0d"}, "--keys takes days"),
         ("a\tb", {"events": "1d"}, "--tenant takes 1 to 100 visible characters"),
         ("*", {"checkpoints": "999999"}, "--checkpoints takes days"),
     ],

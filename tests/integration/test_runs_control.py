@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langgraph.runtime import RunControl
+from psycopg import AsyncConnection
 
 from graph.errors import ModelUnavailable, StorageLost
 from graph.events import EventBody
@@ -150,6 +151,30 @@ async def test_what_cannot_be_paused_says_why(house: House) -> None:
 async def test_a_paused_run_keeps_its_thread(house: House) -> None:
     view = await paused_in(house, "planner", ScriptedModels())
     assert await code_of(house.create(thread_id=view.thread_id)) == "thread_waiting"
+
+
+async def test_a_run_is_cancelled_paused_and_woken_by_one_statement_each(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status and log line; what a person's word has to fit to is looked at before."""
+    written: list[str] = []
+    execute = AsyncConnection.execute
+
+    def noted(self: AsyncConnection[Any], query: Any, *more: Any, **options: Any) -> Any:
+        if "update runs" in str(query) or "append_events" in str(query):
+            written.append(str(query))
+        return execute(self, query, *more, **options)
+
+    run_id = await house.create()
+    monkeypatch.setattr(AsyncConnection, "execute", noted)
+    for said in (house.controls.pause, house.controls.resume, house.controls.cancel, house.controls.resume):
+        written.clear()
+        view = await said(run_id, "ann")
+        assert len(written) == 1, written
+    assert view.status == "pending"
+    assert kinds(await house.events(run_id))[1:] == [
+        "run_paused", "run_resumed", "cancel_requested", "run_finished", "run_resumed",
+    ]  # fmt: skip
 
 
 async def test_a_cancel_wins_over_a_pause(house: House) -> None:

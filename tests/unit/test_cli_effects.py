@@ -62,3 +62,4 @@ def test_an_unknown_effect_is_shown_with_its_arguments_and_the_command_that_deci
     over = _line({**EFFECT, "run_status": "cancelled"}, with_run=True)
     assert RUN in over.splitlines()[0]
     assert over.endswith("--decide ab1200000000 happened|did-not   (the run is cancelled)")
+    assert _line({**EFFECT, "run_status": "deleted"}, with_run=True).endswith("happened|did-not   (the run is deleted)")
