@@ -15,6 +15,11 @@ PAGE: Final = Path(__file__).parents[3] / "infra" / "compatibility.md"
 UNTESTED: Final = "not tested"
 # What means nothing here, and why; it is taken and left alone.
 LEFT_OUT: Final = {"langsmith_tracing": "taken and left alone: traces go where this server's own settings say"}
+# What is taken and doesn't do all that it does there, and why.
+NOTES: Final = {
+    "feedback_keys": "kept with the run; no `feedback` event comes, for its links are LangSmith's, and a `Warning` header "
+    "says so (`langgraph dev` without LangSmith ends such a run with an error)"
+}
 _JAVASCRIPT: Final = "\n## JavaScript"
 _HEAD: Final = """# What of the LangGraph SDK works here
 
@@ -77,7 +82,6 @@ def _rows(method: Method, sides: Sequence[Side], calls: Sequence[Call], failed: 
         tests = {call.test for call in given if not call.refusal and call.test not in failed}
         shown = _best(tests, method)
         name = f"`{method.name}`" if not parameter else ""
-        shown = shown.replace(".py::", " ")
         yield f"| {name} | {parameter and f'`{parameter}`'} | {result} | {shown} |".replace("  ", " ")
 
 
@@ -91,6 +95,8 @@ def _cell(calls: Sequence[Call], failed: AbstractSet[str], method: Method, param
     if parameter in LEFT_OUT:
         return LEFT_OUT[parameter]
     whole, values = _outcome(calls, failed), method.parameters.get(parameter)
+    if parameter in NOTES:
+        return f"{whole}: {NOTES[parameter]}"
     if not values:
         return whole
     outcomes = {value: _outcome([call for call in calls if value in call.given[parameter]], failed) for value in values}
