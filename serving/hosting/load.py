@@ -103,7 +103,10 @@ def told_of(error: BaseException, where: str) -> GraphFailed:
     at = f" (line {last.lineno} of {Path(last.filename).name})" if last else ""
     if isinstance(error, SyntaxError):
         at = f" (line {error.lineno} of {Path(error.filename or where).name})"
-    return GraphFailed(f"{where}: {type(error).__name__}: {error}{at}", "mend it, and start the server again")
+    mend = "mend it, and start the server again"
+    if isinstance(error, ModuleNotFoundError):
+        mend = "install it where the server runs, for nothing of `dependencies` is installed here, and start it again"
+    return GraphFailed(f"{where}: {type(error).__name__}: {error}{at}", mend)
 
 
 def _public(found: Any) -> str:

@@ -17,8 +17,8 @@ UNTESTED: Final = "not tested"
 LEFT_OUT: Final = {"langsmith_tracing": "taken and left alone: traces go where this server's own settings say"}
 # What is taken and doesn't do all that it does there, and why.
 NOTES: Final = {
-    "feedback_keys": "kept with the run; no `feedback` event comes, for its links are LangSmith's, and a `Warning` header "
-    "says so (`langgraph dev` without LangSmith ends such a run with an error)"
+    "feedback_keys": "kept with the run; no `feedback` event comes, for its links are LangSmith's, and a `Warning` "
+    "header says so (`langgraph dev` without LangSmith ends such a run with an error)"
 }
 _JAVASCRIPT: Final = "\n## JavaScript"
 _HEAD: Final = """# What of the LangGraph SDK works here
