@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psycopg
 import pytest
 from websockets.sync.client import connect
 
@@ -91,6 +92,18 @@ def test_an_agent_that_is_none_or_broken_is_named(api: httpx.Client) -> None:
     assert refused(api.get(f"/agents/{NOBODY}"), 404) == "assistant_not_found"
     assert refused(api.get("/agents/broken/schemas"), 422) == "graph_failed"
     assert refused(api.post("/runs", json={"agent_id": NOBODY}), 404) == "assistant_not_found"
+
+
+def test_an_agent_of_a_graph_that_is_hosted_no_more_is_found_beside_the_others(api: httpx.Client, server: Up) -> None:
+    new = {"graph_id": "slow", "name": "Left over"}
+    id_ = httpx.post(f"{server.url}/assistants", json=new).json()["assistant_id"]
+    with psycopg.connect(server.home.dsn) as connection:
+        connection.execute("update assistant_versions set graph_id = 'gone' where assistant_id = %s", (id_,))
+    (found,) = api.post("/agents/search", json={"name": "left over"}).json()
+    assert (found["agent_id"], found["capabilities"]["ap.io.messages"]) == (id_, False)
+    assert refused(api.get(f"/agents/{id_}/schemas"), 404) == "graph_not_found"
+    assert refused(api.post("/runs", json={"agent_id": id_}), 404) == "graph_not_found"
+    assert httpx.delete(f"{server.url}/assistants/{id_}").status_code == 204
 
 
 def test_a_thread_is_made_changed_copied_found_and_forgotten(api: httpx.Client) -> None:

@@ -15,7 +15,7 @@ from serving.assistants.search import AssistantSearch, search
 from serving.errors import NotFound, Unprocessable
 from serving.hosting import describe
 from serving.hosting.config import AGENT
-from serving.hosting.errors import GraphFailed
+from serving.hosting.errors import GraphFailed, UnknownGraph
 from serving.services import ApiServices
 
 router = APIRouter(prefix="/agents", tags=["Agents"])
@@ -90,11 +90,11 @@ async def _shown(services: ApiServices, assistant: Assistant) -> dict[str, Any]:
 
 
 async def _has_messages(services: ApiServices, assistant: Assistant) -> bool:
-    """One that can't be loaded has none."""
+    """One that can't be loaded, or that isn't hosted any more, has none."""
     if assistant.graph_id == AGENT:
         return True
     try:
         async with services.graphs.opened(assistant.graph_id, "assistants.read", assistant.config) as graph:
             return "messages" in graph.channels
-    except GraphFailed:
+    except (GraphFailed, UnknownGraph):
         return False

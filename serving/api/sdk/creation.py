@@ -99,7 +99,9 @@ async def created_batch(services: ApiServices, batch: Batch, key: str | None) ->
 
 async def _assistant(services: ApiServices, new: NewRun) -> Assistant:
     services.check_webhook(new.webhook)
-    return await services.assistants.get(new.assistant_id)
+    assistant = await services.assistants.get(new.assistant_id)
+    services.graphs.entry(assistant.graph_id)  # it may be hosted no more
+    return assistant
 
 
 def notices(*asked: NewRun) -> dict[str, str]:
