@@ -8,7 +8,15 @@ from serving.models.routes import Deployment
 
 # Of httpx and httpcore, and of aiohttp.
 _CUTS: Final = frozenset({"RemoteProtocolError", "ReadError", "ClientPayloadError", "ServerDisconnectedError"})
-_READING: Final = ("litellm", "json", "builtins.StopIteration")
+# LiteLLM says of a body that is `null` no more than Exception, and of one without choices nothing: we miss the first.
+_READING: Final = (
+    "litellm",
+    "json",
+    "builtins.StopIteration",
+    "builtins.UnicodeDecodeError",
+    "builtins.Exception",
+    "builtins.IndexError",
+)
 
 
 def translated(error: Exception, deployment: Deployment) -> TriremeError:

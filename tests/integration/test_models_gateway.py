@@ -366,7 +366,7 @@ async def test_a_refused_request_is_not_tried_again(server: ModelServer, gateway
 
 
 @pytest.mark.parametrize("model", ["main", "plain"])
-@pytest.mark.parametrize("raw", [b"<html>oops</html>", b'{"foo": 1}', b"", b"\xff\xfe"])
+@pytest.mark.parametrize("raw", [b"<html>oops</html>", b'{"foo": 1}', b"", b"\xb8", b"null", b'{"choices": []}'])
 async def test_a_body_that_is_no_completion_is_a_bad_reply(
     server: ModelServer, impatient: Gateway, model: str, raw: bytes
 ) -> None:
