@@ -38,9 +38,12 @@ def reported(error: psycopg.Error) -> ServingError:
         return SettingsError("DATABASE_URL is no Postgres address", "write postgresql://user:password@host:5432/name")
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.endswith("?")]
     reason = lines[-1] if lines else "no answer"
+    if "failed to resolve host" in reason and "@" in reason:  # the "host" begins with the password's end
+        return SettingsError("DATABASE_URL holds two @", "write the one in the password as %40")
     if isinstance(error, psycopg.OperationalError):
         return Unreachable(f"Postgres can't be reached: {reason}", "check DATABASE_URL: host, port, name, password")
-    return SettingsError(f"the database refuses the schema: {reason}", "its user must be allowed to create tables")
+    said = error.diag.message_primary or reason
+    return SettingsError(f"the database refuses the schema: {said}", "its user must be allowed to create tables")
 
 
 def _apply(connection: psycopg.Connection) -> list[str]:

@@ -18,6 +18,7 @@ from serving.errors import StartFailed
 
 _FLAGS = {
     "listen_addresses": "",
+    "port": "5432",  # of the socket's name: said here and in the address, whatever PGPORT says
     "shared_buffers": "48MB",
     "max_connections": "200",
     "jit": "off",
@@ -58,7 +59,7 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        return f"postgresql:///trireme?host={self._socket_folder()}&user=trireme"
+        return f"postgresql:///trireme?host={self._socket_folder()}&port={_FLAGS['port']}&user=trireme"
 
     def start(self) -> bool:
         """Initialises the cluster on first use and starts it. Returns False when it runs and is another's to stop.

@@ -128,6 +128,7 @@ def test_files_that_cannot_be_read_are_skipped_and_named_and_the_rest_is_answere
     [
         ("postgresql://me:secretpw@127.0.0.1:1/x", "Postgres can't be reached: ", 1),
         ("postgresql://me:secretpw@nohost.invalid/x", "Postgres can't be reached: ", 1),
+        ("postgresql://me:s@secretpw@127.0.0.1/x", "DATABASE_URL holds two @: write the one in the password as %40", 2),
         ("not a url secretpw", "DATABASE_URL is no Postgres address", 2),
         ("http://me:secretpw@127.0.0.1/x", "DATABASE_URL is no Postgres address", 2),
     ],

@@ -30,7 +30,7 @@ class Stack:
 
     @property
     def dsn(self) -> str:
-        return f"postgresql:///trireme?host={self.home.path / 'socket'}&user=trireme"
+        return EmbeddedPostgres(self.home.path).dsn
 
 
 @contextmanager

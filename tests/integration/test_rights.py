@@ -12,6 +12,7 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from graph.events import RunFinished
+from serving.errors import SettingsError
 from serving.migrate import migrate
 from serving.rights import ROLE, runtime_dsn
 from tests.integration.run_house import House
@@ -99,6 +100,9 @@ def test_every_table_of_the_schema_is_granted(database: str) -> None:
 
 
 def test_without_the_role_the_trigger_still_holds_and_the_doctor_says_how_to_mend_it(plain_user: str) -> None:
+    elsewhere = psycopg.conninfo.make_conninfo(plain_user, dbname="postgres")
+    with pytest.raises(SettingsError, match=r"refuses the schema: permission denied for schema public"):
+        migrate(elsewhere)
     migrate(plain_user)
     assert runtime_dsn(plain_user) == plain_user
     command = [sys.executable, "-m", "serving", "doctor"]
