@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import orjson
 import psycopg
@@ -54,16 +54,34 @@ _AnyConnection = TypeVar("_AnyConnection", bound=AsyncConnection[Any])
 _T = TypeVar("_T")
 
 
+class _CountedLock(asyncio.Lock):
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = 0
+
+    async def acquire(self) -> Literal[True]:
+        self._asked += 1
+        try:
+            return await super().acquire()
+        finally:
+            self._asked -= 1
+
+    def is_free(self) -> bool:
+        """Whether it is had without waiting: who was woken for it has it before it is locked again."""
+        return not self.locked() and not self._asked
+
+
 class ProcessPool(AsyncConnectionPool[_AnyConnection]):
     """Taking and giving back a connection is the process's work: psycopg_pool loses one when the request that waits for
     it, or gives it back, is cancelled (its issues 1208 and 1345)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._lock = self._counted = _CountedLock()
         self._work: set[asyncio.Task[Any]] = set()
 
     async def getconn(self, timeout: float | None = None) -> _AnyConnection:
-        if self._pool and self._is_free() and _is_quiet(self._pool[0]):
+        if self._pool and self._counted.is_free() and _is_quiet(self._pool[0]):
             return await super().getconn(timeout)  # it rests here: there is no moment in which to be cancelled
         taking = self._own(self._taken(self.timeout if timeout is None else timeout))
         try:
@@ -84,14 +102,10 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
                     raise
 
     async def putconn(self, conn: _AnyConnection) -> None:
-        if not self._waiting and self._is_free() and conn.pgconn.transaction_status == TransactionStatus.IDLE:
+        if not self._waiting and self._counted.is_free() and conn.pgconn.transaction_status == TransactionStatus.IDLE:
             await super().putconn(conn)
         else:
             await asyncio.shield(self._own(super().putconn(conn)))
-
-    def _is_free(self) -> bool:
-        """Whether the pool's lock is had without waiting: who was woken for it has it before it is locked again."""
-        return not self._lock.locked() and not self._lock._waiters
 
     def _untaken(self, taking: "asyncio.Task[_AnyConnection]") -> None:
         if not taking.cancelled() and not taking.exception():

@@ -62,6 +62,7 @@ class HostedRuns:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             work.cancel()
+            work.add_done_callback(_heard)
             if (await asyncio.wait([work], timeout=_TO_STOP_S))[1]:
                 log.warning("action=stop run=%s graph=%s outcome=left_to_itself", claim.run_id, claim.graph)
             raise
@@ -175,6 +176,12 @@ async def _left(graph: Graph, claim: Claim, finished: RunFinished, parts: Parts 
     if state.interrupts and isinstance(parts, EventParts):
         questions = questions_of(await graph.aget_state(config, subgraphs=True))
     return Ending(finished, state.values, result, _interrupts(state), bool(state.next), questions)
+
+
+def _heard(work: "asyncio.Task[Ending]") -> None:
+    """Nobody waits for it any more, and its end isn't told as one that nobody looked at."""
+    if not work.cancelled():
+        work.exception()
 
 
 def _interrupts(state: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,7 +10,9 @@ from datetime import datetime
 from typing import Any, Final, Literal, LiteralString, TypeAlias
 
 import orjson
+import psycopg
 from psycopg.errors import UniqueViolation
+from psycopg_pool import PoolClosed
 
 from graph.events import RunCreated
 from graph.profile import Profile
@@ -22,6 +25,7 @@ from serving.runs.limits import uuid_of
 from serving.runs.log import encoded
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
 
+_AGAIN_S: Final = 1.0
 CancelAction = Literal["interrupt", "rollback"]
 Told: TypeAlias = Sequence[tuple[str, str]]  # (run id, channel) of notices
 _TEMPORARY_MINUTES: Final = 0.5  # from a stateless run's last change: its readers have had its end by then
@@ -77,6 +81,7 @@ _FORGET: LiteralString = "select forget_runs(%s, array[%s]::uuid[])"
 _RESULT: LiteralString = """
 select kind, body::text from run_events where run_id = %s order by seq desc limit 2
 """
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +223,18 @@ class Launches:
         return _told(done)
 
     async def _cancel_if_live(self, run_id: str) -> None:
-        with suppress(NotFound):
-            await self.cancel(None, run_id, by="a reader that left")
+        while True:
+            try:
+                await self.cancel(None, run_id, by="a reader that left")
+                return
+            except NotFound:
+                return
+            except PoolClosed:
+                log.warning("action=cancel run=%s outcome=it_goes_on: this process ends", run_id)
+                return
+            except psycopg.Error as error:
+                log.warning("action=cancel run=%s error=%s retry_s=%s", run_id, type(error).__name__, _AGAIN_S)
+                await asyncio.sleep(_AGAIN_S)
 
     async def _cancel(self, run_ids: Sequence[str], action: CancelAction, by: str) -> int:
         async with self._pool.connection() as connection:

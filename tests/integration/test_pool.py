@@ -1,12 +1,18 @@
 """The process's pool stays whole, whatever its callers do to themselves."""
 
 import asyncio
+import gc
+import logging
 import random
+from typing import Any, cast
 
 import psycopg
+import pytest
 from psycopg.pq import TransactionStatus
 
 from serving.database import Pool, open_pool
+from serving.runs.launches import Launches
+from tests.integration.run_house import House
 
 _SIZE = 5
 _SEED = 7
@@ -50,6 +56,38 @@ async def test_three_thousand_cancelled_callers_leave_the_pool_whole(database: s
         with psycopg.connect(database) as other:
             query = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle'"
             assert other.execute(query).fetchone() == (1,), "only the one who asks is at work"
+
+
+async def test_a_cancel_that_a_reader_left_behind_is_carried_out_or_told(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the database is back; of a process that ends, in one line and not as an exception that nobody took."""
+    run_id, other = await house.create(), await house.create()
+    refusing = Refusing(house.pool, psycopg.OperationalError("the server is starting"))
+    Launches(cast(Pool, refusing), house.notices).cancel_soon(run_id)
+    assert (await house.ended(run_id)).status == "cancelled"
+    assert refusing.asked > 1
+    closed = open_pool(house.dsn)
+    await closed.open()
+    await closed.close()
+    Launches(closed, house.notices).cancel_soon(other)
+    await asyncio.sleep(0.1)
+    gc.collect()
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [f"run={run_id}" in told[0], f"run={other} outcome=it_goes_on" in told[-1], len(told)] == [True, True, 2]
+
+
+class Refusing:
+    """A pool that fails once."""
+
+    def __init__(self, pool: Pool, error: Exception) -> None:
+        self._pool, self._error, self.asked = pool, error, 0
+
+    def connection(self) -> Any:
+        self.asked += 1
+        if self.asked == 1:
+            raise self._error
+        return self._pool.connection()
 
 
 async def test_a_caller_that_stopped_waiting_gets_no_connection_later(database: str) -> None:
