@@ -294,43 +294,17 @@ class RunFinished(Value):
     effects: tuple[str, ...] = ()
 
 
+# fmt: off
 EventBody = Annotated[
-    RunCreated
-    | RunClaimed
-    | RunHandedOver
-    | RunForked
-    | MemoryRecalled
-    | ConversationRecalled
-    | DocumentsListed
-    | PlanProposed
-    | PlanEdited
-    | StepStarted
-    | ModelCalled
-    | ModelFailed
-    | ToolCallDelta
-    | ToolStarted
-    | ToolFinished
-    | StepFinished
-    | VerdictGiven
-    | ApprovalRequested
-    | ApprovalDecided
-    | EffectUnknown
-    | EffectDecided
-    | BoundsChanged
-    | BoundReached
-    | AnswerDelta
-    | AnswerWritten
-    | MemoryProposed
-    | Noted
-    | CancelRequested
-    | PauseRequested
-    | RunPaused
-    | RunInterrupted
-    | RunResumed
-    | StreamPart
-    | RunFinished,
+    RunCreated | RunClaimed | RunHandedOver | RunForked | MemoryRecalled | ConversationRecalled
+    | DocumentsListed | PlanProposed | PlanEdited | StepStarted | ModelCalled | ModelFailed | ToolCallDelta
+    | ToolStarted | ToolFinished | StepFinished | VerdictGiven | ApprovalRequested | ApprovalDecided
+    | EffectUnknown | EffectDecided | BoundsChanged | BoundReached | AnswerDelta | AnswerWritten
+    | MemoryProposed | Noted | CancelRequested | PauseRequested | RunPaused | RunInterrupted | RunResumed
+    | StreamPart | RunFinished,
     Field(discriminator="kind"),
 ]
+# fmt: on
 
 # What is written of something that is still being written; the line that holds it whole replaces them.
 DELTAS: Final = ("answer_delta", "tool_call_delta")
