@@ -1,7 +1,8 @@
 """Named places before and after every commit, send and acknowledge, where a test may break the process.
 
-Off, which is always outside of tests, a place costs one look at a global. `install` is for serving/processes.py, which
-takes what to do from TRIREME_FAULTS: `checkpoint.committed:3=kill` kills the process when it comes there a third time.
+Off, which is always outside of tests, a place costs one look at a global. `install` is for serving/processes/serve.py,
+which takes what to do from TRIREME_FAULTS: `checkpoint.committed:3=kill` kills the process when it comes there a third
+time.
 """
 
 import os

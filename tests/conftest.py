@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from serving.migrate import migrate
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

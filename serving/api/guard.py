@@ -24,7 +24,7 @@ from serving.api.standing import Standing, Watched
 from serving.errors import Forbidden, ServingError, Unauthorized, Unreachable
 from serving.keys.identity import OPERATOR, Identity
 from serving.keys.lookup import Keys
-from serving.listener import is_public_name
+from serving.processes.listener import is_public_name
 
 LARGEST_BODY: Final = 32 * 1024 * 1024
 _TOO_LARGE: Final = f"a request body has at most {LARGEST_BODY // 1024 // 1024} MiB"

@@ -295,7 +295,7 @@ def serve(
     """Run the API process alone (needs DATABASE_URL)."""
     import uvloop
 
-    from serving.processes import serve_api
+    from serving.processes.serve import serve_api
 
     perform(serve_api, host, port, fd, loop_factory=uvloop.new_event_loop)
 
@@ -303,7 +303,7 @@ def serve(
 @app.command()
 def worker() -> None:
     """Run a worker process alone (needs DATABASE_URL)."""
-    from serving.processes import serve_worker
+    from serving.processes.serve import serve_worker
 
     perform(serve_worker)
 
@@ -311,6 +311,6 @@ def worker() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    from serving.processes import migrate_database
+    from serving.processes.serve import migrate_database
 
     perform(migrate_database)

@@ -11,9 +11,9 @@ import psycopg
 from serving.errors import ServingError
 from serving.known_names import read_known_names
 from serving.migrate import reported
+from serving.processes.stack import Stack
 from serving.rights import MEND, ROLE, runtime_dsn
 from serving.settings import Settings, load_settings
-from serving.stack import Stack
 
 _LEAST_FREE_BYTES = 500 * 1024 * 1024
 

@@ -11,8 +11,8 @@ from serving.cli.session import connected
 from serving.database import Connection
 from serving.errors import ServingError, SettingsError, Unreachable
 from serving.migrate import migrate
+from serving.processes.stack import Stack
 from serving.settings import load_settings
-from serving.stack import Stack
 
 _LOCK_PATIENCE_S = 5
 

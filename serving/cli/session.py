@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from serving.cli.client import Client
 from serving.cli.watch import watched
+from serving.processes.stack import Stack
 from serving.settings import Settings
-from serving.stack import Stack
 
 
 @asynccontextmanager

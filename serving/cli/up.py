@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serving.cli.watch import watched
+from serving.processes.stack import Stack
 from serving.settings import load_settings
-from serving.stack import Stack
 
 if TYPE_CHECKING:
     from serving.hosting.config import Hosting

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TextIO
 
 from serving.errors import StartFailed
-from serving.stack import Stack
+from serving.processes.stack import Stack
 
 _LOOK_S = 0.5
 

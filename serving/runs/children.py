@@ -12,7 +12,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from serving.errors import ServingError
-from serving.process_table import Processes, began, end, live
+from serving.processes.table import Processes, began, end, live
 
 _OF_ATTEMPT: ContextVar["Children | None"] = ContextVar("children", default=None)
 _LOOK_S = 0.02

@@ -29,12 +29,12 @@ from serving.documents.store import DocumentStore
 from serving.documents.tables import CollectionTables, Databases
 from serving.mail import OutboxMailer
 from serving.migrate import migrate
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
+from serving.processes.stack import Stack
 from serving.profiles.store import ProfileStore
 from serving.runs.artifacts import MemoryArtifacts
 from serving.runs.attempts import RunMemory
 from serving.settings import Settings, load_settings
-from serving.stack import Stack
 from serving.studio.approvals import StudioApprovals, StudioLedger
 from serving.studio.log import MemoryLog
 from serving.vault import vault_key

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from tests.acceptance.command import run_command
 from tests.conftest import without_fsync
 

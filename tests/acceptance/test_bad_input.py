@@ -12,7 +12,7 @@ import httpx
 import orjson
 import pytest
 
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from tests.acceptance.conftest import DEMO, Home, Up, collection_of, running
 from tests.acceptance.hosted import ACCEPT, PLAN, Hosted, reported, story
 from tests.acceptance.processes import left_behind, wait_until

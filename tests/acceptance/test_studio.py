@@ -19,7 +19,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from serving.cli.private import open_private
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from serving.settings import Settings
 from tests.acceptance.conftest import Home, end, wait_for_line
 from tests.conftest import everything_in

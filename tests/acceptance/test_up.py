@@ -14,7 +14,7 @@ import httpx
 import orjson
 import pytest
 
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from tests.acceptance.conftest import DEMO, Home, end, running, wait_for_line
 from tests.acceptance.processes import left_behind, processes_of, wait_until
 

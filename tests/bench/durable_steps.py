@@ -20,7 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 
 from serving.database import new_id, open_pool
-from serving.processes import calm_collector
+from serving.processes.serve import calm_collector
 from serving.runs.checkpoints import PostgresSaver
 from tests.bench.figure import Figure, table
 from tests.bench.running import database

@@ -10,7 +10,7 @@ from serving.cli.client import Client
 from serving.cli.private import open_private
 from serving.cli.run import read_docs, send_folder
 from serving.migrate import migrate
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from serving.settings import Settings
 from tests.acceptance.conftest import Home, end, wait_for_line
 from tests.bench import langgraph_dev

@@ -19,7 +19,7 @@ import httpx
 import psycopg
 
 from serving.migrate import migrate
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from tests.bench.figure import Figure, table
 
 _WARM, _STREAMS, _EVENTS = 100, 500, 60

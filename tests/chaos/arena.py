@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from serving.migrate import migrate
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from tests.chaos.zygote import Process, Zygote
 
 LEASE_S, HEARTBEAT_S = 1.0, 0.3

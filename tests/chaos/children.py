@@ -24,7 +24,7 @@ def prepare() -> None:
     import serving.api.app
     import serving.cli.retention
     import serving.documents.tables
-    import serving.processes
+    import serving.processes.serve
     import serving.runs.attempts
     import serving.runs.worker
     import serving.telemetry.export
@@ -81,14 +81,14 @@ async def _prune() -> int:
 
 
 async def _worker(asked: dict[str, Any]) -> int:
-    from serving.processes import serve_worker
+    from serving.processes.serve import serve_worker
 
     _surround(asked["counter"])
     return await serve_worker()
 
 
 async def _api(asked: dict[str, Any], listeners: list[socket.socket]) -> int:
-    from serving.processes import serve_api
+    from serving.processes.serve import serve_api
 
     return await serve_api(None, None, os.dup(listeners[asked["listener"]].fileno()))
 

@@ -93,7 +93,7 @@ def _wal_full(arena: Arena) -> None:
             time.sleep(0.05)
         with pytest.raises(StartFailed, match="No space left on device"):
             arena.postgres.start()
-    arena.postgres.start()  # as whoever owns it does again and again: serving/stack.py
+    arena.postgres.start()  # as whoever owns it does again and again: serving/processes/stack.py
 
 
 OUTAGES: Mapping[str, Callable[[Arena], None]] = {

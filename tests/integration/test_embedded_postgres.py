@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 
 
 def test_a_server_that_recovers_from_a_crash_is_stopped_and_has_what_was_committed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from serving.database import open_pool
-from serving.postgres import EmbeddedPostgres
+from serving.processes.postgres import EmbeddedPostgres
 from serving.telemetry.export import TraceExporter, langfuse_target
 from tests.integration.telemetry_receiver import Receiver, exported, receiving, write_run
 from tests.unit.telemetry_story import BEGAN, MODEL, RUN_ID, THREAD_ID, TICK

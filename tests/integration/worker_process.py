@@ -17,7 +17,7 @@ import psycopg
 from graph.ports import ModelCall, ModelReply
 from graph.state import Source
 from graph.tools.registry import LOCAL_WRITE, CanCheck, Output, Tool, ToolContext
-from serving.processes import on_stop, serve_api
+from serving.processes.serve import on_stop, serve_api
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.worker import Worker
 from serving.wiring import memory_store

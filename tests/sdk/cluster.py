@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from serving.process_table import end
+from serving.processes.table import end
 from tests.acceptance.conftest import Home, Server
 from tests.acceptance.processes import wait_until
 from tests.sdk.round_robin import RoundRobin, round_robin

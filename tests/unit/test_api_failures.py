@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from serving.api.failures import install_failures
-from serving.processes import _already_told
+from serving.processes.serve import _already_told
 
 
 async def test_an_error_of_ours_is_logged_by_its_frames_and_never_by_its_message(

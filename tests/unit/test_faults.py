@@ -14,7 +14,7 @@ import pytest
 from graph import faults
 from graph.faults import POINTS, Faults, install, point
 from serving.errors import SettingsError
-from serving.processes import serve_worker
+from serving.processes.serve import serve_worker
 
 ROOT = Path(__file__).parents[2]
 

@@ -24,7 +24,7 @@ KEPT_OUT = {
 ONLY_FOR_WORKERS = {"langgraph", "langchain_core", "litellm", "mem0", "duckdb", "presidio_analyzer", "pypdf"}
 READS_THE_ENVIRONMENT = {
     "serving/settings.py": "the one place for settings",
-    "serving/stack.py": "hands the environment on to the processes it starts",
+    "serving/processes/stack.py": "hands the environment on to the processes it starts",
     "serving/models/router.py": "LiteLLM reads a switch from the environment when it is imported",
     "memory/engine.py": "mem0 reads its switches from the environment when it is imported",
     "gpu/modal_app.py": "runs alone inside Modal's container",

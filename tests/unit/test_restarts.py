@@ -1,6 +1,6 @@
 """A process that ends by itself starts again: at once, and ever later when it ends again and again."""
 
-from serving.restarts import Restarts
+from serving.processes.restarts import Restarts
 
 
 def pauses(*lives_s: float) -> list[float]:

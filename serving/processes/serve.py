@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 from serving.errors import SettingsError, StartFailed
-from serving.listener import is_exposed, open_listener, require_keys
+from serving.processes.listener import is_exposed, open_listener, require_keys
 from serving.settings import Settings, load_settings
 
 _PR_SET_PDEATHSIG = 1

@@ -22,10 +22,10 @@ from typing import IO
 import orjson
 
 from serving.errors import SettingsError, StartFailed
-from serving.listener import is_exposed, open_listener, require_keys
-from serving.postgres import EmbeddedPostgres
-from serving.process_table import end
-from serving.restarts import Restarts
+from serving.processes.listener import is_exposed, open_listener, require_keys
+from serving.processes.postgres import EmbeddedPostgres
+from serving.processes.restarts import Restarts
+from serving.processes.table import end
 from serving.settings import Settings
 
 _READY_S = 40.0
