@@ -1,8 +1,13 @@
 """What a request says: what can't be read or can't be kept exactly is refused, by its place or the field's name."""
 
+import asyncio
+from typing import Final
+
 from starlette.requests import Request
 
 from serving.runs.limits import TOO_DEEP, check_json, check_text
+
+_LONG: Final = 2**18  # characters of JSON, which take some milliseconds to look through
 
 
 async def refuse_unkeepable(request: Request) -> None:
@@ -15,7 +20,10 @@ async def refuse_unkeepable(request: Request) -> None:
         body = await request.json()
     except (ValueError, RecursionError):
         return  # of a route that takes none: the others have answered it by now
-    check_json(body)
+    if len(await request.body()) > _LONG:
+        await asyncio.to_thread(check_json, body)  # others are answered meanwhile
+    else:
+        check_json(body)
 
 
 def unreadable(error: BaseException) -> tuple[str, str]:

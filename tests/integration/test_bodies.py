@@ -32,6 +32,10 @@ async def said(api: httpx.AsyncClient, body: bytes, path: str = "/runs", method:
         (rb'{"goal": "a\ud83d b"}', "goal holds half a surrogate pair (U+D83D) at character 2"),
         (b'{"goal": "\xed\xa0\x80"}', "goal holds half a surrogate pair (U+D800) at character 1"),
         (rb'{"goal": "a", "bounds": {"x\u0000": 1}}', "a name in bounds holds a NUL (U+0000) at character 2"),
+        (
+            rb'{"goal": "LONG", "turns": ["", "\u0000"]}'.replace(b"LONG", b"a" * 2**18),
+            "turns.1 holds a NUL (U+0000) at character 1",
+        ),
         (b'{"goal": "caf\xe9"}', "the body is not UTF-8 at byte 13"),
         (b'{"goal": "a", "priority": ' + b"1" * 5_000 + b"}", "the body holds a number with thousands of digits"),
         (b'{"goal": "a", "bounds": {"cost_usd": NaN}}', "bounds.cost_usd: Input should be a finite number"),
