@@ -33,12 +33,15 @@ _DUE_OR: LiteralString = """due as (
 _READY: LiteralString = """ready as (
     select run_id, priority, created_at as since from runs run
     where status = 'pending' and run_at is null """
-# A parked run keeps its thread, whose checkpoint holds the pause; one that is to start later does not.
+# A parked run keeps its thread, whose checkpoint holds the pause; one that is to start later does not. First comes who
+# has begun, the last one before the others: no clock of who made them, and no wish to start later, puts one before it.
 _IF_THREAD_IS_FREE: LiteralString = """and not exists (
         select 1 from runs other
         where other.thread_id = run.thread_id and other.run_id <> run.run_id
           and other.status in ('pending', 'interrupted', 'running')
-          and (other.status = 'running' or (other.run_id < run.run_id
+          and (other.status = 'running' or (
+            (other.started_at > coalesce(run.started_at, '-infinity')
+                or (other.started_at is null and run.started_at is null and other.run_id < run.run_id))
             and (other.status = 'interrupted' or other.run_at is null or other.run_at <= now()))))
     order by priority desc, since, run_id for update of run skip locked limit %(limit)s
 ), """

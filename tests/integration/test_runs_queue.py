@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
@@ -171,6 +172,37 @@ async def test_a_threads_next_run_waits_for_the_parked_one(house: House) -> None
     assert await house.queue.claim() == ()
     await house.controls.cancel(first, by="ops")
     assert (await house.claim()).run_id == second
+
+
+@pytest.mark.parametrize("way", ["was to start later", "has a smaller id, of a clock that was set back", "was resumed"])
+async def test_a_parked_run_keeps_its_thread_from_whatever_was_there_before(
+    house: House, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread, now = new_id(), time.time_ns
+    if way == "was to start later":
+        other = await house.create(thread_id=thread, after_seconds=3600)
+    elif way == "was resumed":
+        other = await house.create(thread_id=thread)
+        await house.queue.leave(await house.claim(), "error", RunFinished(status="error"))
+    run_id = await house.create(thread_id=thread)
+    claim = await house.claim()
+    assert claim.run_id == run_id
+    if way.startswith("has a smaller id"):
+        with monkeypatch.context() as hour_back:
+            hour_back.setattr(time, "time_ns", lambda: now() - 3600 * 10**9)
+            other = await house.create(thread_id=thread)
+        assert other < run_id
+    far = datetime(2999, 1, 1, tzinfo=UTC).isoformat()
+    await house.queue.leave(claim, "interrupted", RunInterrupted(approvals=("a",)), due=far)
+    if way == "was resumed":
+        await house.controls.resume(other, by="ops")
+    house.execute("update runs set run_at = now() where run_id = %s and run_at is not null", other)
+    assert await house.queue.claim() == ()
+    house.execute("update runs set run_at = now() where run_id = %s", run_id)
+    again = await house.claim()
+    assert again.run_id == run_id, "its question has expired: they don't wait for each other"
+    await house.queue.leave(again, "success", RunFinished(status="success"))
+    assert (await house.claim()).run_id == other
 
 
 async def test_a_resumed_older_run_and_a_lapsed_newer_one_do_not_wait_for_each_other(house: House) -> None:
