@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
+from starlette.middleware import Middleware
 
 from serving.api import control, documents, effects, health, memory, profiles, runs, webhooks
 from serving.api.admission import Admission
@@ -21,6 +22,7 @@ from serving.api.openai import chat, models, responses
 from serving.api.refusal import REFUSALS
 from serving.api.sdk import assistants, crons, run_streams, states, store, threads
 from serving.api.sdk import runs as graph_runs
+from serving.api.sockets import Unlent
 from serving.api.standing import Lent
 from serving.api.thread_streams import joining, socket, streams
 from serving.hosting.http import Http
@@ -53,7 +55,7 @@ def create_app(
 
     `exposed`: it listens beyond loopback, so nothing is open without an API key. `origins`: pages that may use it.
     `concurrency`: so many requests are in work at a time. `beside`: has the routes that we haven't.
-    `http`: what langgraph.json says of the routes.
+    `http`: what langgraph.json says of the routes, and of where the middleware of `beside` stands.
     """
     origins, http = origins or Origins(), http or Http()
 
@@ -79,7 +81,12 @@ def create_app(
         openapi_url=None if http.disable_meta else "/openapi.json",
     )
     install_failures(app)
-    app.add_middleware(Guard, exposed=exposed, admits=origins.admits, others=beside is not None)
+    around = [Middleware(Guard, exposed=exposed, admits=origins.admits, others=beside is not None)]
+    if beside and beside.middleware:
+        at = len(around) if http.middleware_order == "auth_first" else 0
+        around[at:at] = [*beside.middleware, Middleware(Unlent)]
+    for each in reversed(around):
+        app.add_middleware(each.cls, *each.args, **each.kwargs)
     app.add_middleware(Admission, most=concurrency)
     app.add_middleware(Cors, origins=origins)
     if http.mount_prefix:

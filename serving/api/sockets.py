@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import Any, Final, cast
 
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from graph.faults import point
@@ -49,6 +49,17 @@ class LendingProtocol(HttpToolsProtocol):
         transport.set_protocol(borrower)
         borrower.connection_made(transport)
         return True
+
+
+class Unlent:
+    """Where others look at every answer: streams go through them too, and none through a lent connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.get("extensions", {}).pop(LEND, None)
+        await self._app(scope, receive, send)
 
 
 class EventStream(Response):

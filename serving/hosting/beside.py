@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import SettingsError
@@ -14,10 +15,14 @@ from serving.hosting.load import load_object
 
 
 class Beside:
-    """What its lifespan yields is in the state of its requests."""
+    """What its lifespan yields is in the state of its requests. `middleware`, outermost first, is for all routes, ours
+    as well; so it isn't its own any more."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self.middleware: tuple[Middleware, ...] = ()
+        if isinstance(app, Starlette):
+            self.middleware, app.user_middleware = tuple(app.user_middleware), []
         self._state: MutableMapping[str, Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -43,7 +43,8 @@ class HeaderPatterns(Open):
 
 
 class Http(Open):
-    """`app` is an ASGI application whose routes are served beside ours, behind the same API keys; `mount_prefix` is
+    """`app` is an ASGI application whose routes are served beside ours, behind the same API keys, and whose
+    middleware is around all routes, before the keys are looked at or, with `auth_first`, behind that. `mount_prefix` is
     where all routes are served as well."""
 
     app: str | None = Field(default=None, pattern=r"^[^:\x00]+:[A-Za-z_][A-Za-z0-9_.]*$")
@@ -56,6 +57,7 @@ class Http(Open):
     disable_meta: bool = False
     disable_webhooks: bool = False
     mount_prefix: str = ""
+    middleware_order: Literal["middleware_first", "auth_first"] | None = None
 
     @field_validator("app")
     @classmethod

@@ -17,7 +17,6 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "checkpointer.serde": "isn't asked: types come back by their names, from what this deployment has sealed alone",
     "store.ttl.sweep_interval_minutes": "isn't asked: what has expired is never shown",
     "http.logging_headers": "has no effect: no header is logged",
-    "http.middleware_order": "has no effect: API keys are looked at first",
     "priority": "has no effect: runs of graphs are taken in the order in which they came",
     **dict.fromkeys(("ui", "ui_config"), "has no effect: such pages are LangSmith's"),
 }

@@ -83,6 +83,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
 
 app = FastAPI(lifespan=lifespan)
 
+@app.middleware("http")
+async def seen(request: Request, call_next):
+    answer = await call_next(request)
+    answer.headers["x-seen"] = answer.headers.get("x-seen", "") + "once"
+    return answer
+
 @app.get("/harbour/{boat}")
 async def harbour(boat: str, request: Request) -> list[str]:
     return [boat, request.state.harbour]
@@ -147,6 +153,8 @@ def test_langgraph_json_says_what_is_served_and_where_and_what_has_no_effect_is_
 def _check_what_is_served(client: httpx.Client) -> None:
     assert client.get("/harbour/Argo").json() == ["Argo", "Piraeus"]
     assert client.get("/ok").json() == {"ok": True}
+    for path in ("/ok", "/harbour/Argo", "/nowhere"):
+        assert client.get(path).headers["x-seen"] == "once", "its middleware is around all routes"
     assert client.get("/nowhere").status_code == 404
     assert client.put("/runs").json()["code"] == "method_not_allowed", "it is ours"
     for path in ("/info", "/metrics", "/agent-protocol/docs", "/store/items?key=a"):
@@ -163,6 +171,8 @@ def _check_what_is_served(client: httpx.Client) -> None:
     assert client.post("/runs/wait", json=run, headers=headers).json() == {
         "seen": {"x-port": "Kavala", "x-own": "here"}
     }
+    stream = client.post("/runs/stream", json=run, headers=headers)
+    assert (stream.headers["x-seen"], "Kavala" in stream.text) == ("once", True)
     assert wait_until(lambda: _why_untold(client) == ["webhooks are switched off"])
 
 
