@@ -26,7 +26,7 @@ EXIT_START_AGAIN = os.EX_TEMPFAIL
 _LOOK_S = 0.5
 _TICK_S = 0.2
 _BLOCKED_S = 3 * _TICK_S
-_TO_COME_BACK_S = 3.0  # of a loop whose runs were handed over
+_TO_COME_BACK_S = 3.0  # a loop that stands still for so long, and whose runs were handed over, ends with its process
 _MINE: LiteralString = """
     from runs run join unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) held (run_id, fence)
         on run.run_id = held.run_id and run.fence = held.fence

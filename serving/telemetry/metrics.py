@@ -29,6 +29,7 @@ _LIVE: Final = """
         (select count(*) from runs where status = 'running' and lease_until <= now()) as lapsed,
         (select count(*) from approvals a join runs r using (run_id)
             where a.decided_at is null and a.expires_at > now() and r.status = 'interrupted') as approvals,
+        (select count(*) from effects where state = 'unknown') as unknown,
         coalesce((select n_tup_ins from pg_stat_user_tables where relid = 'run_events'::regclass), 0) as events
 """
 _FINISHED: Final = "select status, sum(runs)::float8 as runs from run_totals group by status order by status"
@@ -79,6 +80,7 @@ def _queue(live: Row) -> list[Metric]:
         "trireme_leases_active": ("Running runs whose worker's heartbeat is fresh", "leased"),
         "trireme_leases_lapsed": ("Running runs that wait to be taken over", "lapsed"),
         "trireme_approvals_waiting": ("Open questions to a person", "approvals"),
+        "trireme_effects_unknown": ("Effects of which nobody knows whether they happened: trireme effects", "unknown"),
     }
     return [GaugeMetricFamily(name, text, value=live[column]) for name, (text, column) in gauges.items()]
 

@@ -47,13 +47,19 @@ async def test_queue_leases_and_runs_are_what_the_table_says(database: str) -> N
             "select id, run_id, 'tool', '{}', '', now() + expiry::interval from runs, "
             "(values ('open', '1 hour'), ('late', '-1 hour')) as asked (id, expiry) where status = 'interrupted'"
         )
+        insert = (
+            "insert into effects (run_id, key, tool, arguments_digest, state, fence) select run_id, %s, '', '', %s, 1"
+        )
+        for key, state in (("gone", "prepared"), ("open", "prepared"), ("asked", "proposed")):
+            connection.execute(f"{insert} %s, 1 from runs where status = 'interrupted'".encode(), (key, state))
+        connection.execute("update effects set state = 'unknown' where key = 'gone'")
     found = await scraped(database)
     assert found["trireme_database_up",] == 1
     assert [found["trireme_runs", status] for status in ("pending", "running", "interrupted")] == [2, 1, 1]
     assert found["trireme_queue_depth",] == 1
     assert 90 <= found["trireme_queue_oldest_seconds",] < 120
     assert (found["trireme_leases_active",], found["trireme_leases_lapsed",]) == (1, 0)
-    assert found["trireme_approvals_waiting",] == 1
+    assert (found["trireme_approvals_waiting",], found["trireme_effects_unknown",]) == (1, 1)
 
 
 async def test_tokens_and_cost_are_counted_by_model_as_the_log_is_written(database: str) -> None:
