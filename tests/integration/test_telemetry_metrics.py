@@ -51,7 +51,7 @@ async def test_queue_leases_and_runs_are_what_the_table_says(database: str) -> N
             "insert into effects (run_id, key, tool, arguments_digest, state, fence) select run_id, %s, '', '', %s, 1"
         )
         for key, state in (("gone", "prepared"), ("open", "prepared"), ("asked", "proposed")):
-            connection.execute(f"{insert} %s, 1 from runs where status = 'interrupted'".encode(), (key, state))
+            connection.execute(f"{insert} from runs where status = 'interrupted'".encode(), (key, state))
         connection.execute("update effects set state = 'unknown' where key = 'gone'")
     found = await scraped(database)
     assert found["trireme_database_up",] == 1
