@@ -105,10 +105,11 @@ def install_failures(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         # Frames only: the message of an error may hold content.
         frames = "".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
-        named = request.scope.get("request_id", "")
+        told = request.scope.get("response_headers", [])  # which middleware of others hands on, where a scope is a copy
+        named = request.scope["request_id"] = dict(told).get(b"x-request-id", b"").decode()
         log.error("action=request error=%s request=%s\n%s", type(error).__name__, named, frames)
         said = "an error of ours; the server's log has it under the request_id"
         answer = failure(request, 500, "internal_error", said)
         # It is given outside of the middleware that adds them elsewhere.
-        answer.raw_headers += request.scope.get("response_headers", [])
+        answer.raw_headers += told
         return answer

@@ -79,19 +79,21 @@ from fastapi import FastAPI, Request
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
+    app.state.mark = "once"
     yield {"harbour": "Piraeus"}
 
 app = FastAPI(lifespan=lifespan)
 
 @app.middleware("http")
 async def seen(request: Request, call_next):
+    request.state.captain = "Jason"
     answer = await call_next(request)
-    answer.headers["x-seen"] = answer.headers.get("x-seen", "") + "once"
+    answer.headers["x-seen"] = answer.headers.get("x-seen", "") + request.app.state.mark
     return answer
 
 @app.get("/harbour/{boat}")
 async def harbour(boat: str, request: Request) -> list[str]:
-    return [boat, request.state.harbour]
+    return [boat, request.state.harbour, request.state.captain]
 
 @app.post("/boats/search")
 async def search(request: Request) -> list[str]:
@@ -151,7 +153,7 @@ def test_langgraph_json_says_what_is_served_and_where_and_what_has_no_effect_is_
 
 
 def _check_what_is_served(client: httpx.Client) -> None:
-    assert client.get("/harbour/Argo").json() == ["Argo", "Piraeus"]
+    assert client.get("/harbour/Argo").json() == ["Argo", "Piraeus", "Jason"]
     assert client.get("/ok").json() == {"ok": True}
     for path in ("/ok", "/harbour/Argo", "/nowhere"):
         assert client.get(path).headers["x-seen"] == "once", "its middleware is around all routes"
