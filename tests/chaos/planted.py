@@ -195,9 +195,9 @@ def subscribed_after_the_replay() -> None:
     kept = stream.Tails._give
     joined: set[Any] = set()
 
-    def give(self: Any, run_id: str, tail: Any, after: int, page: Any) -> None:
-        kept(self, run_id, tail, after, page)
-        for reader in tail.readers - joined:
+    def give(self: Any, run_id: str, readers: Any, page: Any) -> None:
+        kept(self, run_id, readers, page)
+        for reader in set(readers) - joined:
             joined.add(reader)
             asyncio.get_running_loop().create_task(subscribe(self, run_id, reader))
 
