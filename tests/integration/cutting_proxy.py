@@ -6,14 +6,12 @@ answer belongs to.
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-Pipe: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+from tests.integration.proxy import Pipe, Proxy
 
 
 @dataclass(slots=True, eq=False)
@@ -23,17 +21,20 @@ class _Cut:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class CuttingProxy:
+class CuttingProxy(Proxy):
     """In front of a server with a Unix socket. Clients connect to `dsn`, and every answer passes until one is lost."""
 
     def __init__(self, dsn: str) -> None:
+        super().__init__()
         known = conninfo_to_dict(dsn)
         self._socket = f"{known['host']}/.s.PGSQL.{known.get('port') or 5432}"
         self._upstream = dsn
-        self._ready, self._ended = threading.Event(), asyncio.Event()
         self._cuts: list[_Cut] = []
-        self._clients: set[asyncio.StreamWriter] = set()
         self._down = False
+
+    @property
+    def dsn(self) -> str:
+        return make_conninfo(self._upstream, host="127.0.0.1", port=self.port, sslmode="disable", gssencmode="disable")
 
     def cut(self, words: str, skip: int = 0) -> threading.Event:
         """The next statement with these words (or after `skip` more of them) is carried out, its answer lost, and the
@@ -44,38 +45,16 @@ class CuttingProxy:
     def down(self) -> None:
         """No connection stands, and none is taken until `up`."""
         self._down = True
-        self._loop.call_soon_threadsafe(self._abort)
-
-    def _abort(self) -> None:
-        for client in list(self._clients):
-            client.transport.abort()
+        self.loop.call_soon_threadsafe(self.abort)
 
     def up(self) -> None:
         self._down = False
 
-    async def run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = listener.sockets[0].getsockname()[1]
-        self.dsn = make_conninfo(self._upstream, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
-        self._ready.set()
-        await self._ended.wait()
-        listener.close()
-        while self._clients:
-            self._abort()
-            await asyncio.sleep(0.01)
-
-    def wait_ready(self) -> None:
-        self._ready.wait(10)
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
-
-    async def _serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+    async def serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         if self._down:
             answer.transport.abort()
             return
-        self._clients.add(answer)
+        self.clients.add(answer)
         try:
             server, ask = await asyncio.open_unix_connection(self._socket)
             link = _Link(self._cuts)
@@ -87,7 +66,7 @@ class CuttingProxy:
         except OSError:
             answer.transport.abort()  # there is no server at the moment
         finally:
-            self._clients.discard(answer)
+            self.clients.discard(answer)
 
 
 class _Link:
@@ -148,17 +127,3 @@ async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     kind = await reader.readexactly(1)
     length = int.from_bytes(await reader.readexactly(4))
     return kind, await reader.readexactly(length - 4)
-
-
-@contextmanager
-def cutting_proxy(dsn: str) -> Iterator[CuttingProxy]:
-    """It has a thread of its own, since some of its clients block theirs."""
-    proxy = CuttingProxy(dsn)
-    thread = threading.Thread(target=lambda: asyncio.run(proxy.run()))
-    thread.start()
-    proxy.wait_ready()
-    try:
-        yield proxy
-    finally:
-        proxy.end()
-        thread.join()

@@ -15,7 +15,7 @@ from memory.store import MemoryStore
 from serving.runs.request import RunRequest
 from serving.wiring import memory_store
 from tests.integration.api_house import open_api
-from tests.integration.cutting_proxy import CuttingProxy, cutting_proxy
+from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.run_house import GOAL, House, Lookup, gapless, kinds, open_house
 from tests.integration.scripted_models import ScriptedModels, plans
 
@@ -25,7 +25,7 @@ CLAIM, END = "started_at = coalesce(", "finished_at = case"
 
 @pytest.fixture
 def proxy(runs_database: str) -> Iterator[CuttingProxy]:
-    with cutting_proxy(runs_database) as proxy:
+    with CuttingProxy(runs_database).running() as proxy:
         yield proxy
 
 

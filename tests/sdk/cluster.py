@@ -17,7 +17,7 @@ import httpx
 from serving.processes.table import end
 from tests.acceptance.conftest import Home, Server
 from tests.acceptance.processes import wait_until
-from tests.sdk.round_robin import RoundRobin, round_robin
+from tests.sdk.round_robin import RoundRobin
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ def cluster(path: Path, dsn: str, **settings: str) -> Iterator[Cluster]:
         for member in members:
             member.start()
         assert wait_until(lambda: all(member.ready() for member in members), 60), "the cluster is not ready"
-        proxy = stack.enter_context(round_robin([member.port for member in apis]))
+        proxy = stack.enter_context(RoundRobin([member.port for member in apis]).running())
         keeper = threading.Thread(target=keep_up)
         keeper.start()
         stack.callback(keeper.join)

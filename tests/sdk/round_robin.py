@@ -6,47 +6,32 @@ who hangs up is hung up on behind it.
 
 import asyncio
 import itertools
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
 
-Pipe: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+from tests.integration.proxy import Pipe, Proxy
+
 _AT_ONCE: Final = 64 * 1024
 _CUT: Final = (asyncio.IncompleteReadError, OSError)
 
 
-class RoundRobin:
+class RoundRobin(Proxy):
     """In front of `ports` of this machine, which may change; one that takes no connection is passed over. `taken`:
     how many requests went to which."""
 
     def __init__(self, ports: list[int]) -> None:
+        super().__init__()
         self.ports, self.taken = ports, Counter[int]()
         self._next = itertools.count()
-        self._ready, self._ended = threading.Event(), asyncio.Event()
-        self._clients: set[asyncio.StreamWriter] = set()
 
-    async def run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        listener = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2_048)
-        self.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        await self._ended.wait()
-        listener.close()
-        while self._clients:
-            for client in self._clients:
-                client.transport.abort()
-            await asyncio.sleep(0.01)
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
-    def wait_ready(self) -> None:
-        self._ready.wait(10)
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
-
-    async def _serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
-        self._clients.add(answer)
+    async def serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        self.clients.add(answer)
         ahead = asyncio.create_task(client.read(1))
         try:
             while first := await ahead:
@@ -61,7 +46,7 @@ class RoundRobin:
         finally:
             ahead.cancel()
             answer.transport.abort()
-            self._clients.discard(answer)
+            self.clients.discard(answer)
 
     async def _server(self) -> Pipe:
         for _ in range(200):
@@ -152,17 +137,3 @@ async def _all(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
 def _headers(head: bytes) -> Mapping[str, str]:
     lines = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:])
     return {name.strip().lower(): value.strip().lower() for name, _, value in lines}
-
-
-@contextmanager
-def round_robin(ports: list[int]) -> Iterator[RoundRobin]:
-    """It has a thread of its own, since some of its clients block theirs."""
-    proxy = RoundRobin(ports)
-    thread = threading.Thread(target=lambda: asyncio.run(proxy.run()))
-    thread.start()
-    proxy.wait_ready()
-    try:
-        yield proxy
-    finally:
-        proxy.end()
-        thread.join()
