@@ -65,10 +65,14 @@ def _read(file: Path) -> str:
 
 
 def _in_editor(text: str) -> str:
-    editor = shlex.split(load_settings().editor)
+    editor = load_settings().editor
     with tempfile.NamedTemporaryFile("w+", suffix=".yaml", encoding="utf-8") as draft:
         draft.write(text)
         draft.flush()
-        if subprocess.run([*editor, draft.name], check=False).returncode:
-            raise BadRequest(f"{editor[0]} ended with an error", "nothing was changed; set EDITOR")
+        try:
+            code = subprocess.run([*shlex.split(editor), draft.name], check=False).returncode
+        except (OSError, ValueError) as error:
+            raise BadRequest(f"the editor {editor!r} can't be started: {error}", "set EDITOR, or use --file") from None
+        if code:
+            raise BadRequest(f"{editor} ended with an error", "nothing was changed; set EDITOR")
         return Path(draft.name).read_text("utf-8")

@@ -48,6 +48,11 @@ def _has_a_name(user: int) -> bool:
     return True
 
 
+def _reason(output: str, log: str) -> str:
+    lines = [line for line in (output + "\n" + log).splitlines() if "FATAL" in line or "error" in line.lower()]
+    return (lines or output.strip().splitlines() or ["no output"])[-1].strip()
+
+
 class EmbeddedPostgres:
     """One cluster per home folder: whoever starts it stops it, others use it, and take it over from a killed owner."""
 
@@ -70,7 +75,7 @@ class EmbeddedPostgres:
             if not (self._data / "PG_VERSION").exists():
                 self._initialise()
             ours = self._own()
-            if not self._running():
+            if not self.alive():
                 self._launch()
                 ours = True
             if ours:
@@ -79,7 +84,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         with self._locked():
-            if self._running():
+            if self.alive():
                 try:
                     self._control("stop", "-m", "fast", "-w", "-t", "10")
                 except StartFailed:
@@ -95,12 +100,20 @@ class EmbeddedPostgres:
             return self._owner is not None
 
     def alive(self) -> bool:
-        """Whether the server's process is there, as pg_ctl sees it: one look at its pid file, and no question to it."""
+        """Whether the server's process is there: one look at its pid file and at that process, no question to it."""
+        arguments = self._named_process()
         try:
-            os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), 0)
+            return os.path.samefile(arguments[arguments.index("-D") + 1], self._data)
         except (OSError, ValueError, IndexError):
             return False
-        return True
+
+    def _named_process(self) -> list[str]:
+        """The command line of the process that the pid file names; empty when there is none."""
+        try:
+            pid = int((self._data / "postmaster.pid").read_text().split()[0])
+            return Path(f"/proc/{pid}/cmdline").read_text(errors="surrogateescape").split("\0")[:-1]
+        except (OSError, ValueError, IndexError):
+            return []
 
     def _own(self) -> bool:
         """Whether nobody living had the owner's lock: a cluster that runs then was left behind by a killed process."""
@@ -116,6 +129,8 @@ class EmbeddedPostgres:
         return True
 
     def _launch(self) -> None:
+        if self._named_process():  # it is another's: since the machine was started again, the pid is
+            (self._data / "postmaster.pid").unlink()
         self._socket_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = {**_FLAGS, "unix_socket_directories": str(self._socket_folder())}
         options = " ".join(f"-c {name}='{value}'" for name, value in flags.items())
@@ -149,15 +164,12 @@ class EmbeddedPostgres:
         except psycopg.Error as error:
             raise StartFailed(f"embedded Postgres: {str(error).strip().splitlines()[-1]}", self._hint()) from None
 
-    def _running(self) -> bool:
-        status = subprocess.run(self._argv("pg_ctl", "status", "-D", str(self._data)), capture_output=True, check=False)
-        return status.returncode == 0
-
     def _control(self, *arguments: str) -> None:
         self._run(["pg_ctl", "-D", str(self._data), *arguments])
 
     def _run(self, command: list[str]) -> None:
         # Files, not pipes: the server inherits them and would keep a pipe open for ever.
+        logged = len(self._logged())
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
                 self._argv(*command),
@@ -170,14 +182,11 @@ class EmbeddedPostgres:
             )
             if done.returncode:
                 output.seek(0)
-                raise StartFailed(
-                    f"embedded Postgres: {command[0]} failed: {self._reason(output.read())}", self._hint()
-                )
+                reason = _reason(output.read(), self._logged()[logged:])
+                raise StartFailed(f"embedded Postgres: {command[0]} failed: {reason}", self._hint())
 
-    def _reason(self, output: str) -> str:
-        log = self._log.read_text(errors="replace") if self._log.exists() else ""
-        lines = [line for line in (output + "\n" + log).splitlines() if "FATAL" in line or "error" in line.lower()]
-        return (lines or output.strip().splitlines() or ["no output"])[-1].strip()
+    def _logged(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def _hint(self) -> str:
         return f"see {self._log}, free some disk space, or set DATABASE_URL to a Postgres of your own"

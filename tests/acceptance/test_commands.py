@@ -150,6 +150,8 @@ def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(
     ):
         assert word in refusal(up.home, "plan", reviewed, "--edit", "--file", "-", stdin=bad)
     assert "can't be read" in refusal(up.home, "plan", reviewed, "--edit", "--file", str(tmp_path / "none.yaml"))
+    without_editor = Home(up.home.path, {"VISUAL": "no-such-editor"})
+    assert "'no-such-editor' can't be started" in refusal(without_editor, "plan", reviewed, "--edit")
     edited = tmp_path / "plan.yaml"
     question = "How many vacation days does a full-time employee have a year?"
     edited.write_text(yaml.safe_dump({"steps": [{**plan["steps"][0], "goal": question}]}))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ def test_a_server_that_recovers_from_a_crash_is_stopped_and_has_what_was_committ
     home = tmp_path / "Our home, ö'x %"
     (home / "initdb-cut").mkdir(parents=True)
     postgres = EmbeddedPostgres(home)
+    bystander = subprocess.Popen(["sleep", "60"])
     postgres.start()
     assert not (home / "initdb-cut").exists()
     try:
@@ -24,8 +26,16 @@ def test_a_server_that_recovers_from_a_crash_is_stopped_and_has_what_was_committ
             os.kill(connection.info.backend_pid, signal.SIGKILL)
         postgres.stop()
         assert not postgres.alive()
+        (home / "postgres" / "postmaster.pid").write_text(
+            f"{bystander.pid}\n{home / 'postgres'}\n1\n5432\n\n\n\nready\n"
+        )
+        assert not postgres.alive(), "the pid is another's since the machine was started again"
+        postgres.stop()
+        assert bystander.poll() is None
         assert postgres.start()
         with psycopg.connect(postgres.dsn) as connection:
             assert connection.execute("select number from kept").fetchall() == [(7,)]
     finally:
         postgres.stop()
+        bystander.kill()
+        bystander.wait()
