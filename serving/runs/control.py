@@ -139,7 +139,8 @@ class RunControls:
 
 def _refuse_ended(row: Row) -> None:
     if row["status"] in TERMINAL:
-        raise Conflict(f"run {row['run_id']} has ended already: {row['status']}", "", "run_ended")
+        hint = f"trireme status {row['run_id']} says how"
+        raise Conflict(f"run {row['run_id']} has ended already: {row['status']}", hint, "run_ended")
 
 
 async def _not_resumable(connection: Connection, row: Row) -> Conflict:

@@ -120,4 +120,5 @@ async def _why_not(connection: Connection, run_id: str, key: str) -> NotFound | 
         return NotFound(f"run {run_id} has no effect {key[:12]}", f"trireme effects {run_id}", "effect_not_found")
     if row["decided_at"] is not None:
         return Conflict("a person has decided this already", "a decision is final", "effect_already_decided")
-    return Conflict(f"this effect is {row['state']}: there is nothing to decide", "", "effect_not_unknown")
+    hint = f"those that wait for a person: trireme effects {run_id} --state unknown"
+    return Conflict(f"this effect is {row['state']}: there is nothing to decide", hint, "effect_not_unknown")

@@ -79,7 +79,9 @@ def parse_id(text: str, noun: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise NotFound(f"no {noun} {_shown(text)}: an id is a UUID", "", f"{noun}_not_found") from None
+        raise NotFound(
+            f"no {noun} {_shown(text)}: an id is a UUID", "send it as it was given", f"{noun}_not_found"
+        ) from None
 
 
 def uuid_of(text: str, noun: str, hint: str = "send the id as it was given to you") -> str:

@@ -180,7 +180,7 @@ class RunStore:
             if decision.decision == "retry":
                 raise _nothing_to_retry(f"run {run_id} was deleted")
             await effects.decide(connection, run_id, key, decision)
-        found = await self.effects(run_id, None, 1, f"{run_id}.{key}0")
+        found = await self.effects(run_id, None, 1, f"{run_id}.{key}0")  # the page that begins with it
         return found.effects[0]
 
     async def effects(self, run_id: str | None, state: EffectState | None, limit: int, after: str) -> EffectPage:
@@ -195,7 +195,8 @@ class RunStore:
     async def _waiting(self, connection: Connection, run_id: str) -> Row:
         row = await self.locked(connection, run_id)
         if row["status"] in TERMINAL:
-            raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", "", "no_decision_pending")
+            hint = f"trireme status {run_id} says how it ended"
+            raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", hint, "no_decision_pending")
         return row
 
     async def _go_on(self, connection: Connection, row: Row, line: EventBody, by: str) -> None:

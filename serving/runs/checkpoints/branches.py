@@ -78,7 +78,8 @@ class Branches:
         """
         found = await self._search.one(Place(thread_id, ""), point.checkpoint_id)
         if found is None:
-            raise Conflict(f"the checkpoint at line {point.seq} was pruned just now", "", "no_checkpoint")
+            hint = "fork at a line of the points that are left"
+            raise Conflict(f"the checkpoint at line {point.seq} was pruned just now", hint, "no_checkpoint")
         checkpoint = found.tuple.checkpoint
         checkpoint["channel_values"] |= dict(changed)
         place = Place(target, "")
