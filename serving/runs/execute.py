@@ -34,7 +34,6 @@ from serving.runs.request import RunRequest
 from serving.runs.terms import Bundles, Terms
 
 PAUSE = "pause"
-_MOST_ATTEMPTS = 10
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
 _NEVER = "9999-12-31T00:00:00+00:00"
 log = logging.getLogger(__name__)
@@ -148,8 +147,7 @@ class Executor:
         return min(expiries, default=_NEVER if parked.effects else None)
 
     async def _go_on(self, claim: Claim, events: AttemptLog, control: RunControl | None) -> tuple[EventBody, ...]:
-        if claim.attempts > _MOST_ATTEMPTS:
-            raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
+        claim.check_attempts()
         request = RunRequest.model_validate(claim.request)
         terms = await self._bundles.terms(claim, events)
         return await self._drive(claim, request, await self._make_deps(claim, request, events, terms), control)

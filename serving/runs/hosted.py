@@ -33,7 +33,6 @@ from serving.runs.log import FencedLog
 from serving.runs.notices import Notices
 from serving.runs.queue import CANCELLED, Claim
 
-_MOST_ATTEMPTS: Final = 10
 _NOT_THE_GRAPHS: Final = (StorageLost, FenceLost, GraphDrained)
 _TO_STOP_S: Final = 0.2  # of the second in which a run is cancelled, or handed over
 _TO_LOOK_S: Final = 0.3
@@ -69,8 +68,7 @@ class HostedRuns:
 
     async def _ended(self, claim: Claim, control: RunControl | None) -> Ending:
         try:
-            if claim.attempts > _MOST_ATTEMPTS:
-                raise ServingError(f"the run was taken up {claim.attempts - 1} times and never ended", "", "gave_up")
+            claim.check_attempts()
             return await self._drive(claim, Launch.model_validate(claim.launch), control)
         except _NOT_THE_GRAPHS:
             raise

@@ -7,17 +7,19 @@ one): when that clock jumps, forward or back, all leases lapse, and none lasts f
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 import psycopg
 
 from graph.errors import FenceLost
 from graph.events import EventBody, RunFinished, RunHandedOver
 from serving.database import Pool, Row
+from serving.errors import ServingError
 from serving.hosting.config import AGENT
 from serving.runs.bundle import Bundle
 from serving.runs.log import AND_LINES, encoded
 
+_MOST_ATTEMPTS: Final = 10
 CANCELLED = RunFinished(status="cancelled", code="cancelled", message="on request")
 
 # Each part reads its own partial index and stops at the limit; what another worker holds just now is skipped.
@@ -151,6 +153,11 @@ class Claim:
     def hosted(self) -> bool:
         """Whether its graph is one of langgraph.json, not planner, worker and critic."""
         return self.graph not in (None, AGENT)
+
+    def check_attempts(self) -> None:
+        """Raises ServingError where one attempt after the other came to no end."""
+        if self.attempts > _MOST_ATTEMPTS:
+            raise ServingError(f"the run was taken up {self.attempts - 1} times and never ended", "", "gave_up")
 
 
 class Queue:
