@@ -196,4 +196,4 @@ def _content(given: NewAssistant | AssistantChange) -> dict[str, Any]:
 
 
 def _not_found(id_: str) -> NotFound:
-    return NotFound(f"no assistant {id_}", "POST /assistants/search lists them", "assistant_not_found")
+    return NotFound(f"assistant {id_} not found", "POST /assistants/search lists them", "assistant_not_found")

@@ -157,4 +157,4 @@ async def _now(connection: Connection) -> datetime:
 
 
 def _not_found(id_: str) -> NotFound:
-    return NotFound(f"no cron {id_}", "POST /runs/crons/search lists them", "cron_not_found")
+    return NotFound(f"cron {id_} not found", "POST /runs/crons/search lists them", "cron_not_found")

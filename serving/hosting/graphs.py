@@ -35,7 +35,7 @@ class Graphs:
         """Raises UnknownGraph."""
         if graph_id not in self.entries:
             known = ", ".join(self.entries)
-            raise UnknownGraph(f"no graph {graph_id[:100]!r}", f"graphs here: {known}")
+            raise UnknownGraph(f"graph {graph_id[:100]!r} not found", f"graphs here: {known}")
         return self.entries[graph_id]
 
     @asynccontextmanager

@@ -133,7 +133,7 @@ class Launches:
                 row = await (await connection.execute(_CREATE, values)).fetchone()
         if row is None:
             hint = "POST /threads makes one; if_not_exists=create does with the run"
-            raise NotFound(f"no thread {asked.thread_id}", hint, "thread_not_found")
+            raise NotFound(f"thread {asked.thread_id} not found", hint, "thread_not_found")
         return row, [*stopped, (str(row["run_id"]), QUEUE_CHANNEL)]
 
     async def create_once(self, asked: Asked, run_id: str) -> Row:
@@ -153,7 +153,7 @@ class Launches:
         else:
             rows = await self._fetch(_ONE, (run_id, uuid_of(thread, "thread"), self._tenant))
         if not rows:
-            raise NotFound(f"no run {run_id}", "GET /threads/{thread_id}/runs lists a thread's", "run_not_found")
+            raise NotFound(f"run {run_id} not found", "GET /threads/{thread_id}/runs lists a thread's", "run_not_found")
         return rows[0]
 
     async def of_thread(self, thread: str, status: str | None, limit: int, offset: int) -> list[Row]:

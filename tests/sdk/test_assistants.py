@@ -149,15 +149,15 @@ async def test_deleting_takes_the_versions_along_and_the_threads_when_asked(clie
 
 async def test_what_is_no_assistant_is_refused_with_the_mend(client: LangGraphClient) -> None:
     assistants = client.assistants
-    assert "no assistant" in await refused(assistants.get(NOBODY), 404)
-    assert "no assistant" in await refused(assistants.update(NOBODY, name="x"), 404)
-    assert "no assistant" in await refused(assistants.delete(NOBODY), 404)
-    assert "no assistant" in await refused(assistants.get_versions(NOBODY), 404)
-    assert "no assistant" in await refused(assistants.set_latest(NOBODY, 1), 404)
+    assert " not found" in await refused(assistants.get(NOBODY), 404)
+    assert " not found" in await refused(assistants.update(NOBODY, name="x"), 404)
+    assert " not found" in await refused(assistants.delete(NOBODY), 404)
+    assert " not found" in await refused(assistants.get_versions(NOBODY), 404)
+    assert " not found" in await refused(assistants.set_latest(NOBODY, 1), 404)
     assert 'assistant id "no-uuid" is no UUID' in await refused(assistants.get("no-uuid"), 422)
     assert "is no UUID" in await refused(assistants.create(AGENT, assistant_id="no-uuid"), 422)
-    assert "no graph 'nope'" in await refused(assistants.create("nope"), 404)
-    assert "no graph 'nope'" in await refused(assistants.update(AGENT, graph_id="nope"), 404)
+    assert "graph 'nope' not found" in await refused(assistants.create("nope"), 404)
+    assert "graph 'nope' not found" in await refused(assistants.update(AGENT, graph_id="nope"), 404)
     assert "graph_id" in await refused(assistants.create(None), 422)
     assert "holds a NUL" in await refused(assistants.create(AGENT, metadata={"a": "\x00"}), 400)
     both: Config = {"configurable": {"a": 1}}

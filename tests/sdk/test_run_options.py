@@ -128,7 +128,7 @@ async def test_a_strict_answer_to_a_question_that_nobody_asked_fails(client: Any
 
 async def test_a_thread_is_made_only_when_that_is_asked_for(client: Any, way: str) -> None:
     missing: Any = f"33333333-3333-3333-3333-{time.time_ns() % 10**12:012d}"
-    with pytest.raises(Exception, match=f"no thread {missing}"):
+    with pytest.raises(Exception, match=f"thread {missing} not found"):
         await ended(client, way, missing, "slow", input={"steps": 1}, if_not_exists="reject")
     assert (await ended(client, way, missing, "slow", input={"steps": 1}, if_not_exists="create"))["done"] == 1
     again = await ended(client, way, missing, "slow", input={"steps": 2}, if_not_exists="reject")

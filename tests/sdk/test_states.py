@@ -67,7 +67,7 @@ async def test_supersteps_that_can_not_be_applied_make_no_thread(client: LangGra
     said = await refused(client.threads.create(graph_id="slow", supersteps=bad), 422)
     assert "nobody" in said
     assert "has no graph" in await refused(client.threads.create(supersteps=bad), 422)
-    assert "no graph 'nope'" in await refused(client.threads.create(graph_id="nope", supersteps=bad), 404)
+    assert "graph 'nope' not found" in await refused(client.threads.create(graph_id="nope", supersteps=bad), 404)
     assert await client.threads.count(metadata={"graph_id": "slow"}) == before
 
 
@@ -176,11 +176,11 @@ async def test_an_update_that_the_graph_can_not_take_is_refused_with_the_mend(cl
     assert "Expected dict" in await refused(update(thread, [{"done": 1}], as_node="step"), 422)
     assert "the graph refuses the update" in await refused(update(chat, {"messages": 3}, as_node="agent"), 422)
     assert "values" in await refused(update(thread, 3), 422)  # type: ignore[arg-type]
-    assert "no thread" in await refused(update(NOBODY, {"done": 1}), 404)
+    assert " not found" in await refused(update(NOBODY, {"done": 1}), 404)
     assert "is no UUID" in await refused(update("zz", {"done": 1}), 422)
     assert await client.threads.get_state(thread) == before
     nowhere = (await client.threads.create(graph_id="nope"))["thread_id"]
-    assert "no graph 'nope'" in await refused(update(nowhere, {"a": 1}), 404)
+    assert "graph 'nope' not found" in await refused(update(nowhere, {"a": 1}), 404)
     broken = (await client.threads.create(graph_id="broken"))["thread_id"]
     assert "the charts are not aboard" in await refused(client.threads.get_state(broken), 422)
 
@@ -229,7 +229,7 @@ async def test_a_copy_has_the_state_and_goes_its_own_way(client: LangGraphClient
     assert (await client.threads.get_state(thread))["values"] == {"steps": 9, "done": 3}
     await client.threads.delete(thread)
     assert (await client.threads.get_state(other))["values"] == {"steps": 9, "done": 4}
-    assert "no thread" in await refused(client.threads.copy(thread), 404)
+    assert " not found" in await refused(client.threads.copy(thread), 404)
     assert "is no UUID" in await refused(client.threads.copy("zz"), 422)
 
 

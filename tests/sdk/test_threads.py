@@ -233,9 +233,9 @@ async def test_search_extracts_single_values(client: LangGraphClient, server: Up
 
 async def test_what_is_no_thread_is_refused_with_the_mend(client: LangGraphClient) -> None:
     threads = client.threads
-    assert "no thread" in await refused(threads.get(NOBODY), 404)
-    assert "no thread" in await refused(threads.update(NOBODY, metadata={}), 404)
-    assert "no thread" in await refused(threads.delete(NOBODY), 404)
+    assert " not found" in await refused(threads.get(NOBODY), 404)
+    assert " not found" in await refused(threads.update(NOBODY, metadata={}), 404)
+    assert " not found" in await refused(threads.delete(NOBODY), 404)
     assert 'thread id "zz" is no UUID' in await refused(threads.get("zz"), 422)
     assert "is no UUID" in await refused(threads.create(thread_id="zz"), 422)
     assert "is no UUID" in await refused(threads.update("zz", metadata={}), 422)
