@@ -85,13 +85,16 @@ class ThreadTails:
         """Where a reader begins who says nothing of it: at the newest run.
 
         A client that is about to start one must not be told of the end of the run before: where the newest has ended, a
-        moment passes first; and who only watches isn't told of one that ended long ago and left nothing to do.
+        moment passes first; and who only watches isn't told of one that ended long ago and left nothing to do. A
+        question is told at once: a page that is opened again can't answer what it hasn't heard.
         """
         row = await places.newest(thread_id)
         if row is None or row["ended_s"] is None:
             return Place(row["place"] if row else 1)
         if row["queued"] or (watches and row["ended_s"] > _LONG_AGO_S and row["thread_status"] == "idle"):
             return Place(row["place"] + 1)
+        if row["thread_status"] == "interrupted":
+            return Place(row["place"])
         return Place((await self._settled(places, thread_id, row))["place"])
 
     async def _settled(self, places: Places, thread_id: str, row: Row) -> Row:

@@ -146,4 +146,6 @@ def _lived(ttl: Ttl | None) -> dict[str, Any]:
 
 
 def thread_not_found(id_: str) -> NotFound:
-    return NotFound(f"thread {id_} not found", "POST /threads makes one, POST /threads/search lists them", "thread_not_found")
+    return NotFound(
+        f"thread {id_} not found", "POST /threads makes one, POST /threads/search lists them", "thread_not_found"
+    )

@@ -53,6 +53,22 @@ for (const [assistantId, input, options, answer] of [
   });
 }
 
+test("a page that is opened again hears the question at once, and answers it", async () => {
+  const before = await opened({ assistantId: "chat" });
+  await before.now.submit(mail("ann@example.com"));
+  await before.until((now) => now.interrupts.length === 1 && !now.isLoading, "asked");
+  const { threadId } = before.now;
+  before.close();
+  const chat = await opened({ assistantId: "chat", threadId });
+  await chat.until((now) => now.interrupts.length === 1, "shown again");
+  const shown = Date.now();
+  await chat.until((now) => now.getThread()?.interrupts.length === 1, "heard");
+  assert.ok(Date.now() - shown < 400, `heard ${Date.now() - shown} ms behind`);
+  await chat.now.respond(APPROVED);
+  await chat.until((now) => !now.isLoading && now.messages.at(-1).text.endsWith("was sent"), "answered");
+  chat.close();
+});
+
 test("a page that opens a thread shows what was said on it", async () => {
   for (const [assistantId, goal, answer] of [
     ["chat", "ahoy", "You said: ahoy"],
