@@ -40,7 +40,8 @@ async def show_status(run_id: str | None, json: bool) -> int:
     print(f"{view['run_id']}  {view['status']} ({view['phase']})")
     if view["forked_from"]:
         print(f"forked from {view['forked_from']} at line {view['forked_seq']}; tokens and cost are its own")
-    print(f"{view['goal']}\n")
+    documents = f"documents: collection {view['collection']}\n" if view["collection"] else ""
+    print(f"{view['goal']}\n{documents}")
     for step in view["steps"]:
         print(f"{step['step_id']}  {step['status']}: {step['finding']}")
     if view["answer"]:

@@ -47,6 +47,8 @@ def read_marked(path: Path) -> MarkedFile:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         lines = dict(_walk(path, node, ())) if node else {}
         return MarkedFile(path, yaml.safe_load(text), lines)
+    except RecursionError:
+        raise SettingsError(f"{path}:1: a part of it holds itself (& and *)", "mend the YAML", "bad_routes") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -61,6 +61,7 @@ class RunView(BaseModel):
     status: str
     phase: str
     goal: str
+    collection: str = ""
     channel: str = "api"
     profile: Profile = Profile()
     answer: str | None = None
@@ -105,6 +106,7 @@ def view_of(row: Row, history: History) -> RunView:
         status=row["status"],
         phase=phase_of(row, history.whole),
         goal=row["request"]["goal"],
+        collection=row["request"].get("collection", ""),
         channel=row["request"].get("channel", "api"),
         profile=Profile.model_validate(row["profile"] or {}),
         answer=answer.text if answer else None,

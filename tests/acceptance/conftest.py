@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
-import psycopg
 import pytest
 
 from serving.processes.postgres import EmbeddedPostgres
@@ -132,10 +131,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def collection_of(up: Up, run_id: str) -> str:
     """The collection that the command line made for a run's --docs."""
-    with psycopg.connect(up.home.dsn) as connection:
-        row = connection.execute("select request ->> 'collection' from runs where run_id = %s", (run_id,)).fetchone()
-    assert row is not None
-    return str(row[0])
+    return str(httpx.get(f"{up.url}/runs/{run_id}").json()["collection"])
 
 
 @pytest.fixture

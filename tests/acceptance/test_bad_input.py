@@ -193,6 +193,7 @@ agent:
             "model_list[0].model_nam: unknown field",
         ),
         ("model_list: [\n", 2, "mend the YAML"),
+        ("model_list: &all [*all]\n", 1, "a part of it holds itself"),
         ("", 1, "model_list"),
     ],
 )

@@ -98,11 +98,14 @@ def test_a_thread_continues_a_conversation(up: Up, api: httpx.Client, answered: 
     assert recalled["turns"] == [[VACATION, answered["answer"]]]
 
 
-def test_a_finished_run_is_listed_shown_and_told_line_by_line(up: Up, answered: dict[str, Any]) -> None:
+def test_a_finished_run_is_listed_shown_and_told_line_by_line(
+    up: Up, answered: dict[str, Any], collection: str
+) -> None:
     run_id = answered["run_id"]
     assert f"{run_id}  success" in up.home.run("status").stdout
     shown = up.home.run("status", run_id).stdout
-    assert answered["answer"] in shown
+    assert f"documents: collection {collection}\n" in shown
+    assert f"set a key or OPENAI_BASE_URL for a real one)\n{answered['answer']}" in shown
     assert "policies/vacation.md" in shown
     told = up.home.run("logs", run_id, "--follow").stdout
     for word in ("plan", "search_documents", "critic    accept", "run       success"):
