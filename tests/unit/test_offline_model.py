@@ -74,9 +74,11 @@ async def test_a_step_that_finds_nothing_says_so() -> None:
 
 
 async def test_a_step_that_finds_something_close_refuses_and_cites_it() -> None:
-    report = await tool_call(step_task("Who inspects goods that are returned?"), {"hits": [HIT]})
+    report = await tool_call(step_task("Who inspects goods that are returned within 30 days?"), {"hits": [HIT]})
     assert report.arguments["status"] == "failed"
-    assert report.arguments["finding"].endswith(f"“Who inspects goods that are returned”. Closest: {TEXT}")
+    assert report.arguments["finding"].endswith(
+        f"“Who inspects goods that are returned within 30 days”. Closest: {TEXT}"
+    )
     assert report.arguments["sources"] == ["refunds.md#1"]
 
 

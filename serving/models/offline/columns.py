@@ -5,27 +5,29 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from graph.ports import TableInfo
 from serving.documents.words import words
 from serving.models.offline.english import STOP, UNITS, meanings, stems
 
 # Words for money; those of CASH must be said of a column that holds some.
-CASH: Final = stems("money revenue cost price fee spend spent turnover worth earn takings income")
-MONEY: Final = CASH | stems("amount total value sale net gross salary budget pay bring brought get")
+CASH: Final = stems("money revenue cost price fee spend spent turnover worth earn takings income value")
+MONEY: Final = CASH | stems("amount total sale net gross salary budget pay bring brought get")
 # What says how to compute or what to show names no column.
 ASKING: Final = stems("average mean sum total different distinct list show name number often sign live")
 # A number of these says how many a row stands for.
 PIECES: Final = stems("quantity qty unit piece copies count stock sold")
-_YEAR: Final = re.compile(r"(?:year_\w+|born|birth|built|founded|since|joined|opened|acquired|published)(?:_|$)")
-_LABEL: Final = re.compile(r"(?:^|_)(?:id|no|nr|number|code|year|ref)$")
+# Numbers that have no sum, and those that only label a row.
+_RATE: Final = re.compile(r"(?:^|_)(?:unit|per|rate|year|born|birth|built|founded|since|joined|opened|acquired)(?:_|$)")
+_LABEL: Final = re.compile(r"(?:^|_)(?:id|no|nr|number|code|ref)$|^year$")
 
 
 class Column(NamedTuple):
-    """`kind` is text, number, money, year, date or flag; `values` are samples of a text, or the yes of a flag."""
+    """`kind` is text, number, money, rate, date or flag; `values` are samples of a text, or the yes of a flag."""
 
     name: str
     kind: str
     forms: frozenset[str]
-    values: tuple[str, ...]
+    values: tuple[str, ...] = ()
 
 
 class Meaning(NamedTuple):
@@ -35,19 +37,37 @@ class Meaning(NamedTuple):
     value: str = ""
 
 
+@lru_cache(maxsize=500)
+def rows_of(name: str) -> frozenset[str]:
+    """What a table calls its rows."""
+    return stems(re.sub(r"[\d_]+", " ", name))
+
+
+def columns_of(table: TableInfo) -> list[Column]:
+    """Where no column is called money, numbers with two decimals are."""
+    rows = rows_of(table.name)
+    columns = [_column(*each, table.samples.get(each[0], ()), rows) for each in table.columns]
+    # A first column that is called like the rows numbers them.
+    if not stems(columns[0].name.replace("_", " ")) - rows:
+        columns[0] = columns[0]._replace(kind="text", forms=frozenset())
+    if any(column.kind in ("money", "rate") for column in columns):
+        return columns
+    cents = {name for name, type_ in table.columns if type_.endswith(",2)")}
+    return [column._replace(kind="money") if column.name in cents else column for column in columns]
+
+
 @lru_cache(maxsize=5_000)
-def column_of(name: str, type_: str, values: tuple[str, ...], rows: frozenset[str], first: bool) -> Column:
+def _column(name: str, type_: str, values: tuple[str, ...], rows: frozenset[str]) -> Column:
     keys, units = stems(name.replace("_", " ")), [UNITS[part][0] for part in name.split("_") if part in UNITS]
     forms = keys - ASKING or keys
     if type_ == "BOOLEAN" or (values and {value.lower() for value in values} <= {"yes", "no"}):
         return Column(name, "flag", forms, tuple(value for value in values if value.lower() == "yes") or ("true",))
     if type_.startswith(("DATE", "TIMESTAMP")):
-        return Column(name, "date", forms - rows, ())
-    # A first column that is called like the rows numbers them.
-    if not re.match("DECIMAL|DOUBLE|BIGINT|INTEGER", type_) or _LABEL.search(name) or (first and keys <= rows):
+        return Column(name, "date", forms - rows)
+    if not re.match("DECIMAL|DOUBLE|BIGINT|INTEGER", type_) or _LABEL.search(name):
         return Column(name, "text", forms - rows, values)
-    money = "money" in units or not (units or "pric" in keys or MONEY.isdisjoint(keys))
-    return Column(name, "money" if money else "year" if _YEAR.match(name) else "number", forms, ())
+    money = "money" in units or not (units or MONEY.isdisjoint(keys))
+    return Column(name, "rate" if _RATE.search(name) else "money" if money else "number", forms)
 
 
 def meanings_in(said: Sequence[str], columns: Sequence[Column], rows: frozenset[str]) -> dict[int, Meaning]:

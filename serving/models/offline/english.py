@@ -9,16 +9,16 @@ from serving.documents.words import STOP_WORDS, words
 
 _SAY_NOTHING: Final = """again altogether between check compare describe done down each either ever every exactly
     explain find gave give given got had here know let like list long look lot made make many might much must need now
-    off often once our own per provide say see shall show soon still tell told under until up very want whether yet far
-    quickly instead together into onto am thing one away without"""
+    off often once our own per provide say see shall show soon still tell told under until up very want whether yet
+    far quickly instead together into onto am thing one away without dr mr mrs ms"""
 # Words that a passage or a table may leave out and still hold the answer.
-_LIGHT: Final = """add agency allow allowed amount apply brought business charity clinic company content cooperative
-    club cost count current date day deal dealt detail document employ employee entitled exist expense file firm follow
-    full get go group handle happen have hold hospital hour include information involve item kind left library may
-    member minute money month museum number offer office organisation overall pay people person place policy possible
-    procedure guideline process put receive record require required rule saw school send sent shop start step sum
-    summary summarise summarize take team time total type use value week work worth year order bought sell sold issue
-    arrive visit earn goes went donate owe moment currently reading bring spend spent combined different register"""
+_LIGHT: Final = """add allow allowed amount apply brought business charity company content cooperative club cost count
+    current date day deal dealt detail document employ employee entitled exist expense file firm follow full get go
+    group handle happen have hold hour include information involve item kind left may member minute money month number
+    offer office organisation overall pay people person place policy possible procedure guideline process put receive
+    record require required rule saw send sent shop start step sum summary summarise summarize take team time total
+    type use value week work worth year order bought sell sold issue arrive visit earn goes went donate owe moment
+    currently reading bring spend spent combined different register agency clinic museum school"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person
     colleague / vacation holiday leave / holiday trip journey travel / m2 square metre / m3 cubic metre / km kilometre
@@ -35,22 +35,18 @@ _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / empl
 _ENDING: Final = re.compile(
     r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w[ckv])e$|(?<=\w\w)([^\Waeious\d])(?=\1$)"
 )
-_UP, _DOWN, NUMBERS, MONTHS = map(
-    str.split,
-    (
-        "most more top maximum higher longer larger bigger greater later older newer heavier wider expensive dearer",
-        "least less minimum fewer lower shorter smaller earlier younger faster quicker cheaper lighter",
-        "zero one two three four five six seven eight nine ten eleven twelve",
-        "january february march april may june july august september october november december",
-    ),
-)
-_MEASURED: Final = {
-    r"\bheav|\blight(?:er|est)": "weight mass",
-    r"\b(?:old|young|new)(?:er|est)\b": "age year built born founded",
-    r"\b(?:long|short)(?:er|est)\b": "length duration time term",
-    r"\btall(?:er|est)": "height",
-    r"\b(?:costs? (?:more|less|the (?:most|least))|cheap(?:er|est)?|expensive|dear\w+)\b": "price cost fee charge rate",
+# What comparatives are said of: those that look up, those that look down.
+_DEGREES: Final = {
+    "": ("more most top maximum higher larger bigger greater later", "less least minimum fewer lower smaller earlier"),
+    "price cost fee charge rate": ("expensive dearer", "cheaper"),
+    "length duration time term": ("longer", "shorter faster quicker"),
+    "weight mass": ("heavier", "lighter"),
+    "age year built born founded": ("older", "younger newer"),
+    "height": ("taller", ""),
 }
+_NUMBERS: Final = "zero one two three four five six seven eight nine ten eleven twelve"
+_MONTHS: Final = "january february march april may june july august september october november december"
+NUMBERS, MONTHS = _NUMBERS.split(), _MONTHS.split()
 FIGURE: Final = rf"(?<![\w-])\d|\b(?:{'|'.join(NUMBERS)})\b"
 _SIZES: Final = {
     "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
@@ -87,19 +83,19 @@ def stems(text: str) -> frozenset[str]:
 
 STOP: Final = STOP_WORDS | frozenset(words(_SAY_NOTHING))
 LIGHT: Final = frozenset(words(_LIGHT))
-_GROUPS: Final = tuple((stems(group), group.split()) for group in _SYNONYMS.split("/"))
-
-
-@lru_cache(maxsize=50_000)
-def synonyms(word: str) -> tuple[str, ...]:
-    """The words that may stand for one, given by its stem."""
-    return tuple(other for known, group in _GROUPS if word in known for other in group)
+_GROUPS: Final = tuple(map(stems, _SYNONYMS.split("/")))
+_DEGREE: Final = {
+    word: (sign, stems(of))
+    for of, both in _DEGREES.items()
+    for sign, group in zip((1, -1), both, strict=True)
+    for word in group.split()
+}
 
 
 @lru_cache(maxsize=50_000)
 def meanings(word: str) -> frozenset[str]:
-    """The stems that a word is found by."""
-    return stems(" ".join(synonyms(word))) | {word, _ENDING.sub("", word)}
+    """The stems that a word, given by its stem, is found by."""
+    return frozenset({word, _ENDING.sub("", word)}).union(*(group for group in _GROUPS if word in group))
 
 
 def covers(key: str, text: str) -> float:
@@ -110,13 +106,17 @@ def covers(key: str, text: str) -> float:
 
 def degree(word: str) -> int:
     """1 for a comparative or superlative that looks up (`most`, `longer`), -1 for one that looks down, else 0."""
-    forms = {form := word.lower().strip("?,."), re.sub(r"est$", "er", form)}
-    return (not forms.isdisjoint(_UP)) - (not forms.isdisjoint(_DOWN))
+    return _degree(word)[0]
 
 
 def measured(text: str) -> frozenset[str]:
-    """What a comparing adjective is said of: the weight for `heaviest`; empty where it is said of anything."""
-    return frozenset().union(*(stems(of) for cue, of in _MEASURED.items() if re.search(cue, text)))
+    """What its comparing adjectives are said of: the weight for `heaviest`; empty where it is anything."""
+    return frozenset().union(*(_degree(word)[1] for word in text.split()))
+
+
+def _degree(word: str) -> tuple[int, frozenset[str]]:
+    form = word.lower().strip("?,.;:")
+    return _DEGREE.get(form) or _DEGREE.get(re.sub(r"est$", "er", form), (0, frozenset()))
 
 
 class Quantity(NamedTuple):

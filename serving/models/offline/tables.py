@@ -4,21 +4,53 @@ A word that finds no place in the table must stand in the row: a question that i
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
-from graph.ports import Overview
+from graph.ports import Overview, TableInfo
 from serving.documents.words import words
-from serving.models.offline.columns import CASH, MONEY, PIECES, Meaning
-from serving.models.offline.english import LIGHT, STOP, measured, stems
-from serving.models.offline.reading import FURTHEST, Reading, Term
+from serving.models.offline.columns import ASKING, CASH, MONEY, PIECES, Meaning, columns_of, meanings_in, rows_of
+from serving.models.offline.english import LIGHT, MONTHS, STOP, degree, measured, number_of, stems
 
 _MOST_GROUPS, _MOST_ROWS = 20, 50
-_PER: Final = r"\bper (?:hour|day|night|week|month|quarter|year|person)\b"
-_MOST_OF: Final = r"\b(?:most|fewest)\b(?! \w+(?:ive|[ai]ble)\b)"
+_COMPUTES: Final = {
+    "avg": r"\b(?:average|mean)\b",
+    "count": r"\bhow many\b|\bnumber of\b",
+    "sum": r"\b(?:sum|totals?|altogether|overall|add up|spen[dt]|revenue|turnover|takings)\b"
+    r"|\bwhat did\b.*\b(?:earn|take|make|cost|bring)\b"
+    r"|\bhow much (?!may|can|must|is|(?:do|does|will|would)\b.*\bcosts?\b)",
+    "": "",
+}
 _SAID: Final = {"avg": "Average", "sum": "Total", "max": "Highest", "min": "Lowest", "": ""}
+_EACH: Final = ("by", "per", "each", "every")
+_AGAINST: Final = re.compile(r"\b(?:which|compare|versus|vs|difference|or)\b")
+_TOP: Final = re.compile(r"\b(?:top|the) (\d+|two|three|four|five|ten)\b")
+# A price for each hour is another than the sums of a table.
+_PER: Final = re.compile(r"\bper (\w+)")
+# What is not filtered by must not be left out in silence.
+_BOUND: Final = re.compile(r"\b(?:since|after|before|until|between|above|over|below|under|than|at (?:least|most))\b")
+_SIGNS: Final = {
+    ">": r"(?:more|higher|longer|larger|older) than|over|above|after",
+    ">=": "at least|since",
+    "<": r"(?:less|fewer|lower|shorter|smaller|cheaper) than|under|below|before",
+    "<=": "at most|up to",
+}
+_LIMIT: Final = re.compile(rf"\b({'|'.join(_SIGNS.values())}) ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w])")
+_MONTH: Final = "|".join(f"{m}|{m[:3]}" for m in MONTHS if m != "may") + r"|(?<=in )may|(?<=or )may|may(?= 20)"
+_RANGE: Final = re.compile("(?:from |between )?({0}) (?:to|until|through|and) ({0})".format("|".join(MONTHS)))
+# A part of a date: how questions say it, and what it is called as a group.
+_PERIODS: Final = {
+    "month": (rf"\b(?:{_MONTH})\b", "strftime({}, '%Y-%m')"),
+    "quarter": (r"\bq[1-4]\b", "year({0}) || ' Q' || quarter({0})"),
+    "year": (r"\b(?:19|20)\d\d\b(?!-)", "year({})"),
+}
+
+
+class Term(NamedTuple):
+    sql: str
+    said: str
 
 
 class Query(NamedTuple):
@@ -38,7 +70,7 @@ def table_query(text: str, overview: Overview) -> Query | None:
     # `they` are the rows of the question before, not what it asked of them.
     rows = re.sub(r"(?i)^(?:which|what|how (?:many|much)|list|show)\b", "", about.rstrip(")"))
     readings = [Reading(f"{text} {rows}", table) for table in overview.tables]
-    read = [(_query(reading), reading.fit) for reading in readings if subject <= reading.placed]
+    read = [(reading.query(), reading.fit) for reading in readings if subject <= reading.placed]
     return max((pair for pair in read if pair[0]), key=lambda pair: pair[1], default=(None, ()))[0]
 
 
@@ -52,79 +84,162 @@ def sentence(asked: Query, result: Mapping[str, Any]) -> str:
     return f"{asked.title}: {lines[0]}." if len(lines) == 1 else f"{asked.title}:\n- " + "\n- ".join(lines)
 
 
-def _query(read: Reading) -> Query | None:
-    value = _counted(read) if read.compute == "count" else _measure(read)
-    computed, listing = bool(read.group or read.compute), bool(value or re.match("which|list|show|name", read.text))
-    heads = [term for term in (read.group, value) if term] if computed else _shown(read, value, listing)
-    where = [*read.where, *map(read.stands, read.left)]
-    if read.odd or not heads or not (where or value) or (computed and not value):
+class Reading:
+    """Words that are `left` must stand in the row; `sign` is 1 for the most, -1 for the least; `fit` orders tables."""
+
+    def __init__(self, text: str, table: TableInfo) -> None:
+        text = re.sub(r"n['’]t\b", " not", " ".join(text.lower().split()))
+        text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", text)
+        text = _RANGE.sub(lambda both: " ".join(MONTHS[MONTHS.index(both[1]) : MONTHS.index(both[2]) + 1]), text)
+        self.table, self.text, self.columns = table, _LIMIT.sub(" ", text), columns_of(table)
+        self.said = words(self.text)
+        rows = rows_of(table.name)
+        self.means = meanings_in(self.said, self.columns, rows)
+        self.named = [meaning.column for meaning in self.means.values() if meaning.column and not meaning.value]
+        self.compute = next(how for how, cue in _COMPUTES.items() if re.search(cue, self.text))
+        degrees, top = [word for word in self.text.split() if degree(word)], _TOP.findall(self.text)[:1]
+        self.sign, self.limit = next(map(degree, degrees), 0), next((int(number_of(n) or 1) for n in top), 1)
+        self.furthest = "max" if self.sign > 0 else "min"
+        self.placed = {self.said[at] for at in self.means}
+        self.group = self._grouped()
+        limits = [self._bounded(*limit) for limit in _LIMIT.findall(text)]
+        # `Which piece has the most copies`, `per performance`: no table calls its rows as a question does.
+        spare = rf"^(?:which|what) (\w+)|(\w+) the (?:{'|'.join(degrees)})"
+        spares = list(map("".join, re.findall(spare, self.text))) if degrees and self.named else []
+        spares += _PER.findall(self.text) if self.compute == "avg" else []
+        money = any(column.kind == "money" for column in self.columns)
+        self.taken = STOP | ASKING | (LIGHT | MONEY if money else LIGHT - CASH)
+        self.taken |= self.placed | stems(" ".join([*degrees, *top, *spares]))
+        self.where = [*self._filters(), *self._periods(), *filter(None, limits)]
+        self.left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
+        own = rows.union(*(column.forms | stems(" ".join(column.values)) for column in self.columns))
+        values = sum(bool(meaning.value) for meaning in self.means.values())
+        self.fit = (-len(self.left), values, len(own & self.placed), len(self.placed))
+        per = frozenset(words(" ".join(_PER.findall(self.text)))) - self.placed
+        self.odd = None in limits or _BOUND.search(self.text) or (degrees and per)
+
+    def query(self) -> Query | None:
+        value = self._counted() if self.compute == "count" else self._measure()
+        computed = bool(self.group or self.compute)
+        listing = bool(value or re.match("which|list|show|name", self.text))
+        where = [*self.where, *map(self._stands, self.left)]
+        heads = [term for term in (self.group, value) if term] if computed else self._shown(value, listing)
+        if self.odd or not heads or not (where or value) or (computed and not value):
+            return None
+        title = " by ".join(term.said for term in heads[::-1]) if self.group else ", ".join(term.said for term in heads)
+        title += f" in {PurePath(self.table.path).stem}"
+        title += f" where {' and '.join(term.said for term in where)}" if where else ""
+        ranked = value if self.sign and (self.group or not self.compute) else None
+        order = f"{ranked.sql} {'DESC' if self.sign > 0 else 'ASC'} NULLS LAST, 1" if ranked else "1"
+        sql = f"SELECT {', '.join(head.sql for head in heads)} FROM {self.table.name}"  # noqa: S608
+        sql += f" WHERE {' AND '.join(term.sql for term in where)}" if where else ""
+        sql += f"{' GROUP BY 1' * bool(self.group)} ORDER BY {order} LIMIT {self.limit if ranked else _MOST_ROWS}"
+        most = _MOST_GROUPS if computed else _MOST_ROWS if listing else 1
+        return Query(self.table.path, sql, title, most, strict=bool(self.left))
+
+    def _counted(self) -> Term | None:
+        """`how many X`: the rows, the sum of a column X, or its distinct values."""
+        start = next((at for at, key in enumerate(self.said) if key in ("many", "number")), 0) + 1
+        near = [at for at in range(start, len(self.said)) if self.said[at] not in STOP][:3]
+        first = next((at for at in near if at in self.means), None)
+        if first is None:
+            return None
+        column, value = self.means[first]
+        pieces = [column for column in self.columns if column.kind == "number" and column.forms & PIECES]
+        sold = len(pieces) == 1 and (pieces[0] in self.named or (value and Meaning() not in self.means.values()))
+        # In `keg orders` it is the orders.
+        rows = self.means.get(first + 1) == Meaning() and not re.search(r"\b(?:different|distinct)\b", self.text)
+        if sold or (column and column.kind == "number" and not value and not rows):
+            name = pieces[0].name if sold or not column else column.name
+            return Term(f"sum({name})", f"Total {name}")
+        if not column or value or rows or column.kind != "text":
+            return Term("count(*)", "Number of entries")
+        # What a table has of each is not how many there are: something else must be said about its rows.
+        other = len(self.means) > 1
+        return Term(f"count(DISTINCT {column.name})", f"Number of different {column.name}") if other else None
+
+    def _measure(self) -> Term | None:
+        """The column to compute over or to order by: one that is named, else the money, else the only number."""
+        said, of = {*self.said}, measured(self.text)
+        kinds = ("money", "number", "rate")[: 2 if self.compute == "sum" else 3]
+        columns = dict.fromkeys([*self.named, *self.columns])
+        sums = [column for kind in kinds for column in columns if column.kind == kind]
+        money = [column for column in sums if column.kind == "money"]
+        found = [column for column in sums if column in self.named and (column in money or CASH.isdisjoint(said))]
+        if self.group and not (self.compute or found or MONEY & said or of) and re.search("most|fewest", self.text):
+            return Term("count(*)", "Number of entries")
+        fits = [column for column in sums if column.forms & of] or money * bool(of & CASH)
+        found = fits or found or (money or sums[: len(sums) == 1]) * (not of)
+        if not found or not (self.compute or self.sign or self.group):
+            return None
+        name = found[0].name
+        # The oldest was built in the lowest year.
+        self.sign *= -1 if found[0].kind == "rate" and "age" in of else 1
+        compute = self.compute or ((self.furthest if of else "sum") if self.group else "")
+        sql = f"round(avg({name}), 2)" if compute == "avg" else f"{compute}({name})" if compute else name
+        return Term(sql, f"{_SAID[compute]} {name}".strip())
+
+    def _shown(self, value: Term | None, listing: bool) -> list[Term]:
+        """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
+        shown = [column.name for column in self.named or self.columns[1 : 4 * listing]]
+        # A running number says little about a row.
+        first = [column.name for column in self.columns[: 1 + ("INT" in self.table.columns[0][1])]]
+        names = dict.fromkeys([*first, *shown, *([value.sql] if value else [])])
+        return [Term(name, name) for name in names] if shown else []
+
+    def _stands(self, key: str) -> Term:
+        """A word of the row: numbers and codes to the letter, other words by their stem."""
+        texts = ", ".join(column.name for column in self.columns if column.kind in ("text", "date"))
+        row = f"regexp_replace(lower(concat_ws(' ', {texts})), '[-_/]', '', 'g')"
+        pattern = rf"\b{re.escape(key)}" + r"\b" * key[-1].isdigit()
+        return Term(f"regexp_matches({row}, '{pattern}')", f"the row says {key}")
+
+    def _filters(self) -> Iterator[Term]:
+        for column in self.columns:
+            places = [at for at, meaning in self.means.items() if meaning.column == column and meaning.value]
+            values = dict.fromkeys(self.means[at].value for at in places)
+            no = any(not {"not", "non", "without"}.isdisjoint(self.said[max(0, at - 3) : at]) for at in places)
+            listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+            self._set_against(Term(column.name, column.name), len(values))
+            if values:
+                said = f"{column.name} is {'not ' * no}{' or '.join(values)}"
+                yield Term(f"{column.name} IN ({listed}){' IS NOT TRUE' * no}", said)
+
+    def _periods(self) -> Iterator[Term]:
+        dates = [column.name for column in [*self.named, *self.columns] if column.kind == "date"]
+        for part, (cue, way) in _PERIODS.items() if dates else ():
+            group, months = Term(way.format(dates[0]), part), [month[:3] for month in MONTHS]
+            if re.search(rf"\b(?:{'|'.join(_EACH)}) {part}\b", self.text) and part not in self.placed:
+                self.group, self.taken = group, self.taken | {part}
+            if found := [said for said in re.findall(cue, self.text) if not stems(said) <= self.placed]:
+                numbers = [months.index(n[:3]) + 1 if n[:3] in months else int(n.strip("q")) for n in found]
+                self.taken |= stems(" ".join(found))
+                self._set_against(group, len({*numbers}))
+                listed = ", ".join(map(str, dict.fromkeys(numbers)))
+                yield Term(f"{part}({dates[0]}) IN ({listed})", f"{dates[0]} in {' or '.join(found)}")
+
+    def _bounded(self, cue: str, money: str, number: str) -> Term | None:
+        """`over 25 mg/l`: of the number that the question names, of the money, of a date's year; else not known."""
+        year = re.fullmatch(r"(?:19|20)\d\d", number)
+        dates = [f"year({each.name})" for each in self.columns if each.kind == "date" and year]
+        named = [each.name for each in self.named if each.kind in ("number", "money", "rate")]
+        sums = [each.name for each in self.columns if each.kind == "money" and money]
+        sign = next(sign for sign, cues in _SIGNS.items() if re.fullmatch(cues, cue))
+        bound = f"{sign} {number_of(number.rstrip('.,'))}"
+        return next((Term(f"{of} {bound}", f"{of} {bound}") for of in (*dates, *named, *sums)), None)
+
+    def _set_against(self, group: Term, values: int) -> None:
+        """Several values of one kind are what to group by when the question sets them against each other."""
+        if values > 1 and _AGAINST.search(self.text):
+            self.group, self.sign = group, 0
+
+    def _grouped(self) -> Term | None:
+        """`by country`, `each team`, `which customer ... the most`."""
+        asks = (*_EACH, "which", "what") if self.sign else _EACH
+        for at, (column, value) in self.means.items():
+            before = next((key for key in self.said[:at][::-1] if key in asks or key not in STOP), "")
+            if column and column.kind == "text" and not value and before in asks:
+                if before in _EACH and not self.compute and self.sign:
+                    self.compute, self.sign = self.furthest, 0
+                return Term(column.name, column.name)
         return None
-    title = " by ".join(term.said for term in heads[::-1]) if read.group else ", ".join(term.said for term in heads)
-    title += f" in {PurePath(read.table.path).stem}"
-    title += f" where {' and '.join(term.said for term in where)}" if where else ""
-    ranked = value if read.sign and (read.group or not read.compute) else None
-    order = f"{ranked.sql} {'DESC' if read.sign > 0 else 'ASC'} NULLS LAST, 1" if ranked else "1"
-    sql = f"SELECT {', '.join(head.sql for head in heads)} FROM {read.table.name}"  # noqa: S608
-    sql += f" WHERE {' AND '.join(term.sql for term in where)}" if where else ""
-    sql += f"{' GROUP BY 1' * bool(read.group)} ORDER BY {order} LIMIT {read.limit if ranked else _MOST_ROWS}"
-    most = _MOST_GROUPS if computed else _MOST_ROWS if listing else 1
-    return Query(read.table.path, sql, title, most, strict=bool(read.left))
-
-
-def _counted(read: Reading) -> Term | None:
-    """`how many X`: the rows, the sum of a column X, its distinct values, or the pieces of a value X."""
-    start = next((at for at, key in enumerate(read.said) if key in ("many", "number")), 0) + 1
-    near = [at for at in range(start, len(read.said)) if read.said[at] not in STOP][:3]
-    first = next((at for at in near if at in read.means), len(read.said))
-    column, value = read.means.get(first, Meaning())
-    pieces = [column for column in read.numeric() if column.kind == "number" and column.forms & PIECES]
-    if value and pieces and Meaning() not in read.means.values():
-        column, value = (pieces[0], "") if len(pieces) == 1 else (None, "")
-        first = first if column else len(read.said)
-    # In `keg orders` it is the orders.
-    rows = read.means.get(first + 1) == Meaning() and not re.search(r"\b(?:different|distinct)\b", read.text)
-    # What a table has of each is not how many there are: something else must be said about its rows.
-    if first == len(read.said) or (column and not value and column.kind == "text" and len(read.means) == 1):
-        return None
-    if not column or value or rows or column.kind not in ("number", "text"):
-        return Term("count(*)", "Number of entries")
-    if column.kind == "number":
-        return Term(f"sum({column.name})", f"Total {column.name}")
-    return Term(f"count(DISTINCT {column.name})", f"Number of different {column.name}")
-
-
-def _measure(read: Reading) -> Term | None:
-    """The column to compute over or to order by: one that is named, else the money, else the only number."""
-    sums, said, sized_by = read.numeric(), {*read.said}, measured(read.text)
-    money = [column for column in sums if column.kind == "money"]
-    found = [column for column in sums if column in read.named and (column in money or CASH.isdisjoint(said))]
-    if read.group and not (read.compute or found or MONEY & said or sized_by) and re.search(_MOST_OF, read.text):
-        return Term("count(*)", "Number of entries")
-    if read.compute or MONEY & said or Meaning() in read.means.values():
-        found += money or sums[: len(sums) == 1]
-    per = re.search(_PER, read.text)
-    fits = [column for column in [*found, *sums] if not sized_by.isdisjoint(column.forms)] if sized_by else found
-    found = fits or [column for column in found if column in read.named and not (per and column.forms & stems(per[0]))]
-    found = found or (money if read.sign and sized_by & CASH else [])
-    if not found or not (read.compute or read.sign or read.group):
-        return None
-    name, sized = found[0].name, re.search(r"\b(?:most|least|larg\w+|bigg\w+|small\w+)\b", read.text)
-    whole = (sized or not read.sign) and not sized_by
-    compute = read.compute or ("sum" if whole else FURTHEST[read.sign or 1]) * bool(read.group)
-    about = f"{_SAID[compute]} {name}".strip()
-    if sized_by and per and found[0].forms.isdisjoint(words(per[0])):
-        return None
-    if compute == "avg" and read.group and per:
-        # The months share the sum.
-        share, read.group = f"sum({name}) / count(DISTINCT {read.group.sql})", None
-        return Term(f"round({share}, 2)", f"{about} {per[0]}")
-    return Term(f"round(avg({name}), 2)" if compute == "avg" else f"{compute}({name})" if compute else name, about)
-
-
-def _shown(read: Reading, value: Term | None, listing: bool) -> Sequence[Term]:
-    """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
-    shown = [column.name for column in read.named or read.columns[1 : 4 * listing]]
-    # A running number says little about a row.
-    first = [column.name for column in read.columns[: 1 + bool(value and "INT" in read.table.columns[0][1])]]
-    names = dict.fromkeys([*first, *shown, *([value.sql] if value else [])])
-    return [Term(name, name) for name in names] if shown else []

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from graph.ports import StepTask
 from serving.models.offline.answering import Found, Looking, answer
-from serving.models.offline.english import quantities, synonyms
-from serving.models.offline.passages import passages
+from serving.models.offline.english import quantities
+from serving.models.offline.facts import facts
 from serving.models.offline.planning import FILE, POINTS_BACK, action, clauses
 from serving.models.offline.ranking import ask
 from serving.models.offline.tables import sentence, table_query
@@ -56,9 +56,8 @@ def _look(task: StepTask) -> Looking:
     if asked and (said := sentence(asked, (yield "query_table", {"sql": asked.sql}))):
         return Found(said, (asked.path,))
     question = ask(goal)
-    query = " ".join((goal, *(word for key in question.weights for word in synonyms(key))))
-    result = yield "search_documents", {"query": query[:2000], "limit": 20}
-    return (yield from answer(question, passages([hit for hit in result.get("hits", ()) if hit["path"] not in tables])))
+    result = yield "search_documents", {"query": goal, "limit": 20}
+    return (yield from answer(question, facts([hit for hit in result.get("hits", ()) if hit["path"] not in tables])))
 
 
 def _deliver(task: StepTask, tool: str) -> Working:
