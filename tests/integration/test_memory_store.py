@@ -103,9 +103,9 @@ async def test_a_small_owner_is_found_among_thousands_of_strangers_rows(store: M
     assert await store.of(ALICE).search(from_record("What is the code of Porto?"), 5) == (hers,)
 
 
-@pytest.mark.parametrize("item_id", ["", "nothing", "00000000-0000-4000-8000-000000000000", "'; drop table memories"])
-async def test_an_unknown_id_is_not_deleted_and_no_error(store: MemoryStore, item_id: str) -> None:
-    assert await store.delete(item_id) is False
+async def test_an_unknown_id_is_not_deleted_and_no_error(store: MemoryStore) -> None:
+    for item_id in ("", "nothing", "00000000-0000-4000-8000-000000000000", "'; drop table memories"):
+        assert await store.delete(item_id) is False
 
 
 async def test_a_deleted_text_is_in_no_table_and_no_file(store: MemoryStore, database: str, tmp_path: Path) -> None:
@@ -141,13 +141,10 @@ async def test_an_expired_memory_is_never_shown_and_soon_deleted(store: MemorySt
     assert "gate code" not in everything_in(database)
 
 
-@pytest.mark.parametrize("text", ["ab", "x" * 301, "The key is [SECRET_1].", "two\nlines", "a\x00b c", "a \ud800 b"])
-async def test_text_that_memory_does_not_take_is_refused(store: MemoryStore, text: str) -> None:
-    with pytest.raises(MemoryRefused):
-        await store.add(from_record(text), "cli")
-
-
-async def test_text_that_was_not_redacted_is_a_type_error(store: MemoryStore) -> None:
+async def test_text_that_memory_does_not_take_is_refused(store: MemoryStore) -> None:
+    for text in ("ab", "x" * 301, "The key is [SECRET_1].", "two\nlines", "a\x00b c", "a \ud800 b"):
+        with pytest.raises(MemoryRefused):
+            await store.add(from_record(text), "cli")
     with pytest.raises(TypeError, match="Redacted"):
         await store.add("The code of Porto is P7.", "cli")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Redacted"):
