@@ -31,14 +31,6 @@ async def opened(dsn: str) -> AsyncIterator[Pool]:
         yield pool
 
 
-def emptied(dsn: str) -> str:
-    """The DSN, of a database whose threads and checkpoints are gone."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("set session_replication_role = replica")  # else the log refuses to be emptied
-        connection.execute("truncate state_checkpoints, state_values, state_items, state_writes, threads cascade")
-    return dsn
-
-
 def claim(dsn: str, fence: int = 1) -> tuple[str, str]:
     """(run id, thread id) of a run that is running."""
     run_id, thread_id = new_id(), new_id()

@@ -22,7 +22,7 @@ def runs_database(template_database: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def empty_it(runs_database: str) -> bytes:
+def emptying(runs_database: str) -> bytes:
     """Statements that delete every thread, checkpoint and mark, and what hangs on them: a truncate takes 80 times as
     long."""
     with psycopg.connect(runs_database) as connection:
@@ -53,10 +53,16 @@ def runs_memory(runs_database: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-async def house(runs_database: str, empty_it: bytes, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
-    """An empty queue and everything behind it."""
+def emptied(runs_database: str, emptying: bytes) -> str:
+    """The DSN of that one database, which has no thread and no checkpoint."""
     with psycopg.connect(runs_database) as connection:
         connection.execute("set session_replication_role = replica")  # else the log refuses to be emptied
-        connection.execute(empty_it)
-    async with open_house(runs_database, tmp_path, runs_memory) as house:
+        connection.execute(emptying)
+    return runs_database
+
+
+@pytest.fixture
+async def house(emptied: str, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
+    """An empty queue and everything behind it."""
+    async with open_house(emptied, tmp_path, runs_memory) as house:
         yield house

@@ -3,21 +3,15 @@
 from typing import Any
 
 import psycopg
-import pytest
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import CheckpointTuple
 
 from serving.database import Pool
 from serving.runs.checkpoints import PostgresSaver
-from tests.integration.checkpoint_house import checkpoint, config, emptied, opened, put, saver
+from tests.integration.checkpoint_house import checkpoint, config, opened, put, saver
 
 TEXT = "".join(chr(97 + at * at % 23) for at in range(1_000))
 PLAN = {"steps": [TEXT[:400]]}
-
-
-@pytest.fixture
-def database(runs_database: str) -> str:
-    return emptied(runs_database)
 
 
 def value(dsn: str, query: str) -> int:
@@ -46,39 +40,39 @@ async def loaded(pool: Pool, at: Any) -> CheckpointTuple:
     return found
 
 
-async def test_a_turn_writes_as_much_when_the_conversation_is_long(database: str) -> None:
+async def test_a_turn_writes_as_much_when_the_conversation_is_long(emptied: str) -> None:
     place = "select pg_current_wal_lsn() - '0/0'::pg_lsn"
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         keeper = saver(pool)
         [*_, at] = await conversation(keeper, config(), 5)
         sizes, said = [], []
         for already in (5, 145):
             said = (await loaded(pool, at)).checkpoint["channel_values"]["messages"]
             assert len(said) == already
-            before = value(database, place)
+            before = value(emptied, place)
             [*_, at] = await conversation(keeper, at, 40, said)
-            sizes.append((value(database, place) - before) / 40)
+            sizes.append((value(emptied, place) - before) / 40)
             said = (await loaded(pool, at)).checkpoint["channel_values"]["messages"]
             [*_, at] = await conversation(keeper, at, 100, said)
     assert sizes[1] < 1.1 * sizes[0]
     assert max(sizes) < 3.5 * len(TEXT)
 
 
-async def test_a_restarted_saver_goes_on_with_the_same_rows(database: str) -> None:
-    async with opened(database) as pool:
+async def test_a_restarted_saver_goes_on_with_the_same_rows(emptied: str) -> None:
+    async with opened(emptied) as pool:
         [*_, at] = await conversation(saver(pool), config(), 5)
         fresh = saver(pool)
         found = await fresh.aget_tuple(at)
         assert found is not None
         [*_, last] = await conversation(fresh, at, 5, found.checkpoint["channel_values"]["messages"])
         assert len((await loaded(pool, last)).checkpoint["channel_values"]["messages"]) == 10
-    assert value(database, "select count(distinct epoch) from state_items") == 1
-    assert value(database, "select count(*) from state_items") == 10
+    assert value(emptied, "select count(distinct epoch) from state_items") == 1
+    assert value(emptied, "select count(*) from state_items") == 10
 
 
-async def test_branches_share_what_came_before_only_when_it_costs_nothing(database: str) -> None:
+async def test_branches_share_what_came_before_only_when_it_costs_nothing(emptied: str) -> None:
     """A fork loads its own past, and neither branch sees the other's messages."""
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         places = await conversation(saver(pool), config(), 6)
         fork = saver(pool)
         found = await fork.aget_tuple(places[2])
@@ -87,11 +81,11 @@ async def test_branches_share_what_came_before_only_when_it_costs_nothing(databa
         values = (await loaded(pool, branch)).checkpoint["channel_values"]
         assert [message.id for message in values["messages"]] == ["m0", "m1", "m2", "m3"]
         assert len((await loaded(pool, places[5])).checkpoint["channel_values"]["messages"]) == 6
-    assert value(database, "select count(distinct epoch) from state_items") == 2
+    assert value(emptied, "select count(distinct epoch) from state_items") == 2
 
 
-async def test_pruning_keeps_the_latest_whole_and_the_run_can_go_on(database: str) -> None:
-    async with opened(database) as pool:
+async def test_pruning_keeps_the_latest_whole_and_the_run_can_go_on(emptied: str) -> None:
+    async with opened(emptied) as pool:
         keeper, at = saver(pool), config()
         stale = await put(keeper, at, messages=[TEXT, TEXT])
         [*_, at] = await conversation(keeper, stale, 5)
@@ -103,12 +97,12 @@ async def test_pruning_keeps_the_latest_whole_and_the_run_can_go_on(database: st
         assert len([found async for found in keeper.alist(at)]) == 1
         [*_, last] = await conversation(keeper, at, 2, before.checkpoint["channel_values"]["messages"])
         assert len((await loaded(pool, last)).checkpoint["channel_values"]["messages"]) == 7
-    assert value(database, "select count(distinct epoch) from state_items") == 1
-    assert value(database, "select count(*) from state_writes") == 1
+    assert value(emptied, "select count(distinct epoch) from state_items") == 1
+    assert value(emptied, "select count(*) from state_writes") == 1
 
 
-async def test_a_copied_thread_lives_on_by_itself(database: str) -> None:
-    async with opened(database) as pool:
+async def test_a_copied_thread_lives_on_by_itself(emptied: str) -> None:
+    async with opened(emptied) as pool:
         keeper, at = saver(pool), config("from")
         [*_, last] = await conversation(keeper, at, 5)
         await keeper.aput_writes(last, [("plan", PLAN)], "task")

@@ -10,12 +10,7 @@ from langgraph.checkpoint.serde.types import INTERRUPT
 
 from graph.errors import FenceLost
 from serving.database import Pool
-from tests.integration.checkpoint_house import checkpoint, claim, compiled, config, emptied, opened, put, saver
-
-
-@pytest.fixture
-def database(runs_database: str) -> str:
-    return emptied(runs_database)
+from tests.integration.checkpoint_house import checkpoint, claim, compiled, config, opened, put, saver
 
 
 def execute(dsn: str, query: str, *values: Any) -> list[Any]:
@@ -45,28 +40,28 @@ async def refused(pool: Pool, run_id: str, fence: int, thread_id: str) -> None:
         await put(saver(pool, run_id, fence), config(thread_id), plan={"x": "y" * 300}, messages=["z" * 300])
 
 
-async def test_an_attempt_writes_nothing_once_a_newer_one_has_claimed_the_run(database: str) -> None:
-    run_id, thread_id = claim(database, fence=2)
-    async with opened(database) as pool:
+async def test_an_attempt_writes_nothing_once_a_newer_one_has_claimed_the_run(emptied: str) -> None:
+    run_id, thread_id = claim(emptied, fence=2)
+    async with opened(emptied) as pool:
         await refused(pool, run_id, 1, thread_id)
-        assert rows(database) == 0
+        assert rows(emptied) == 0
         await put(saver(pool, run_id, 2), config(thread_id), step=1)
-    assert rows(database) == 1
+    assert rows(emptied) == 1
 
 
 @pytest.mark.parametrize("status", ["interrupted", "pending", "success", "cancelled"])
-async def test_an_attempt_writes_nothing_once_its_run_is_not_running(database: str, status: str) -> None:
-    run_id, thread_id = claim(database)
-    execute(database, "update runs set status = %s where run_id = %s", status, run_id)
-    async with opened(database) as pool:
+async def test_an_attempt_writes_nothing_once_its_run_is_not_running(emptied: str, status: str) -> None:
+    run_id, thread_id = claim(emptied)
+    execute(emptied, "update runs set status = %s where run_id = %s", status, run_id)
+    async with opened(emptied) as pool:
         await refused(pool, run_id, 1, thread_id)
-    assert rows(database) == 0
+    assert rows(emptied) == 0
 
 
-async def test_a_claim_that_is_under_way_is_waited_for_and_then_obeyed(database: str) -> None:
+async def test_a_claim_that_is_under_way_is_waited_for_and_then_obeyed(emptied: str) -> None:
     """The zombie's write arrives while the new claim's transaction is open: it must not slip in before or after."""
-    run_id, thread_id = claim(database)
-    async with opened(database) as pool, await psycopg.AsyncConnection.connect(database) as other:
+    run_id, thread_id = claim(emptied)
+    async with opened(emptied) as pool, await psycopg.AsyncConnection.connect(emptied) as other:
         await other.execute("update runs set fence = 2 where run_id = %s", (run_id,))
         zombie = asyncio.create_task(put(saver(pool, run_id, 1), config(thread_id), step=1))
         await asyncio.sleep(0.2)
@@ -74,12 +69,12 @@ async def test_a_claim_that_is_under_way_is_waited_for_and_then_obeyed(database:
         await other.commit()
         with pytest.raises(FenceLost):
             await zombie
-    assert rows(database) == 0
+    assert rows(emptied) == 0
 
 
-async def test_a_run_whose_row_is_locked_holds_up_no_other(database: str) -> None:
-    (locked, its_thread), (free, other_thread) = claim(database), claim(database)
-    async with opened(database) as pool, await psycopg.AsyncConnection.connect(database) as other:
+async def test_a_run_whose_row_is_locked_holds_up_no_other(emptied: str) -> None:
+    (locked, its_thread), (free, other_thread) = claim(emptied), claim(emptied)
+    async with opened(emptied) as pool, await psycopg.AsyncConnection.connect(emptied) as other:
         await other.execute("select from runs where run_id = %s for update", (locked,))
         waiting = asyncio.create_task(put(saver(pool, locked, 1), config(its_thread), step=1))
         for step in range(5):
@@ -89,21 +84,21 @@ async def test_a_run_whose_row_is_locked_holds_up_no_other(database: str) -> Non
         await waiting
 
 
-async def test_a_graph_ends_with_fence_lost_when_its_run_is_taken_over(database: str) -> None:
-    run_id, thread_id = claim(database)
-    async with opened(database) as pool:
+async def test_a_graph_ends_with_fence_lost_when_its_run_is_taken_over(emptied: str) -> None:
+    run_id, thread_id = claim(emptied)
+    async with opened(emptied) as pool:
         stream = compiled(saver(pool, run_id, 1)).astream({"step": 1}, config(thread_id), durability="sync")
         assert "plan" in await anext(stream)
-        execute(database, "update runs set fence = 2 where run_id = %s", run_id)
-        before = rows(database)
+        execute(emptied, "update runs set fence = 2 where run_id = %s", run_id)
+        before = rows(emptied)
         with pytest.raises(FenceLost):
             await drained(stream)
-    assert rows(database) == before
+    assert rows(emptied) == before
 
 
-async def test_a_write_that_fails_fails_alone(database: str) -> None:
+async def test_a_write_that_fails_fails_alone(emptied: str) -> None:
     """The same list position twice in one group: the second begins an epoch of its own, the others don't notice."""
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         at = config()
         first = await put(saver(pool), at, messages=["a" * 300])
         left, right, other = saver(pool), saver(pool), saver(pool)
@@ -121,20 +116,20 @@ async def test_a_write_that_fails_fails_alone(database: str) -> None:
     ]
 
 
-async def test_checkpoints_of_runs_that_write_together_share_commits(database: str) -> None:
-    claims = [claim(database) for _ in range(64)]
-    async with opened(database) as pool:
+async def test_checkpoints_of_runs_that_write_together_share_commits(emptied: str) -> None:
+    claims = [claim(emptied) for _ in range(64)]
+    async with opened(emptied) as pool:
         savers = [saver(pool, run_id, 1) for run_id, _ in claims]
-        before = execute(database, "select pg_current_wal_lsn(), txid_current()")[0][1]
+        before = execute(emptied, "select pg_current_wal_lsn(), txid_current()")[0][1]
         places = [config(thread_id) for _, thread_id in claims]
         await asyncio.gather(*(put(keeper, at, step=1) for keeper, at in zip(savers, places, strict=True)))
-        used = execute(database, "select txid_current()")[0][0] - before
-    assert rows(database) == 64
+        used = execute(emptied, "select txid_current()")[0][0] - before
+    assert rows(emptied) == 64
     assert used <= 8
 
 
-async def test_cancelled_writers_leave_the_pool_whole(database: str) -> None:
-    async with opened(database) as pool:
+async def test_cancelled_writers_leave_the_pool_whole(emptied: str) -> None:
+    async with opened(emptied) as pool:
         for wait in range(60):
             writers = [asyncio.create_task(put(saver(pool), config(), step=at)) for at in range(5)]
             await asyncio.sleep(wait / 20_000)
@@ -146,13 +141,13 @@ async def test_cancelled_writers_leave_the_pool_whole(database: str) -> None:
         assert pool.get_stats()["pool_available"] == pool.get_stats()["pool_size"]
 
 
-async def test_writing_goes_on_when_the_backend_is_killed(database: str) -> None:
+async def test_writing_goes_on_when_the_backend_is_killed(emptied: str) -> None:
     kill = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'victim'"
-    async with opened(f"{database}&application_name=victim") as pool:
+    async with opened(f"{emptied}&application_name=victim") as pool:
         keeper, at = saver(pool), config()
         for step in range(30):
             if step % 15 == 0:
-                killing = asyncio.create_task(asyncio.to_thread(execute, database, kill))
+                killing = asyncio.create_task(asyncio.to_thread(execute, emptied, kill))
             at = await put(keeper, at, step=step, messages=["x" * 200] * (step + 1))
             await killing
         loaded = await saver(pool).aget_tuple(at)
@@ -160,8 +155,8 @@ async def test_writing_goes_on_when_the_backend_is_killed(database: str) -> None
     assert loaded.checkpoint["channel_values"] == {"step": 29, "messages": ["x" * 200] * 30}
 
 
-async def test_run_and_fence_come_together(database: str) -> None:
-    async with opened(database) as pool:
+async def test_run_and_fence_come_together(emptied: str) -> None:
+    async with opened(emptied) as pool:
         with pytest.raises(ValueError, match="together"):
-            saver(pool, claim(database)[0])
+            saver(pool, claim(emptied)[0])
     assert checkpoint()["channel_values"] == {}

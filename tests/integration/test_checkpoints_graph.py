@@ -18,12 +18,7 @@ from graph.errors import StorageLost
 from graph.faults import Faults, install
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
-from tests.integration.checkpoint_house import State, checkpoint, claim, compiled, config, emptied, opened, put, saver
-
-
-@pytest.fixture
-def database(runs_database: str) -> str:
-    return emptied(runs_database)
+from tests.integration.checkpoint_house import State, checkpoint, claim, compiled, config, opened, put, saver
 
 
 def told(snapshot: Any, *, results: bool) -> Any:
@@ -60,9 +55,9 @@ async def story(graph: Any, at: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(("task_results", "fresh"), [(True, True), (False, False)])
-async def test_a_graphs_whole_story_is_the_same_as_in_memory(database: str, task_results: bool, fresh: bool) -> None:
-    run_id, thread_id = claim(database)
-    async with opened(database) as pool:
+async def test_a_graphs_whole_story_is_the_same_as_in_memory(emptied: str, task_results: bool, fresh: bool) -> None:
+    run_id, thread_id = claim(emptied)
+    async with opened(emptied) as pool:
         keeper = saver(pool, run_id, 1, task_results=task_results, fresh=fresh)
         ours = await story(compiled(keeper), config(thread_id))
     memory = await story(compiled(InMemorySaver(serde=Codec())), config(thread_id))
@@ -74,11 +69,11 @@ async def test_a_graphs_whole_story_is_the_same_as_in_memory(database: str, task
 
 
 @pytest.mark.parametrize("cut", ["checkpoint.ready", "checkpoint.committed"])
-async def test_an_update_of_the_state_is_there_whole_or_not_at_all(database: str, cut: str) -> None:
+async def test_an_update_of_the_state_is_there_whole_or_not_at_all(emptied: str, cut: str) -> None:
     """As a node that waits, whose task LangGraph marks as done before it makes the checkpoint behind it."""
-    run_id, thread_id = claim(database)
+    run_id, thread_id = claim(emptied)
     at = config(thread_id)
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         saving = saver(pool, run_id, 1, task_results=True)
         graph = compiled(saving)
         await graph.ainvoke({"messages": [HumanMessage("hi", id="h")]}, at, interrupt_before=["search"])
@@ -107,7 +102,7 @@ class DeltaState(TypedDict, total=False):
 
 
 @pytest.mark.filterwarnings("ignore")
-async def test_a_channel_that_is_replayed_from_writes_finds_them(database: str) -> None:
+async def test_a_channel_that_is_replayed_from_writes_finds_them(emptied: str) -> None:
     async def find(state: DeltaState) -> DeltaState:
         return {"found": [f"item {len(state.get('found', []))}"]}
 
@@ -118,7 +113,7 @@ async def test_a_channel_that_is_replayed_from_writes_finds_them(database: str) 
     graph.add_node("find", find)
     graph.add_edge(START, "find")
     graph.add_conditional_edges("find", again, ["find", END])
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         at = config()
         await graph.compile(checkpointer=saver(pool)).ainvoke({"found": ["first"]}, at, durability="sync")
         state = await graph.compile(checkpointer=saver(pool)).aget_state(at)
@@ -127,8 +122,8 @@ async def test_a_channel_that_is_replayed_from_writes_finds_them(database: str) 
     assert state.values["found"] == pruned.values["found"] == ["first", *(f"item {at}" for at in range(1, 7))]
 
 
-async def test_finished_steps_of_a_superstep_are_not_run_again_after_a_crash(database: str) -> None:
-    run_id, thread_id = claim(database)
+async def test_finished_steps_of_a_superstep_are_not_run_again_after_a_crash(emptied: str) -> None:
+    run_id, thread_id = claim(emptied)
     ran: list[str] = []
     stuck = asyncio.Event()
 
@@ -145,11 +140,11 @@ async def test_finished_steps_of_a_superstep_are_not_run_again_after_a_crash(dat
     for name, node in (("quick", quick), ("slow", slow)):
         graph.add_node(name, node)
         graph.add_edge(START, name)
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         first = asyncio.create_task(
             graph.compile(checkpointer=saver(pool, run_id, 1)).ainvoke({"step": 1}, config(thread_id))
         )
-        await until_stored(database, "quick")
+        await until_stored(emptied, "quick")
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         stuck.set()
@@ -171,9 +166,9 @@ async def until_stored(dsn: str, what: str) -> None:
 VALUES = {"nul": "a\x00", "alone": "\ud800" * 40, "nan": [float("inf"), -0.0], "big": 10**400, "pair": (1, {2, 3})}
 
 
-async def test_values_that_stop_or_change_in_the_stock_saver_are_carried(database: str) -> None:
+async def test_values_that_stop_or_change_in_the_stock_saver_are_carried(emptied: str) -> None:
     at = config()
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         stored = await put(saver(pool), at, **VALUES)
         await saver(pool).aput_writes(stored, list(VALUES.items()), "task")
         loaded = await saver(pool).aget_tuple(at)
@@ -182,17 +177,17 @@ async def test_values_that_stop_or_change_in_the_stock_saver_are_carried(databas
     assert [(channel, value) for _, channel, value in loaded.pending_writes or []] == list(VALUES.items())
 
 
-async def test_ten_megabytes_are_carried(database: str) -> None:
+async def test_ten_megabytes_are_carried(emptied: str) -> None:
     text = "ab\x00\u00e9 " * 2_000_000
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         at = await put(saver(pool), config(), result=text, messages=[HumanMessage(text)])
         loaded = await saver(pool).aget_tuple(at)
     assert loaded is not None
     assert loaded.checkpoint["channel_values"] == {"result": text, "messages": [HumanMessage(text)]}
 
 
-async def test_a_value_that_is_not_carried_is_refused_and_named(database: str) -> None:
-    async with opened(database) as pool:
+async def test_a_value_that_is_not_carried_is_refused_and_named(emptied: str) -> None:
+    async with opened(emptied) as pool:
         with pytest.raises(NotCarried, match=r"channel plan: steps\[1\] is of type builtins.object"):
             await put(saver(pool), config(), plan={"steps": [1, object()]})
         with pytest.raises(NotCarried, match="write to channel plan"):
@@ -202,16 +197,16 @@ async def test_a_value_that_is_not_carried_is_refused_and_named(database: str) -
 
 
 @pytest.mark.parametrize("thread_id", ["a\x00b", "\ud800", "x" * 10_000], ids=["nul", "surrogate", "long"])
-async def test_a_thread_id_that_postgres_cant_hold_is_refused(database: str, thread_id: str) -> None:
-    async with opened(database) as pool:
+async def test_a_thread_id_that_postgres_cant_hold_is_refused(emptied: str, thread_id: str) -> None:
+    async with opened(emptied) as pool:
         with pytest.raises(NotCarried, match="thread id"):
             await put(saver(pool), config(thread_id), step=1)
         with pytest.raises(NotCarried, match="thread id"):
             await saver(pool).aget_tuple(config(thread_id))
 
 
-async def test_metadata_filters_are_data_never_sql(database: str) -> None:
-    async with opened(database) as pool:
+async def test_metadata_filters_are_data_never_sql(emptied: str) -> None:
+    async with opened(emptied) as pool:
         keeper = saver(pool)
         at = config()
         await keeper.aput(at, checkpoint(), {"source": "loop", "step": 1, "it's": "x' or '1'='1"}, {})  # type: ignore[typeddict-unknown-key]
@@ -220,8 +215,8 @@ async def test_metadata_filters_are_data_never_sql(database: str) -> None:
     assert (len(hit), len(miss)) == (1, 0)
 
 
-async def test_history_goes_over_pages_and_stops_at_its_limit(database: str) -> None:
-    async with opened(database) as pool:
+async def test_history_goes_over_pages_and_stops_at_its_limit(emptied: str) -> None:
+    async with opened(emptied) as pool:
         keeper, at = saver(pool), config()
         stored = [await put(keeper, at, step=step) for step in range(45)]
         everything = [found.config async for found in keeper.alist(at)]
@@ -246,10 +241,10 @@ def nested_in_sync_code(saver: Any) -> Any:
     return StateGraph(State).add_node("call", call).add_edge(START, "call").compile(checkpointer=saver)
 
 
-async def test_a_sync_node_invokes_a_graph_that_asks(database: str) -> None:
-    run_id, thread_id = claim(database)
+async def test_a_sync_node_invokes_a_graph_that_asks(emptied: str) -> None:
+    run_id, thread_id = claim(emptied)
     at, found = config(thread_id), {}
-    async with opened(database) as pool:
+    async with opened(emptied) as pool:
         for keeper in (saver(pool, run_id, 1), InMemorySaver()):
             graph = nested_in_sync_code(keeper)
             asked = await graph.ainvoke({"step": 1}, at)
@@ -260,7 +255,7 @@ async def test_a_sync_node_invokes_a_graph_that_asks(database: str) -> None:
     assert [message.content for message in ours["messages"]] == ["yes"]
 
 
-async def test_the_sync_methods_say_in_async_code_what_to_call(database: str) -> None:
-    async with opened(database) as pool:
+async def test_the_sync_methods_say_in_async_code_what_to_call(emptied: str) -> None:
+    async with opened(emptied) as pool:
         with pytest.raises(RuntimeError, match="call ainvoke"):
             saver(pool).get_tuple(config())

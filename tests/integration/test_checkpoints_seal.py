@@ -7,15 +7,10 @@ import pytest
 
 from serving.database import Pool
 from serving.runs.checkpoints.errors import CheckpointRefused
-from tests.integration.checkpoint_house import config, emptied, opened, put, saver
+from tests.integration.checkpoint_house import config, opened, put, saver
 
 TABLES = ("state_checkpoints", "state_values", "state_items", "state_writes")
 LONG = "x" * 300
-
-
-@pytest.fixture
-def database(runs_database: str) -> str:
-    return emptied(runs_database)
 
 
 def execute(dsn: str, query: str, *values: Any) -> int:
@@ -37,26 +32,26 @@ async def refused(pool: Pool, at: Any, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_row_of_another_thread_is_refused(database: str, table: str) -> None:
-    async with opened(database) as pool:
+async def test_a_row_of_another_thread_is_refused(emptied: str, table: str) -> None:
+    async with opened(emptied) as pool:
         mine, theirs = await filled(pool, "mine", "a" * 40), await filled(pool, "theirs", "b" * 40)
         swap = f"update {table} m set sealed = t.sealed from {table} t where m.thread_id = 'mine' and t.thread_id = 'theirs'"  # noqa: E501, S608
-        assert execute(database, swap) == 1
+        assert execute(emptied, swap) == 1
         await refused(pool, mine)
         assert await saver(pool).aget_tuple(theirs)
 
 
-async def test_a_whole_checkpoint_that_is_moved_to_another_thread_is_refused(database: str) -> None:
-    async with opened(database) as pool:
+async def test_a_whole_checkpoint_that_is_moved_to_another_thread_is_refused(emptied: str) -> None:
+    async with opened(emptied) as pool:
         await filled(pool, "theirs", "b" * 40)
         for table in TABLES:
-            execute(database, f"update {table} set thread_id = 'mine'")  # noqa: S608
+            execute(emptied, f"update {table} set thread_id = 'mine'")  # noqa: S608
         await refused(pool, config("mine"))
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_row_of_another_tenant_is_refused_and_not_found_by_itself(database: str, table: str) -> None:
-    async with opened(database) as pool:
+async def test_a_row_of_another_tenant_is_refused_and_not_found_by_itself(emptied: str, table: str) -> None:
+    async with opened(emptied) as pool:
         at = await filled(pool, "thread", "a" * 40, tenant="other")
         assert await saver(pool).aget_tuple(at) is None
         assert [found async for found in saver(pool).alist(None)] == []
@@ -64,19 +59,19 @@ async def test_a_row_of_another_tenant_is_refused_and_not_found_by_itself(databa
         swap = (
             f"update {table} m set sealed = t.sealed from {table} t where m.tenant = 'default' and t.tenant = 'other'"  # noqa: S608
         )
-        assert execute(database, swap) == 1
+        assert execute(emptied, swap) == 1
         await refused(pool, config("thread"))
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_changed_byte_is_refused_wherever_it_is(database: str, table: str) -> None:
-    async with opened(database) as pool:
+async def test_a_changed_byte_is_refused_wherever_it_is(emptied: str, table: str) -> None:
+    async with opened(emptied) as pool:
         at = await filled(pool, "thread", "a" * 40)
         for place in (0, 15, 16, 30):
             change = f"update {table} set sealed = set_byte(sealed, %s, get_byte(sealed, %s) # 1)"  # noqa: S608
-            execute(database, change, place, place)
+            execute(emptied, change, place, place)
             await refused(pool, at)
-            execute(database, change, place, place)
+            execute(emptied, change, place, place)
         assert await saver(pool).aget_tuple(at)
 
 
@@ -94,14 +89,14 @@ async def test_a_changed_byte_is_refused_wherever_it_is(database: str, table: st
         "delete from state_values",
     ],
 )
-async def test_a_changed_column_or_a_missing_row_is_refused(database: str, change: str) -> None:
-    async with opened(database) as pool:
+async def test_a_changed_column_or_a_missing_row_is_refused(emptied: str, change: str) -> None:
+    async with opened(emptied) as pool:
         at = await filled(pool, "thread", "a" * 40)
-        assert execute(database, change) == 1
+        assert execute(emptied, change) == 1
         await refused(pool, at)
 
 
-async def test_another_key_reads_nothing(database: str) -> None:
-    async with opened(database) as pool:
+async def test_another_key_reads_nothing(emptied: str) -> None:
+    async with opened(emptied) as pool:
         at = await filled(pool, "thread", "a" * 40)
         await refused(pool, at, key=b"another")
