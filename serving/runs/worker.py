@@ -22,7 +22,7 @@ from serving.runs.queue import Claim, Queue
 # The floor: a lapsed lease and a run that falls due send no notice, and a notice may be lost.
 _POLL_S = 0.75
 # To the end of its superstep. Of the second that a drain may take, ending processes needs its part.
-_WITH_PROCESSES_S, _TO_THE_NEXT_SUPERSTEP_S = 0.4, 0.7
+_WITH_PROCESSES_S, _TO_THE_NEXT_SUPERSTEP_S = 0.3, 0.7
 log = logging.getLogger(__name__)
 
 Stop = Literal["cancel", "lost", "drain"]
