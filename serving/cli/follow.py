@@ -1,8 +1,10 @@
 """A run as a person watches it: plan, tool calls with their times, verdict, answer, and one last line."""
 
 import asyncio
+import shutil
 import sys
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -54,7 +56,7 @@ class Follower:
         if view["status"] == _PAUSED:
             self._console.print(Text(f"\n{waits_for(view)}"))
         for name in view["artifacts"]:
-            self._console.print(Text(f"  file {name}: trireme artifact {view['run_id']} {name}", style="cyan"))
+            self._console.print(Text(f"  file {name}: {_program()} artifact {view['run_id']} {name}", style="cyan"))
         self._console.print(Text(last_line(result), style="dim"))
 
     def _show(self, event: dict[str, Any]) -> None:
@@ -111,9 +113,15 @@ def last_line(result: dict[str, Any]) -> str:
         f"cost ${result['cost_usd']:.4f}",
         f"redactions {redactions}",
         f"{result['duration_s']:.1f} s",
-        f"more: trireme logs {result['run_id']}",
+        f"more: {_program()} logs {result['run_id']}",
     )
     return "\n" + " | ".join(parts)
+
+
+def _program() -> str:
+    """What calls us again: `.venv/bin/trireme` after make demo, where a shell finds no trireme."""
+    called = sys.argv[0]
+    return called if Path(called).name == "trireme" and not shutil.which("trireme") else "trireme"
 
 
 async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> bool:
