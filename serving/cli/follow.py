@@ -104,14 +104,15 @@ def waits_for(view: dict[str, Any]) -> str:
 
 
 def last_line(result: dict[str, Any]) -> str:
+    """`redactions` are known to `trireme run` alone, which made them."""
     usage = result["usage"]
-    redactions = ", ".join(f"{kind} {count}" for kind, count in result["redactions"].items()) or "none"
+    replaced = ", ".join(f"{kind} {count}" for kind, count in result.get("redactions", {}).items()) or "none"
     parts = (
         f"model {result['model'] or 'none'}",
         f"tokens {usage['input_tokens']:,} in {usage['output_tokens']:,} out",
         f"cached {result['cached_share']:.0%}",
         f"cost ${result['cost_usd']:.4f}",
-        f"redactions {redactions}",
+        *([f"redactions {replaced}"] if "redactions" in result else []),
         f"{result['duration_s']:.1f} s",
         f"more: {_program()} logs {result['run_id']}",
     )

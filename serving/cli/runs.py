@@ -55,7 +55,7 @@ async def show_status(run_id: str | None, json: bool) -> int:
         return 0
     if waiting := waits_for(view) if view["status"] == "interrupted" else "":
         print(f"\n{waiting}")
-    print(last_line({**view, "redactions": private.counts}))
+    print(last_line(view))
     return 0
 
 
@@ -94,7 +94,7 @@ async def watch(client: Client, private: Private, run_id: str, after: int) -> in
 
 def finish(follower: Follower, private: Private, run: dict[str, Any]) -> int:
     view = private.restore_json(run)
-    follower.finish(view, {**view, "redactions": private.counts})
+    follower.finish(view, view)
     return {"success": 0, "interrupted": 3}.get(view["status"], 1)
 
 

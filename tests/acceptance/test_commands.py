@@ -105,6 +105,7 @@ def test_a_finished_run_is_listed_shown_and_told_line_by_line(
     assert f"{run_id}  success" in up.home.run("status").stdout
     shown = up.home.run("status", run_id).stdout
     assert f"documents: collection {collection}\n" in shown
+    assert "redactions" not in shown, "trireme run alone knows them"
     assert f"set a key or OPENAI_BASE_URL for a real one)\n{answered['answer']}" in shown
     assert "policies/vacation.md" in shown
     told = up.home.run("logs", run_id, "--follow").stdout
