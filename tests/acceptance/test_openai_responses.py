@@ -198,6 +198,7 @@ def test_what_was_said_elsewhere_comes_along_as_items(openai: OpenAI, up: Up) ->
         ({"previous_response_id": "resp_0"}, 400, "previous_response_not_found"),
         ({"background": True, "store": False}, 400, "unsupported"),
         ({"conversation": "conv_1"}, 400, "unsupported"),
+        ({"text": {"format": {"type": "json_object"}}}, 400, "unsupported"),
         ({"tools": [{"type": "web_search"}]}, 400, "unsupported"),
     ],
 )

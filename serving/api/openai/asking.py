@@ -25,6 +25,12 @@ class Kept(BaseModel):
     store: bool = True
 
 
+def refuse_form(field: str, given: Any) -> None:
+    """Raises BadRequest for an answer in another form than text: nobody here would keep to it."""
+    if isinstance(given, dict) and given.get("type", "text") != "text":
+        raise BadRequest(f"`{field}` can only be text", "leave it out", "unsupported")
+
+
 class Asking(BaseModel):
     """`collection`, `channel`, `thread_id` and `review_plan` may stand in the body (`extra_body`) or in `metadata`; a
     collection also behind the model's name, as in `trireme:handbook`.

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
-from serving.api.openai.asking import Asking
+from serving.api.openai.asking import Asking, refuse_form
 from serving.api.openai.completion import Completion
 from serving.api.openai.failures import REFUSALS, error_body
 from serving.api.openai.hosted import hosted_models, launch, messages_of
@@ -41,8 +41,7 @@ class ChatRequest(Asking):
             raise BadRequest("`n` can only be 1", "ask again for another answer", "unsupported")
         if self.functions:
             raise BadRequest("`functions` can't be used: the agent has tools of its own", "leave it out", "unsupported")
-        if (self.response_format or {}).get("type", "text") != "text":
-            raise BadRequest("`response_format` can only be text", "leave it out", "unsupported")
+        refuse_form("response_format", self.response_format)
 
 
 @router.post("/completions", responses=STREAMS)

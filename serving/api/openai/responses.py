@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 
-from serving.api.openai.asking import Asking, Kept
+from serving.api.openai.asking import Asking, Kept, refuse_form
 from serving.api.openai.chat import STREAMED, whereabouts
 from serving.api.openai.draft import ResponseDraft, frame, id_of
 from serving.api.openai.failures import REFUSALS
@@ -46,12 +46,14 @@ class ResponseRequest(Asking):
     background: bool | None = False
     store: bool | None = True
     conversation: Any = None
+    text: dict[str, Any] | None = None
 
     def checked(self, *others: str) -> None:
         super().checked(*others)
         if self.conversation is not None:
             hint = "use previous_response_id, or thread_id"
             raise BadRequest("`conversation` can't be used: there are no conversation objects", hint, "unsupported")
+        refuse_form("text.format", (self.text or {}).get("format"))
         if self.background and self.store is False:
             hint = "its answer could never be fetched: leave store out"
             raise BadRequest("`background` needs `store`", hint, "unsupported")
