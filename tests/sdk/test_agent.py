@@ -26,6 +26,7 @@ async def test_a_message_gets_an_answer_in_every_mode(client: Any, thread: str) 
     assert "144" in ai["content"]
     chunks = [part.data[0] for part in parts if part.event == "messages"]
     assert ("".join(chunk["content"] for chunk in chunks), chunks[0]["id"]) == (ai["content"], ai["id"])
+    assert (chunks[-1]["id"], chunks[-1]["response_metadata"]) == (ai["id"], {"finish_reason": "stop"})
     nodes = [next(iter(part.data)) for part in parts if part.event == "updates"]
     assert nodes == ["plan", "work", "critic", "answer"]
     told = {part.data["type"] for part in parts if part.event == "custom"}

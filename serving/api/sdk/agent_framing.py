@@ -8,7 +8,7 @@ import orjson
 
 from graph.approval import interrupt_payload
 from graph.ports import ApprovalRequest
-from serving.api.sdk.agent_messages import ai, answer_id, told
+from serving.api.sdk.agent_messages import ai, answer_id, last_chunk, told
 from serving.api.sdk.framing import SdkFraming, without_id
 from serving.api.sdk.growing import Growing
 from serving.database import Row
@@ -44,8 +44,7 @@ class AgentFraming(SdkFraming):
     def _all(self, kind: str, seq: int, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "custom", {"type": kind, **{name: value for name, value in body.items() if name != "kind"}}
         if self.growing and (grown := self.growing.take(seq, kind, body)):
-            metadata = {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT}
-            yield from told(grown, self.run_id, metadata)
+            yield from told(grown, self.run_id, self._about)
         if kind in NODES:
             node, name = NODES[kind]
             yield "updates", {node: {name: body[name]}}
@@ -59,9 +58,15 @@ class AgentFraming(SdkFraming):
                 yield "updates", {"__interrupt__": interrupts}
                 yield "values", self.values(waiting=[body])
 
+    @property
+    def _about(self) -> dict[str, Any]:
+        return {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT}
+
     def _answered(self, answer: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if self.growing:
-            yield "messages/complete", [ai(answer_id(self.run_id, self.growing.again), answer["text"])]
+            id_ = answer_id(self.run_id, self.growing.again)
+            yield "messages/complete", [ai(id_, answer["text"])]
+            yield "messages", [last_chunk(id_), {**self._about, "langgraph_node": "answer"}]
         whole = ai(answer_id(self.run_id), answer["text"])
         yield "updates", {"answer": {"messages": [whole], "answer": answer}}
         yield "values", self.values(answer=answer)

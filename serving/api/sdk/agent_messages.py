@@ -20,6 +20,12 @@ def ai(id_: str, text: str, calls: tuple[Message, ...] = ()) -> Message:
     return {**_MESSAGE, "type": "ai", "content": text, "id": id_, **own}
 
 
+def last_chunk(id_: str) -> Message:
+    """Behind a message's words, as models end theirs: AG-UI's clients wait for it."""
+    end = {"response_metadata": {"finish_reason": "stop"}, "chunk_position": "last"}
+    return {**ai(id_, ""), "type": "AIMessageChunk", **end}
+
+
 def answer_id(run_id: str, again: int = 0) -> str:
     """One that is begun anew is another message: clients put chunks of the same one behind each other."""
     return f"answer-{run_id}" + (f"-{again + 1}" if again else "")
