@@ -36,7 +36,9 @@ _PASSPORT_LABELS: Final = ("passport", "passports", "passeport", "reisepass", "p
 
 _LONE: Final = r"(?<![\w-])"
 _END: Final = r"(?![\w-])"
-_EMAIL: Final = re.compile(r"(?<!\w)\w[\w.+%&'~-]{0,253}(?:@|%40)((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})")
+_ADDRESS: Final = r"\w[\w.+%&'~-]{0,253}(?:@|%40)((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})"
+_EMAIL: Final = re.compile(rf"(?<!\w){_ADDRESS}")
+_NEXT_EMAIL: Final = re.compile(_ADDRESS)
 _LAST_LABEL: Final = re.compile(r"[._-]+$|[._-]*[^._-]+$")
 _CARD: Final = (
     r"(?<!\w)(?<![0-9a-f]-)(?:"
@@ -68,12 +70,13 @@ class Emails(LocalRecognizer):
         """Nothing to load: the list is tldextract's."""
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts) -> list[RecognizerResult]:
-        hosts = ((match.start(), match.start(1), self._host(match[1])) for match in _EMAIL.finditer(text))
-        return [
-            RecognizerResult("EMAIL", start, at + len(host), EntityRecognizer.MAX_SCORE)
-            for start, at, host in hosts
-            if host
-        ]
+        found, at = [], 0
+        while match := _NEXT_EMAIL.match(text, at) or _EMAIL.search(text, at):
+            host = self._host(match[1])
+            at = match.start(1) + len(host)
+            if host:
+                found.append(RecognizerResult("EMAIL", match.start(), at, EntityRecognizer.MAX_SCORE))
+        return found
 
     def _host(self, candidate: str) -> str:
         """The longest beginning of `candidate` that is a name under a known suffix; "" for none."""

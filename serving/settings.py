@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serving.errors import SettingsError
@@ -24,7 +25,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRIREME_", env_file=".env", extra="ignore", frozen=True)
 
-    home: Path = Field(default_factory=default_home)
+    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=default_home)
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     host: str = "127.0.0.1"
     port: int = Field(default=8123, ge=0, le=65535)

@@ -1,7 +1,9 @@
 """`trireme artifact`: the files that a run wrote, with the personal values put back."""
 
+import sys
 from urllib.parse import quote
 
+from serving.cli.printable import printable
 from serving.cli.private import open_private
 from serving.cli.session import connected
 from serving.settings import load_settings
@@ -14,7 +16,8 @@ async def show_artifact(run_id: str, name: str | None) -> int:
             view = await client.get(f"/runs/{run_id}")
             if name is None:
                 none = "none are left: retention pruned this run" if view["pruned_at"] else "this run wrote no files"
-                print("\n".join(view["artifacts"]) or none)
+                print(printable("\n".join(view["artifacts"])) or none)
                 return 0
-            print(private.restore(await client.text(f"/runs/{run_id}/artifacts/{quote(name, safe='')}")))
+            text = private.restore(await client.text(f"/runs/{run_id}/artifacts/{quote(name, safe='')}"))
+            print(printable(text) if sys.stdout.isatty() else text)
     return 0

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from serving.cli.printable import printable
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
@@ -42,5 +44,5 @@ def _end_as_by_ctrl_c(*numbers: signal.Signals) -> None:
 
 
 def _say(message: str, hint: str, code: int) -> int:
-    print(f"trireme: {message}" + (f": {hint}" if hint else ""), file=sys.stderr)
+    print(printable(f"trireme: {message}" + (f": {hint}" if hint else "")), file=sys.stderr)
     return code

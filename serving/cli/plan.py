@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from serving.cli.decisions import send_decision
+from serving.cli.printable import printable
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, Gone
 from serving.runs.limits import check_json
@@ -28,7 +29,7 @@ async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
             raise Conflict(f"run {run_id} has no plan yet: it is {view['status']}", "wait, or see trireme logs")
         text = yaml.safe_dump(view["plan"], sort_keys=False, allow_unicode=True)
         if not edit:
-            print(text, end="")
+            print(printable(text) if sys.stdout.isatty() else text, end="")
             return 0
         approval = next((each for each in view["approvals"] if each["approval_kind"] == "plan"), None)
         if approval is None and view["phase"] != "paused":

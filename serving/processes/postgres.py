@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -100,20 +101,22 @@ class EmbeddedPostgres:
             return self._owner is not None
 
     def alive(self) -> bool:
-        """Whether the server's process is there: one look at its pid file and at that process, no question to it."""
-        arguments = self._named_process()
+        """Whether the server's process is there: one look at its pid file and at that process, no question to it.
+
+        A server stands in its folder, whatever that is called by now; a person's shell may, too.
+        """
+        process = self._named_process()
         try:
-            return os.path.samefile(arguments[arguments.index("-D") + 1], self._data)
-        except (OSError, ValueError, IndexError):
+            return b"-D" in (process / "cmdline").read_bytes().split(b"\0") and (process / "cwd").samefile(self._data)
+        except OSError:
             return False
 
-    def _named_process(self) -> list[str]:
-        """The command line of the process that the pid file names; empty when there is none."""
+    def _named_process(self) -> Path:
+        """Of the pid file, in /proc; it needn't be there."""
         try:
-            pid = int((self._data / "postmaster.pid").read_text().split()[0])
-            return Path(f"/proc/{pid}/cmdline").read_text(errors="surrogateescape").split("\0")[:-1]
+            return Path("/proc", str(int((self._data / "postmaster.pid").read_text().split()[0])))
         except (OSError, ValueError, IndexError):
-            return []
+            return Path("/proc/none")
 
     def _own(self) -> bool:
         """Whether nobody living had the owner's lock: a cluster that runs then was left behind by a killed process."""
@@ -129,9 +132,9 @@ class EmbeddedPostgres:
         return True
 
     def _launch(self) -> None:
-        if self._named_process():  # it is another's: since the machine was started again, the pid is
+        if self._named_process().exists():  # it is another's: since the machine was started again, the pid is
             (self._data / "postmaster.pid").unlink()
-        self._socket_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_socket_folder()
         flags = {**_FLAGS, "unix_socket_directories": str(self._socket_folder())}
         options = " ".join(f"-c {name}='{value}'" for name, value in flags.items())
         self._control("start", "-w", "-t", "30", "-l", str(self._log), "-o", options)
@@ -203,6 +206,15 @@ class EmbeddedPostgres:
                 "run as a normal user or set DATABASE_URL",
             )
         return [*namespace, str(binary), *arguments]
+
+    def _make_socket_folder(self) -> None:
+        """Whoever owns it is asked in our place, so it must be ours alone."""
+        folder = self._socket_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise StartFailed(f"embedded Postgres: {folder} belongs to somebody else", "remove it, or set TRIREME_HOME")
+        folder.chmod(0o700)
 
     def _socket_folder(self) -> Path:
         folder = self._home / "socket"

@@ -160,9 +160,11 @@ def on_stop(at_once: Callable[[], None], on_the_loop: Callable[[], None]) -> Non
     """For SIGTERM and SIGINT. A loop's own handler would wait for as long as a node blocks it: `at_once` is called in a
     thread that the interpreter wakes in the moment of the signal."""
     loop, (heard, told) = asyncio.get_running_loop(), socket.socketpair()
+    stops = bytes((signal.SIGTERM, signal.SIGINT))
 
     def stop() -> None:
-        heard.recv(1)
+        while heard.recv(1)[0] not in stops:  # any signal that is handled wakes it
+            pass
         at_once()
         loop.call_soon_threadsafe(on_the_loop)
         while heard.recv(64):
@@ -171,5 +173,6 @@ def on_stop(at_once: Callable[[], None], on_the_loop: Callable[[], None]) -> Non
     told.setblocking(False)
     signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.send(b"!"))  # where something has put another wake-up in place of this
+        # Where something has put another wake-up in place of this.
+        signal.signal(number, lambda got, _: told.send(bytes((got,))))
     Thread(target=stop, name="on-stop", daemon=True).start()

@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from serving.errors import StartFailed
 from serving.processes.postgres import EmbeddedPostgres
 
 
@@ -35,6 +37,16 @@ def test_a_server_that_recovers_from_a_crash_is_stopped_and_has_what_was_committ
         assert postgres.start()
         with psycopg.connect(postgres.dsn) as connection:
             assert connection.execute("select number from kept").fetchall() == [(7,)]
+        moved = home.rename(tmp_path / "moved")
+        assert EmbeddedPostgres(moved).alive(), "its server runs on"
+        EmbeddedPostgres(moved).stop()
+        moved.rename(home)
+        socket = Path(postgres.dsn.partition("host=")[2].partition("&")[0])
+        socket.rmdir()
+        socket.symlink_to(tmp_path)
+        with pytest.raises(StartFailed, match="belongs to somebody else"):
+            postgres.start()
+        socket.unlink()
     finally:
         postgres.stop()
         bystander.kill()

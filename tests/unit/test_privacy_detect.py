@@ -20,6 +20,19 @@ def found(text: str, detector: Detector = DETECTOR) -> list[tuple[str, str]]:
     return [(span.kind, text[span.start : span.end]) for span in detector.detect(text)]
 
 
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("ann@example.com-bob@example.org", ["ann@example.com", "bob@example.org"]),
+        ("ann@example.com_bob@example.org.csv", ["ann@example.com", "_bob@example.org"]),
+        ("ann@example.com.Bob@example.org", ["ann@example.com", "Bob@example.org"]),
+        ("see a@b.c_ann@example.com", ["b.c_ann@example.com"]),
+    ],
+)
+def test_addresses_without_a_space_between_them_are_all_found(text: str, addresses: list[str]) -> None:
+    assert [value for kind, value in found(text) if kind == "EMAIL"] == addresses
+
+
 POSITIVES = [
     ("EMAIL", "mail <{}>.", "jane.roe@example.com"),
     ("EMAIL", "{}", "o'neil+lists@mail.corp.local"),
