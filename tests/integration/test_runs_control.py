@@ -204,10 +204,10 @@ async def test_a_pause_that_meets_a_question_holds_when_it_is_answered(house: Ho
     assert (await go_on(house, run_id, models)).status == "success"
 
 
-async def test_of_a_thousand_resumes_at_once_one_is_heard(house: House) -> None:
+async def test_of_three_hundred_resumes_at_once_one_is_heard(house: House) -> None:
     view = await paused_in(house, "planner", ScriptedModels())
     answers = await asyncio.gather(
-        *(house.controls.resume(view.run_id, by=f"p{n}") for n in range(1_000)), return_exceptions=True
+        *(house.controls.resume(view.run_id, by=f"p{n}") for n in range(300)), return_exceptions=True
     )
     assert sum(isinstance(answer, RunView) for answer in answers) == 1
     assert {answer.code for answer in answers if isinstance(answer, ServingError)} == {"not_resumable"}
