@@ -105,7 +105,8 @@ class Guard:
 
     def _check_scope(self, request: HTTPConnection, identity: Identity) -> None:
         path, method = own_path(request.scope), request.scope.get("method", "POST")
-        asks = method in _READING or (path.endswith(_QUESTIONS) and self._is_ours(request.scope))
+        question = method == "POST" and path.endswith(_QUESTIONS) and self._is_ours(request.scope)
+        asks = method in _READING or question
         needed = "metrics" if path == "/metrics" else "read" if asks else "write"
         if needed not in identity.scopes:
             has = ", ".join(sorted(identity.scopes))

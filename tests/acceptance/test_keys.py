@@ -89,6 +89,8 @@ def test_a_key_may_do_what_its_scopes_say(keyed: Keyed) -> None:
         assert client.post("/collections/x/missing", json={"digests": {}}).status_code == 200
         for refused in (client.post("/runs", json=GOAL), client.delete("/memory"), client.get("/metrics")):
             assert "create --scope" in failed(refused, 403, "scope_missing")["hint"]
+        for refused in (client.put("/profiles/search", json={}), client.delete("/profiles/history")):
+            assert "create --scope" in failed(refused, 403, "scope_missing")["hint"]
     with keyed.client(scraper) as client:
         assert client.get("/metrics").status_code == 200
         failed(client.get("/runs"), 403, "scope_missing")
