@@ -36,8 +36,9 @@ _NEWEST: LiteralString = _STANDING + " order by place desc limit 1"
 _NEXT: LiteralString = _STANDING + " and place >= %(place)s order by place limit 1"
 # A run that is gone keeps its number: how far it came nobody can say any more.
 _KNOWN: LiteralString = """
-select from thread_runs left join runs using (run_id)
-where thread_runs.thread_id = %(thread)s and place = %(place)s and coalesce(last_seq >= %(line)s, true)
+select from thread_runs join threads thread using (thread_id) left join runs using (run_id)
+where thread.thread_id = %(thread)s and thread.tenant = %(tenant)s and place = %(place)s
+    and coalesce(last_seq >= %(line)s, true)
 """
 _CHANGED: LiteralString = """
 select thread_id::text, exists (

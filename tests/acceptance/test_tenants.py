@@ -98,6 +98,8 @@ def test_a_threads_stream_is_its_own_tenants(tenants: tuple[Tenant, Tenant]) -> 
         assert MAIL[tenant.name] in own
         assert '"completed"' in own
         assert not _heard(other.client, f"{path}/stream/events", asked)
+        with other.client.stream("POST", f"{path}/stream/events", json={**asked, "since": 1}) as guess:
+            assert guess.status_code == 400, "where its runs stand is not told either"
         tree = {"id": 1, "method": "agent.getTree"}
         assert tenant.client.post(f"{path}/commands", json=tree).json()["type"] == "success"
         assert other.client.post(f"{path}/commands", json=tree).json()["error"] == "no_such_run"
