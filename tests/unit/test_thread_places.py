@@ -4,7 +4,12 @@ import itertools
 
 import pytest
 
-from serving.threads.places import START, Place
+from serving.api.event_id import seq_of
+from serving.api.sdk.framing import SdkFraming
+from serving.api.thread_streams.joining import _RunOfMany
+from serving.threads.places import ROOM, START, Place
+
+THREAD = "8b4c1d5e-0f0a-4a55-9a3e-2a6f1c1f7d10"
 
 ALONG = [
     START,
@@ -32,3 +37,17 @@ def test_what_a_line_tells_beyond_its_room_shares_its_last_number() -> None:
     assert Place(1, 1, 1_022).is_told(heard)
     assert not last.is_told(heard), "some that share it may not have been told"
     assert last.is_told(heard + 1)
+
+
+def test_of_a_joined_line_that_tells_more_than_its_room_nothing_is_lost() -> None:
+    """A cut may come behind any of its frames: who comes with that one's id is told the rest, and little twice."""
+
+    def told(heard: int) -> list[str]:
+        run = _RunOfMany(SdkFraming("r", frozenset()), THREAD, 1, heard)
+        return [run._placed(5, number, f"event: values\ndata: {number}") for number in range(1_400)]
+
+    whole = told(-1)
+    for at in (0, 510, 511, 512, 1_023, 1_024, 1_399):
+        rest = told(seq_of(whole[at].partition("\n")[0].removeprefix("id: "), THREAD))
+        assert rest[at + 1 :] == whole[at + 1 :]
+        assert not any(rest[: min(at + 1, ROOM - 1)])

@@ -22,7 +22,7 @@ from serving.errors import BadRequest
 from serving.hosting.config import AGENT
 from serving.runs.view import TERMINAL
 from serving.services import ApiServices
-from serving.threads.places import Place, read_up_to
+from serving.threads.places import ROOM, Place, read_up_to
 
 router = APIRouter(tags=["thread streams"])
 Mode = Literal["run_modes", "lifecycle", "state_update"]
@@ -103,7 +103,7 @@ class _RunOfMany:
         return "".join(self._placed(row["seq"], telling, frame) for telling, frame in frames)
 
     def _placed(self, line: int, telling: int, frame: str) -> str:
-        place = Place(self.place, line, telling)
+        place = Place(self.place, line, min(telling, ROOM - 1))
         if place.is_told(self.heard):
             return ""
         return f"id: {event_id(place.seq, self.thread_id)}\n{without_id(frame)}\n\n"
