@@ -76,13 +76,20 @@ async def test_what_it_asks_within_another_graph_that_one_asks(remote: RemoteGra
     assert found["messages"][-1]["content"] == "Aye: the mail to ann@example.com was sent"
 
 
-async def test_its_events_are_streamed_and_an_input_answers_what_it_asks(remote: RemoteGraph, thread: str) -> None:
+async def test_its_events_are_streamed_and_an_input_answers_what_it_asks(
+    remote: RemoteGraph, client: Any, thread: str
+) -> None:
     config: Any = {"configurable": {"thread_id": thread}}
     async with await remote.astream_events(MAIL, config, version="v3") as stream:
         async for _ in stream.values:
             if await stream.interrupted():
                 break
         assert len(await stream.interrupts()) == 1
+    async with await remote.astream_events(Command(resume={}), config, version="v3"):
+        run, _ = await client.runs.list(thread)
+        await client.runs.join(thread, run["run_id"])
+    begun = [(each.metadata or {}).get("source") async for each in remote.aget_state_history(config)].count("input")
+    assert begun == 1, "an answer that says nothing is one, too"
     async with await remote.astream_events(APPROVE, config, version="v3") as stream:
         found = await stream.output()
         assert found["messages"][-1]["content"][0]["text"] == "Aye: the mail to ann@example.com was sent"

@@ -35,7 +35,7 @@ def _says(params: Mapping[str, Any]) -> bool:
     configurable = config.get("configurable") if isinstance(config, dict) else None
     place = configurable.get("checkpoint_id") if isinstance(configurable, dict) else None
     said = (params.get(name) for name in ("command", "checkpoint", "checkpoint_id"))
-    return params.get("input") not in (None, {}) and not any((place, *said))
+    return params.get("input") is not None and not any((place, *said))
 
 
 async def start(services: ApiServices, thread_id: str, asked: Mapping[str, Any], key: str | None = None) -> str:
