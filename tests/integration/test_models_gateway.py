@@ -20,6 +20,7 @@ from privacy.redact import from_record
 from serving.models.gateway import Gateway
 from serving.models.request import GatewayRefused
 from serving.models.routes_file import load_routes
+from serving.models.select import Credentials, select_routes
 from tests.integration.model_server import Answer, ModelServer
 
 pytestmark = [
@@ -477,3 +478,17 @@ def _holds_no_secret(error: BaseException) -> None:
     assert SECRET not in str(error)
     assert KEY not in text
     assert SECRET not in text.replace(f'SECRET = "{SECRET}"', "")
+
+
+async def test_the_default_model_of_openai_is_asked_for_chat_completions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some are bridged to /v1/responses when they are given tools; LiteLLM imports `mcp` there, which isn't ours."""
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    from litellm.main import responses_api_bridge_check
+
+    (deployment,) = select_routes(Credentials(openai_api_key="k")).deployments
+    tools = [{"type": "function", "function": {"name": "search"}}]
+    effort = deployment.params["reasoning_effort"]
+    info, _ = responses_api_bridge_check(
+        deployment.model.removeprefix("openai/"), "openai", tools=tools, reasoning_effort=effort
+    )
+    assert info["mode"] == "chat"

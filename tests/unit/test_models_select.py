@@ -27,7 +27,7 @@ def test_offline_can_be_asked_for_beside_keys_and_a_file() -> None:
     ("credentials", "model"),
     [
         (Credentials(anthropic_api_key="k"), "anthropic/claude-sonnet-5-5"),
-        (Credentials(openai_api_key="k"), "openai/gpt-6.1-sol"),
+        (Credentials(openai_api_key="k"), "openai/gpt-6-sol"),
         (Credentials(gemini_api_key="k"), "gemini/gemini-3.8-flash"),
         (Credentials(anthropic_api_key="k", openai_api_key="k"), "anthropic/claude-sonnet-5-5"),
         (Credentials(anthropic_api_key="k", model="claude-opus-5-5"), "anthropic/claude-opus-5-5"),
@@ -35,7 +35,7 @@ def test_offline_can_be_asked_for_beside_keys_and_a_file() -> None:
         (Credentials(gemini_api_key="k", model="gemini/gemini-4-argon"), "gemini/gemini-4-argon"),
         (Credentials(openai_base_url="http://gpu:8000/v1", model="qwen3"), "hosted_vllm/qwen3"),
         (Credentials(openai_base_url="http://gpu/v1", model="org/qwen3"), "hosted_vllm/org/qwen3"),
-        (Credentials(openai_base_url="https://api.openai.com/v1", openai_api_key="k"), "openai/gpt-6.1-sol"),
+        (Credentials(openai_base_url="https://api.openai.com/v1", openai_api_key="k"), "openai/gpt-6-sol"),
     ],
 )
 def test_the_key_that_is_given_chooses_provider_and_model(credentials: Credentials, model: str) -> None:
