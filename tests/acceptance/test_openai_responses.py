@@ -195,6 +195,7 @@ def test_what_was_said_elsewhere_comes_along_as_items(openai: OpenAI, up: Up) ->
         ({"input": [{"type": "message", "role": 7}]}, 400, "invalid_request"),
         ({"input": [DECISION]}, 400, "bad_request"),
         ({"input": [{"type": "mcp_approval_response"}]}, 400, "invalid_request"),
+        ({"input": [DECISION, {**DECISION, "approve": False}]}, 400, "bad_request"),
         ({"previous_response_id": "resp_0"}, 400, "previous_response_not_found"),
         ({"background": True, "store": False}, 400, "unsupported"),
         ({"conversation": "conv_1"}, 400, "unsupported"),

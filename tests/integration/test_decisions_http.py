@@ -86,6 +86,26 @@ async def test_an_approval_is_decided_once(house: House, api: httpx.AsyncClient)
     assert state_of(house, run_id) == ("approved", "pending")
 
 
+async def test_all_answers_of_one_response_are_taken_or_none(house: House, api: httpx.AsyncClient) -> None:
+    run_id, first = await asking(house, Notifier())
+    another = """insert into approvals (approval_id, run_id, kind, request, digest, expires_at)
+        select 'second', run_id, kind, request || '{"id": "second", "effect_key": ""}', digest, expires_at
+        from approvals where run_id = %s"""
+    house.execute(another, run_id)
+
+    async def answered(*ids: str) -> int:
+        said: dict[str, Any] = {"type": "mcp_approval_response", "approve": True}
+        items = [{**said, "approval_request_id": f"mcpr_{id_}"} for id_ in ids]
+        asked = {"model": "trireme", "background": True, "previous_response_id": f"resp_{run_id.replace('-', '')}"}
+        return (await api.post("/v1/responses", json={**asked, "input": items})).status_code
+
+    for wrong in ((first, "nobodys"), ("nobodys", first), (first, "second", first)):
+        assert await answered(*wrong) in (400, 404, 409)
+        assert state_of(house, run_id) == ("proposed", "interrupted")
+    assert await answered(first, "second") == 200
+    assert house.execute("select count(*) from approvals where run_id = %s and decision is null", run_id) == [(0,)]
+
+
 async def test_an_approval_that_expired_is_late(house: House, api: httpx.AsyncClient) -> None:
     notifier = Notifier()
     run_id, approval_id = await asking(house, notifier)

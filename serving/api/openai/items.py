@@ -37,6 +37,8 @@ def input_of(value: str | list[dict[str, Any]]) -> Input:
         elif kind not in _ECHOED:
             hint = "send messages, or mcp_approval_response"
             raise BadRequest(f"an input item of type {str(kind)[:40]!r} can't be used", hint, "unsupported_content")
+    if len({decision.approval_id for decision in decisions}) < len(decisions):
+        raise BadRequest("two mcp_approval_response items answer the same request", "send one of them", "bad_request")
     if decisions and not any(message.role == "user" for message in messages):
         return Input(None, tuple(decisions))
     return Input(conversation_of(messages), tuple(decisions), tuple(messages))

@@ -202,7 +202,7 @@ async def _decided(services: ApiServices, parked: str | None, given: Input, base
         raise Conflict(
             "the previous response waits for no approval", "GET it to see how it stands", "no_decision_pending"
         )
-    return await answered(services, parked, given.decisions[-1], base, typed=True)
+    return await answered(services, parked, given.decisions, base, typed=True)
 
 
 async def _found(services: ApiServices, id_: str, request: Request) -> tuple[Turn, ResponseDraft]:

@@ -1,7 +1,7 @@
 """What a request becomes: a new run, or the one on its thread that waits for a person; and how that run is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -55,7 +55,8 @@ async def take(
 ) -> Turn:
     """Raises what the run service does: BadRequest, NotFound, Conflict, TooLarge."""
     if place.parked:
-        return await answered(services, place.parked, reply_of(said.goal), base)
+        reply = reply_of(said.goal)
+        return await answered(services, place.parked, (reply,) if reply else (), base)
     request = await services.redacted(asking.request(said, place.thread_id, begun=place.begun))
     kept = await asyncio.to_thread(services.redactor.redact_json, asking.kept().model_dump())
     run, _ = await services.runs.create(request, key, {"conversation": place.mark, "kept": kept})
@@ -63,17 +64,19 @@ async def take(
 
 
 async def answered(
-    services: ApiServices, run_id: str, decision: ApprovalDecision | None, base: str, *, typed: bool = False
+    services: ApiServices, run_id: str, decisions: Sequence[ApprovalDecision], base: str, *, typed: bool = False
 ) -> Turn:
-    """The parked run goes on, by a decision that is `typed` as one, or by a reply where its channel takes that for one;
-    else its question is told again."""
+    """The parked run goes on, by decisions that are `typed` as such, or by a reply where its channel takes that for
+    one; else its question is told again. Where nobody asks for one of them, none is taken."""
     run = await services.runs.get(run_id)
-    if decision is None or not run.approvals or not (typed or run.profile.approval == "reply"):
+    if not decisions or not run.approvals or not (typed or run.profile.approval == "reply"):
         return Turn(run, run.last_seq - 1, base)
-    approval_id = decision.approval_id or run.approvals[0].approval_id
-    reason = await services.redact(decision.reason)
-    said = {"approval_id": approval_id, "reason": reason, "by": services.named(decision.by)}
-    await services.runs.decide(run_id, approval_id, decision.model_copy(update=said))
+    waiting = [approval.approval_id for approval in run.approvals]
+    named = {decision.approval_id or waiting[0]: decision for decision in decisions}
+    for approval_id in sorted(named, key=waiting.__contains__):
+        reason = await services.redact(named[approval_id].reason)
+        said = {"approval_id": approval_id, "reason": reason, "by": services.named(named[approval_id].by)}
+        await services.runs.decide(run_id, approval_id, named[approval_id].model_copy(update=said))
     return Turn(run, run.last_seq, base)
 
 
