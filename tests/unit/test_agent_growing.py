@@ -70,7 +70,7 @@ CALLS = log(
 
 def test_an_attempt_that_writes_the_same_again_goes_on_where_the_one_before_was_killed() -> None:
     assert shown(SAME, "messages") == shown(SAME, "messages/partial") == {"answer-r": "It is 199, I think."}
-    assert [seq for seq, event, _ in frames(Growing(), SAME) if event == "messages"] == [1, 2, 3, 6]
+    assert [seq for seq, event, _ in frames(Growing(), SAME) if event == "messages"] == [1, 2, 3, 6, 7]  # the last one ends it
 
 
 def test_an_answer_that_is_begun_differently_is_another_message() -> None:
@@ -118,5 +118,5 @@ def test_a_page_that_is_made_again_tells_the_same_again(lines: list[Line]) -> No
 
 def test_a_piece_says_what_it_adds_and_what_there_is() -> None:
     growing = Growing()
-    assert growing.take(*SAME[0]) == Words("It ", "It ", first=True, again=0)
-    assert growing.take(*SAME[1]) == Words("is 1", "It is 1", first=False, again=0)
+    assert growing.take(*SAME[0]) == Words("It ", "It ", first=True, again=0, last=False)
+    assert growing.take(*SAME[1]) == Words("is 1", "It is 1", first=False, again=0, last=False)

@@ -8,7 +8,7 @@ import orjson
 
 from graph.approval import interrupt_payload
 from graph.ports import ApprovalRequest
-from serving.api.sdk.agent_messages import ai, answer_id, last_chunk, told
+from serving.api.sdk.agent_messages import ai, answer_id, told
 from serving.api.sdk.framing import SdkFraming, without_id
 from serving.api.sdk.growing import Growing
 from serving.database import Row
@@ -38,13 +38,15 @@ class AgentFraming(SdkFraming):
         return "".join([*map(without_id, frames), last])
 
     def _of(self, kind: str, seq: int, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Of the events that the reader wants."""
-        return ((event, data) for event, data in self._all(kind, seq, body) if event in self.events)
+        """Of the events that the reader wants; the words last, which would be doubled if they were told twice."""
+        wanted = [part for part in self._all(kind, seq, body) if part[0] in self.events]
+        return iter(sorted(wanted, key=lambda part: part[0] == "messages"))
 
     def _all(self, kind: str, seq: int, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "custom", {"type": kind, **{name: value for name, value in body.items() if name != "kind"}}
         if self.growing and (grown := self.growing.take(seq, kind, body)):
-            yield from told(grown, self.run_id, self._about)
+            about = {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT}
+            yield from told(grown, self.run_id, about)
         if kind in NODES:
             node, name = NODES[kind]
             yield "updates", {node: {name: body[name]}}
@@ -58,15 +60,9 @@ class AgentFraming(SdkFraming):
                 yield "updates", {"__interrupt__": interrupts}
                 yield "values", self.values(waiting=[body])
 
-    @property
-    def _about(self) -> dict[str, Any]:
-        return {"run_id": self.run_id, "thread_id": self.thread_id, "graph_id": AGENT}
-
     def _answered(self, answer: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if self.growing:
-            id_ = answer_id(self.run_id, self.growing.again)
-            yield "messages/complete", [ai(id_, answer["text"])]
-            yield "messages", [last_chunk(id_), {**self._about, "langgraph_node": "answer"}]
+            yield "messages/complete", [ai(answer_id(self.run_id, self.growing.again), answer["text"])]
         whole = ai(answer_id(self.run_id), answer["text"])
         yield "updates", {"answer": {"messages": [whole], "answer": answer}}
         yield "values", self.values(answer=answer)

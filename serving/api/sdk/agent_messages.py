@@ -7,6 +7,8 @@ from serving.api.sdk.growing import Arguments, Call, Called, Grown, Reply, Words
 
 Message = dict[str, Any]
 _MESSAGE: Final[Message] = {"additional_kwargs": {}, "response_metadata": {}, "name": None}
+# As models end what they stream: AG-UI's clients wait for it.
+_LAST: Final[Message] = {"response_metadata": {"finish_reason": "stop"}, "chunk_position": "last"}
 # Those for which it must be known what a reader has been told.
 EVENTS: Final = frozenset({"messages", "messages/metadata", "messages/partial", "messages/complete"})
 
@@ -18,12 +20,6 @@ def human(id_: str, text: str) -> Message:
 def ai(id_: str, text: str, calls: tuple[Message, ...] = ()) -> Message:
     own: Message = {"tool_calls": list(calls), "invalid_tool_calls": [], "usage_metadata": None}
     return {**_MESSAGE, "type": "ai", "content": text, "id": id_, **own}
-
-
-def last_chunk(id_: str) -> Message:
-    """Behind a message's words, as models end theirs: AG-UI's clients wait for it."""
-    end = {"response_metadata": {"finish_reason": "stop"}, "chunk_position": "last"}
-    return {**ai(id_, ""), "type": "AIMessageChunk", **end}
 
 
 def answer_id(run_id: str, again: int = 0) -> str:
@@ -40,7 +36,7 @@ def told(grown: Grown, run_id: str, metadata: Message) -> Iterator[tuple[str, An
     match grown:
         case Words():
             id_, about = answer_id(run_id, grown.again), {**metadata, "langgraph_node": "answer"}
-            chunk, whole = ai(id_, grown.more), ai(id_, grown.whole)
+            chunk, whole = ai(id_, grown.more) | (_LAST if grown.last else {}), ai(id_, grown.whole)
         case Arguments(reply=reply):
             id_, about = reply_id(run_id, reply), {**metadata, "langgraph_node": "work", "step_id": reply.step_id}
             chunk = {**ai(id_, ""), "tool_call_chunks": [_chunk(reply.calls[grown.index], grown)]}
@@ -50,8 +46,9 @@ def told(grown: Grown, run_id: str, metadata: Message) -> Iterator[tuple[str, An
             return
     if grown.first:
         yield "messages/metadata", {id_: {"metadata": about}}
-    yield "messages/partial", [whole]
-    yield "messages", [{**chunk, "type": "AIMessageChunk"}, about]  # last: told twice it would be doubled
+    if not (isinstance(grown, Words) and not grown.more):
+        yield "messages/partial", [whole]
+    yield "messages", [{**chunk, "type": "AIMessageChunk"}, about]
 
 
 def _calling(id_: str, reply: Reply) -> Message:

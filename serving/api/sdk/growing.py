@@ -19,12 +19,13 @@ select seq, kind, body::text from run_events where run_id = %s and seq <= %s and
 @dataclass(frozen=True, slots=True)
 class Words:
     """More of the answer. `first`: a message begins; with `again` > 0 it takes the place of one that was told so far,
-    for the `again`-th time."""
+    for the `again`-th time. `last`: it is whole with that, which may be nothing more."""
 
     more: str
     whole: str
     first: bool
     again: int
+    last: bool
 
 
 @dataclass(slots=True)
@@ -124,12 +125,12 @@ class Growing:
         return self._called(body)
 
     def _words(self, text: str, *, whole: bool = False) -> Words | None:
-        if text == self._told or (self._told.startswith(text) and not whole):
+        if self._told.startswith(text) and not whole:
             return None
         goes_on = text.startswith(self._told)
         more, first = text[len(self._told) :] if goes_on else text, not (goes_on and self._told)
         self._told, self._again = text, self._again + (not goes_on)
-        return Words(more, text, first, self._again)
+        return Words(more, text, first, self._again, whole)
 
     def _arguments(self, seq: int, body: Body) -> Arguments:
         key = body["step_id"], body["attempt"]

@@ -38,7 +38,8 @@ def _answer(words: Words, id_: str) -> Iterator[Told]:
             yield _event("error", id_, (), **_CUT_OFF)
         yield _event("message-start", id_, role="ai", metadata={"langgraph_node": "answer"})
         yield _event("content-block-start", id_, index=0, content={"type": "text", "text": ""})
-    yield _event("content-block-delta", id_, index=0, delta={"type": "text-delta", "text": words.more})
+    if words.more:
+        yield _event("content-block-delta", id_, index=0, delta={"type": "text-delta", "text": words.more})
 
 
 def _call(grown: Arguments, run_id: str) -> Iterator[Told]:
