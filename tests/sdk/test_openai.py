@@ -196,8 +196,27 @@ def test_what_a_graph_asks_is_decided_by_an_mcp_approval_response(openai: OpenAI
     assert after.output_text == "You said: Thanks"
 
 
-def _decided(openai: OpenAI, asked: str, decision: Any) -> Any:
-    return openai.responses.create(model="chat", input=[decision], previous_response_id=asked)
+def test_an_answer_that_was_cancelled_before_it_was_taken_is_given_again(
+    openai: OpenAI, sync_client: SyncLangGraphClient
+) -> None:
+    thread = str(uuid.uuid4())
+    asked = openai.responses.create(
+        model="chat", input="Send a mail to bo@example.com", extra_headers={"X-Thread-Id": thread}
+    )
+    request: Any = asked.output[-1]
+    yes: Any = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+    ahead = sync_client.runs.create(thread, "slow", input={"steps": 1, "delay": 60})
+    waiting = [_decided(openai, asked.id, yes, background=True) for _ in range(2)]
+    assert waiting[0].id == waiting[1].id
+    assert openai.responses.cancel(waiting[0].id).status == "cancelled"
+    sync_client.runs.cancel(thread, ahead["run_id"], wait=True, action="rollback")
+    made = [_decided(openai, asked.id, {**yes, "approve": False}) for _ in range(2)]
+    assert made[0].output_text == "Aye: the mail to bo@example.com was not sent"
+    assert made[0].id == made[1].id != waiting[0].id
+
+
+def _decided(openai: OpenAI, asked: str, decision: Any, **options: Any) -> Any:
+    return openai.responses.create(model="chat", input=[decision], previous_response_id=asked, **options)
 
 
 def test_a_response_goes_on_from_one_of_its_own_model_alone(openai: OpenAI) -> None:

@@ -1,6 +1,7 @@
 """Responses of hosted graphs: each begins with the state that the one before it left behind."""
 
 import hashlib
+from contextlib import suppress
 from typing import Any, Final
 
 from serving.api.openai.asking import Asking
@@ -10,12 +11,13 @@ from serving.api.openai.previous import previous, state_behind
 from serving.api.openai.questions import answers_in, resume_of
 from serving.api.openai.turn import Turn
 from serving.database import Row
-from serving.errors import BadRequest, Conflict
+from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs.launch import RunCommand
 from serving.runs.limits import parse_id
 from serving.services import ApiServices
 
 _INSTRUCTIONS: Final = "instructions"  # a message with the id of one that is there takes its place
+_IN_VAIN: Final = frozenset({"error", "timeout", "cancelled"})
 
 
 async def take_hosted(
@@ -45,7 +47,8 @@ async def take_hosted(
 
 
 async def _answered(services: ApiServices, body: Asking, given: Input, base: str, key: str | None) -> Turn:
-    """The thread goes on from where it asks. Whoever answers the same again has the same run, even if it has ended."""
+    """The thread goes on from where it asks. Whoever answers the same again has the same run, even if it has ended,
+    unless that came to nothing and the question still waits."""
     kept = body.kept()
     if kept.previous_response_id is None or given.messages:
         hint = "name the response that asked, and send what else there is to say behind its answer"
@@ -53,29 +56,47 @@ async def _answered(services: ApiServices, body: Asking, given: Input, base: str
     row = await previous(services, kept.previous_response_id, body.model)
     thread = str(row["thread_id"])
     waiting = (await services.threads.get(thread))["interrupts"] or {}
-    ids = " ".join(sorted(str(decision.approval_id) for decision in given.decisions))
-    key = key or f"answer-to-{row['run_id']}-{hashlib.sha256(ids.encode()).hexdigest()}"
+    key, taker = await _taken(services, str(row["run_id"]), given, key)
     try:
         resume = resume_of(given.decisions, [each for of_task in waiting.values() for each in of_task])
     except Conflict:
-        if (run_id := await _answer_of(services, key, given)) is None:
+        if taker is None or not _says(taker, given):
             raise
-        return Turn(await services.runs.get(run_id), 0, base, HostedTelling)
+        return Turn(await services.runs.get(str(taker["run_id"])), 0, base, HostedTelling)
     asked = {"kept": kept.model_dump()}
     return await launch(services, body.model, RunCommand(resume=resume), thread, body.metadata, base, key, asked=asked)
 
 
-async def _answer_of(services: ApiServices, key: str, given: Input) -> str | None:
-    """The run that this key has made with the same decisions."""
+async def _taken(services: ApiServices, asker: str, given: Input, key: str | None) -> tuple[str, Row | None]:
+    """The key under which these questions of `asker` are answered, and the last run that took an answer. What a run
+    that came to nothing took can be answered again, with another key, if it is asked still."""
+    if key is not None:
+        return key, await _run_of(services, key)
+    ids = " ".join(sorted(str(decision.approval_id) for decision in given.decisions))
+    digest, taker = hashlib.sha256(ids.encode()).hexdigest(), None
+    while run := await _run_of(services, made := f"answer-to-{asker}-{digest}"):
+        taker, asker = run, str(run["run_id"])
+        if run["status"] not in _IN_VAIN:
+            break
+    return made, taker
+
+
+async def _run_of(services: ApiServices, key: str) -> Row | None:
+    """The run that this key has made; None also where it is about to."""
     run_id = await services.idempotency.made("run", key)
-    if run_id is None:
-        return None
-    command = (await services.launches.get(None, run_id))["launch"].get("command") or {}
+    with suppress(NotFound):
+        return await services.launches.get(None, run_id) if run_id else None
+    return None
+
+
+def _says(row: Row, given: Input) -> bool:
+    """Whether the run was given the same decisions."""
+    command = row["launch"].get("command") or {}
     said = {
         decision.approval_id: {"approve": decision.type == "approve", "reason": decision.reason or None}
         for decision in given.decisions
     }
-    return run_id if dict(answers_in(command.get("resume") or {})) == said else None
+    return dict(answers_in(command.get("resume") or {})) == said
 
 
 def items_of(row: Row) -> list[dict[str, Any]]:
