@@ -70,7 +70,7 @@ CALLS = log(
 
 def test_an_attempt_that_writes_the_same_again_goes_on_where_the_one_before_was_killed() -> None:
     assert shown(SAME, "messages") == shown(SAME, "messages/partial") == {"answer-r": "It is 199, I think."}
-    assert [seq for seq, event, _ in frames(Growing(), SAME) if event == "messages"] == [1, 2, 3, 6, 7]  # the last one ends it
+    assert [seq for seq, event, _ in frames(Growing(), SAME) if event == "messages"] == [1, 2, 3, 6, 7]  # 7 ends it
 
 
 def test_an_answer_that_is_begun_differently_is_another_message() -> None:
