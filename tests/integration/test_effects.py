@@ -10,17 +10,18 @@ import pytest
 
 from graph.errors import OutcomeUnknown, StorageLost
 from graph.events import RunFinished
-from graph.ledger import EffectDecision
+from graph.ledger import EffectCall, EffectDecision
 from graph.ports import ApprovalDecision, Deps, ModelCall, ModelReply, StepTask
 from graph.tools.policy import Policy, Rule
 from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
+from serving.database import Within
 from serving.errors import Conflict, NotFound, ServingError
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.execute import Executor
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
-from serving.runs.queue import Claim
+from serving.runs.queue import CANCELLED, Claim
 from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
 from serving.runs.terms import Terms
@@ -326,6 +327,31 @@ async def test_a_run_that_fails_around_a_call_says_so_in_the_statement_that_ends
     (shown,) = (await house.store.effects(run_id, "unknown", 10, "")).effects
     assert shown.arguments == {"text": "[EMAIL_1] s1"}, "for the person who is to say what became of it"
     assert (await house.store.audit(run_id)).intact
+
+
+@pytest.mark.parametrize("ended_by", ["its worker", "a person"])
+async def test_a_run_that_ends_while_an_effect_is_being_prepared_names_it(house: House, ended_by: str) -> None:
+    """Whoever ends it waits for the run's row, which the prepare holds."""
+    run_id, call = await house.create(), EffectCall(key="k", step_id="s1", tool="notify", arguments={})
+    claim = await house.claim()
+    async with house.pool.connection() as connection, connection.transaction():
+        within: Any = Within(connection)
+        await PostgresLedger(within, run_id, claim.fence).prepare(call)
+        if ended_by == "a person":
+            await connection.execute(
+                "update runs set status = 'pending', lease_until = null where run_id = %s", (run_id,)
+            )
+            ends: Awaitable[Any] = house.controls.cancel(run_id, by="mia")
+        else:
+            ends = house.queue.leave(claim, "cancelled", CANCELLED)
+        ending = asyncio.ensure_future(ends)
+        waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        async with asyncio.timeout(10):
+            while not house.execute(waiting):
+                await asyncio.sleep(0.01)
+    await ending
+    (end,) = await house.bodies(run_id, "run_finished")
+    assert end.effects == ("k",)
 
 
 async def test_an_effect_that_is_not_unknown_is_not_decided(house: House) -> None:

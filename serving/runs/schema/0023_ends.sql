@@ -1,5 +1,6 @@
--- A run's last line names the effects that nobody knows of, as they stand in the moment of its end.
-create function ending_lines(run uuid, bodies json) returns json language sql stable as $$
+-- A run's last line names the effects that nobody knows of, as they stand in the moment of its end: volatile, for a
+-- stable one wouldn't see what was prepared while the statement that ends the run waited for the run's row.
+create function ending_lines(run uuid, bodies json) returns json language sql volatile as $$
     select json_agg(case when open.keys is null or body ->> 'kind' <> 'run_finished' or body ->> 'status' = 'success'
         then body else (body::jsonb || jsonb_build_object('effects', open.keys))::json end order by number)
     from json_array_elements(bodies) with ordinality line (body, number), (
