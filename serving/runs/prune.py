@@ -120,14 +120,18 @@ select tenant, count(*) as rows, sum(bytes)::bigint as bytes from gone group by 
 """
 
 # Rows that are no run's. An effect whose run was deleted goes, when a person has said what became of it, as long after
-# that as a log; an Idempotency-Key finds a run that it made for as long as that one is under way.
+# that as a log; an Idempotency-Key finds the runs that it made for as long as one of them is under way.
 _TERM: LiteralString = """ < now() - interval '1 day' * (
     select {days} from retention where retention.tenant in (old.tenant, '*') order by retention.tenant = '*' limit 1)
 """
-_LEFT: LiteralString = "from effects old where tenant is not null and decided_at" + _TERM.format(days="events_days")
+_LEFT: LiteralString = """
+from effects old where tenant is not null and state <> 'unknown' and decided_at""" + _TERM.format(days="events_days")
 _KEYS: LiteralString = "from idempotency_keys old where created_at" + _TERM.format(days="keys_days")
+# The ids of a batch count up from its first one's, which ends in 62 random bits.
 _NOT_UNDER_WAY: LiteralString = """
-    and not exists (select from runs where run_id = old.id and status in ('pending', 'running', 'interrupted'))
+    and not exists (
+        select from runs where status in ('pending', 'running', 'interrupted')
+            and run_id between old.id and overlay(old.id::text placing 'ffffffffffff' from 25)::uuid)
 """
 _ROWS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
     ("effects", _LEFT, "pg_column_size(arguments)"),

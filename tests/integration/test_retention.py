@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from serving.api.openai.draft import id_of
 from serving.cli.retention import prune, show_retention
 from serving.database import Connection, new_id
 from serving.errors import BadRequest, Conflict, Gone
+from serving.idempotency import Claim
 from serving.runs.fork import Fork
 from serving.runs.prune import Pruning, Share
 from serving.runs.retention import EVERYONE, set_terms, terms
@@ -455,18 +457,25 @@ async def test_killed_at_any_moment_a_log_is_whole_or_gone_and_the_next_prune_go
     )
 
 
-async def test_idempotency_keys_go_after_their_days_but_not_before_the_run_that_they_made(house: House) -> None:
+async def test_idempotency_keys_go_after_their_days_but_not_before_the_last_run_that_they_made(house: House) -> None:
     live, over = await house.create(), await house.create()
+    first, second = Claim(new_id(), again=False, at=datetime.now(UTC)).ids(2)
     house.execute("update runs set status = 'success', finished_at = now() where run_id = %s", over)
+    of_a_batch = """insert into runs (run_id, thread_id, status, request, request_digest)
+        select %s, thread_id, %s, '{}', '' from runs where run_id = %s"""
+    house.execute(of_a_batch, first, "success", over)
+    house.execute(of_a_batch, second, "interrupted", over)
     query = """insert into idempotency_keys (tenant, kind, key, digest, id, created_at)
-        select 'default', 'run', key, '', id, now() - age * interval '1 day'
-        from (values ('live', %s::uuid, 99), ('over', %s, 31), ('new', %s, 29), ('thing', gen_random_uuid(), 31))
-            made (key, id, age)"""
-    house.execute(query, live, over, over)
+        select 'default', kind, kind || ' ' || key, '', id, now() - age * interval '1 day'
+        from (values ('run', 'live', %s::uuid, 99), ('run', 'over', %s, 31), ('run', 'new', %s, 29),
+            ('batch', 'live', %s, 31), ('batch', 'over', %s, 31), ('thing', 'over', gen_random_uuid(), 31)
+        ) made (kind, key, id, age)"""
+    house.execute(query, live, over, over, first, over)
     (share,) = await planned(house)
-    assert (share.tenant, share.kind, share.rows, share.bytes > 0) == ("default", "keys", 2, True)
+    assert (share.tenant, share.kind, share.rows, share.bytes > 0) == ("default", "keys", 3, True)
     assert await pruned(house) == [share]
-    assert sorted(house.execute("select key from idempotency_keys")) == [("live",), ("new",)]
+    left = [key for (key,) in house.execute("select key from idempotency_keys order by key")]
+    assert left == ["batch live", "run live", "run new"]
     await keep(house, keys=None)
     assert await planned(house) == []
 
@@ -486,6 +495,22 @@ async def test_a_decided_effect_of_a_deleted_run_goes_as_a_log_does(house: House
     (share,) = await pruned(house)
     assert (share.kind, share.rows) == ("effects", 1)
     assert sorted(house.execute("select key from effects")) == sorted([(runs[1],), (runs[2],)])
+
+
+async def test_an_effect_of_a_deleted_run_stays_while_nobody_knows_of_its_last_round(house: House) -> None:
+    run_id = await house.create()
+    house.execute(
+        """insert into effects (run_id, key, tool, arguments_digest, state, fence)
+        values (%s, 'k', 't', '', 'prepared', 1)""",
+        run_id,
+    )
+    house.execute("update effects set state = 'unknown'")
+    house.execute("update effects set state = 'approved', decided_at = now() - interval '40 days', round = 2")
+    house.execute("update effects set state = 'prepared'")
+    house.execute("select forget_runs('default', %s::uuid[])", [run_id])
+    await keep(house, events=30)
+    assert await pruned(house) == []
+    assert house.execute("select state from effects") == [("unknown",)]
 
 
 async def test_the_commands_show_set_and_apply_what_is_kept(
