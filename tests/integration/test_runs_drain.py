@@ -71,23 +71,26 @@ async def test_a_rolling_restart_under_fifty_runs_fails_none_and_repeats_nothing
 async def test_a_run_that_blocks_its_loop_is_handed_over_too(house: House, tmp_path: Path) -> None:
     effects = tmp_path / "effects"
     effects.touch()
-    stuck = WorkerProcess(house.dsn, tmp_path, effects, turn="blocks", takes_s=0.01)
-    run_id, one = await house.create(), await asyncio.to_thread(stuck.start)
-    await asyncio.to_thread(wait_for, house.dsn, "select exists (select from run_events where kind = 'step_started')")
+    stuck = WorkerProcess(house.dsn, tmp_path, effects, turn="blocks", takes_s=0.01, slots=1)
+    runs = [await house.create() for _ in range(2)]
+    processes = [await asyncio.to_thread(stuck.start) for _ in runs]
+    blocked = "select count(*) = 2 from run_events where kind = 'step_started'"
+    await asyncio.to_thread(wait_for, house.dsn, blocked)
     await asyncio.sleep(0.2)
-    other = await asyncio.to_thread(replace(stuck, turn="answers").start)
-    since = told_to_go(one)
-    view, (took,) = await house.ended(run_id), await handed_over_after_s(house, since, [run_id])
-    assert view.status == "success", view.error
-    assert took < 2.5, "0.7 s in a quiet machine"
-    told = await house.events(run_id)
-    assert gapless(told)
-    assert {event.body.attempt for event in told if event.body.kind == "run_claimed"} == {1}, "it doesn't count"
-    told_to_go(other)
-    for process in (one, other):
+    other, took = await asyncio.to_thread(replace(stuck, turn="answers", slots=2).start), []
+    for process in processes:
+        since = told_to_go(process)
         await asyncio.to_thread(process.join, 10)
-        assert process.exitcode == 0
-    print(f"handed over in {took:.2f} s")
+        took += await handed_over_after_s(house, since, runs)
+    for run_id in runs:
+        view, told = await house.ended(run_id), await house.events(run_id)
+        assert view.status == "success", view.error
+        assert gapless(told)
+        assert {event.body.attempt for event in told if event.body.kind == "run_claimed"} == {1}, "it doesn't count"
+    told_to_go(other)
+    await asyncio.to_thread(other.join, 10)
+    assert {process.exitcode for process in (*processes, other)} == {0}
+    assert (len(took), min(took) < 1.0) == (2, True), took  # of the two, as above
 
 
 def ids_of(lines: list[str]) -> list[str]:
