@@ -1,4 +1,5 @@
-"""Code that isn't async and runs in a thread of its own, as a graph's sync nodes do, asks the loop that serves it."""
+"""Code that runs in a thread of its own, as a graph's sync nodes do, asks the loop that serves it: by itself, or from a
+loop that it runs there."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -18,3 +19,10 @@ def wait_for(asked: Coroutine[Any, Any, Result], loop: asyncio.AbstractEventLoop
         asked.close()
         raise RuntimeError(f"in async code call {instead}")
     return asyncio.run_coroutine_threadsafe(asked, loop).result()
+
+
+async def served_on(loop: asyncio.AbstractEventLoop, asked: Coroutine[Any, Any, Result]) -> Result:
+    """What the coroutine gives on `loop`, awaited on any: what it waits for there wakes no other loop."""
+    if asyncio.get_running_loop() is loop:
+        return await asked
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, loop))

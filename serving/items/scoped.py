@@ -18,7 +18,7 @@ from langgraph.store.base import (
     SearchOp,
 )
 
-from serving.blocking import wait_for
+from serving.blocking import served_on, wait_for
 from serving.database import storage
 from serving.items.fenced import written_by
 from serving.runs.group import Fence
@@ -43,6 +43,9 @@ class ScopedStore(BaseStore):
         return own
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        return await served_on(self._loop, self._batch(ops))
+
+    async def _batch(self, ops: Iterable[Op]) -> list[Result]:
         asked = [self._below(op) for op in ops]
         if self._fence is None:
             results = await self._whole.abatch(asked)
@@ -65,7 +68,7 @@ class ScopedStore(BaseStore):
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """For nodes that aren't async: they run in threads of their own."""
-        return wait_for(self.abatch(ops), self._loop, "the store's a-methods: aget, aput, asearch")
+        return wait_for(self._batch(ops), self._loop, "the store's a-methods: aget, aput, asearch")
 
     def _below(self, op: Op) -> Op:
         if isinstance(op, GetOp | PutOp):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict
 
@@ -16,6 +17,7 @@ from langgraph.types import Command, interrupt
 
 from graph.errors import StorageLost
 from graph.faults import Faults, install
+from serving.runs.checkpoints import PostgresSaver
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
 from tests.integration.checkpoint_house import State, checkpoint, claim, compiled, config, opened, put, saver
@@ -91,6 +93,20 @@ async def test_an_update_of_the_state_is_there_whole_or_not_at_all(emptied: str,
             [*before.values.get("found", []), "by hand"],
             "update",
         )
+
+
+async def test_what_an_update_writes_behind_its_checkpoint_goes_with_its_transaction(emptied: str) -> None:
+    async with opened(emptied) as pool:
+        keeper = saver(pool)
+        async with (
+            pool.connection() as connection,
+            connection.transaction(force_rollback=True),
+            keeper.updating(connection) as whole,
+        ):
+            stored = await put(whole, config(), step=1)
+            await whole.aput_writes(stored, [("step", 2)], "task")
+    with psycopg.connect(emptied) as reading:
+        assert reading.execute("select from state_checkpoints union all select from state_writes").fetchall() == []
 
 
 def joined(old: list[str], new: Sequence[list[str]]) -> list[str]:
@@ -253,6 +269,31 @@ async def test_a_sync_node_invokes_a_graph_that_asks(emptied: str) -> None:
     ours, memory = found.values()
     assert without_ids(ours) == without_ids(memory)
     assert [message.content for message in ours["messages"]] == ["yes"]
+
+
+async def test_a_saver_serves_a_loop_of_another_thread_while_its_own_writes(emptied: str) -> None:
+    """As a sync node has one that calls asyncio.run: what wakes the saver's loop doesn't wake that one."""
+    at = config()
+
+    async def elsewhere(keeper: PostgresSaver) -> tuple[float, Any, list[Any]]:
+        begun = time.monotonic()
+        async with asyncio.timeout(5):  # the only thing that would wake it
+            stored = await put(keeper, at, step=2)
+            await keeper.aput_writes(stored, [("step", 3)], "task")
+        return time.monotonic() - begun, stored, [found async for found in keeper.alist(at)]
+
+    async with opened(emptied) as pool:
+        keeper = saver(pool)
+        with psycopg.connect(emptied) as holding:
+            holding.execute("lock table state_checkpoints in exclusive mode")
+            here = asyncio.create_task(put(keeper, config(), step=1))
+            await asyncio.sleep(0.1)
+            there = asyncio.create_task(asyncio.to_thread(asyncio.run, elsewhere(keeper)))
+            await asyncio.sleep(0.1)
+        await here
+        took, stored, (found,) = await there
+    assert (found.config, found.pending_writes) == (stored, [("task", "step", 3)])
+    assert took < 3
 
 
 async def test_the_sync_methods_say_in_async_code_what_to_call(emptied: str) -> None:

@@ -20,7 +20,7 @@ from langgraph.checkpoint.base import (
 
 from graph.faults import point
 from serving.database import Connection, Pool, Within
-from serving.runs.checkpoints.blocking import BlockingSaver
+from serving.runs.checkpoints.blocking import BlockingSaver, at_home
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import NotCarried
 from serving.runs.checkpoints.held import HeldWrites, may_hold
@@ -77,6 +77,7 @@ class PostgresSaver(BlockingSaver):
         self._within: Within | None = None
         self._stored: OrderedDict[Place, dict[str, Stored]] = OrderedDict()
 
+    @at_home
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         place = place_of(config)
         if self._fresh:
@@ -97,9 +98,11 @@ class PostgresSaver(BlockingSaver):
     ) -> AsyncIterator[CheckpointTuple]:
         """Newest first. `filter`: metadata that must be equal, key by key."""
         before_id = get_checkpoint_id(before) if before else None
-        async for found in self._search.many(config, filter or {}, before_id, limit):
-            yield found
+        found = self._search.many(config, filter or {}, before_id, limit)
+        async for each in self._from_home(found):
+            yield each
 
+    @at_home
     async def aput(
         self,
         config: RunnableConfig,
@@ -132,7 +135,7 @@ class PostgresSaver(BlockingSaver):
             saver._search = self._search.on(within)
         yield saver
         for entry in saver._updating:
-            await self._commit(entry)
+            await saver._commit(entry)
 
     async def _put(
         self,
@@ -156,6 +159,7 @@ class PostgresSaver(BlockingSaver):
             else:
                 return self._remember(place, stored)
 
+    @at_home
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
@@ -180,18 +184,22 @@ class PostgresSaver(BlockingSaver):
         except NotCarried:
             return None
 
+    @at_home
     async def adelete_thread(self, thread_id: str) -> None:
         """All that is kept of the thread. Cancel its runs first: this isn't fenced, nor are the other deletions."""
         await self._retention.delete([str(thread_id)])
 
+    @at_home
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """The runs' checkpoints and writes; values that they shared with others go with the thread, or when pruned."""
         await self._retention.delete_runs([str(run_id) for run_id in run_ids])
 
+    @at_home
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """All checkpoints of a thread under another id, sealed anew. Raises Conflict when that one has any."""
         await self._retention.copy(str(source_thread_id), str(target_thread_id))
 
+    @at_home
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """`keep_latest`: the newest checkpoint of each namespace; `delete`: nothing. For threads without a live run.
 
