@@ -25,9 +25,10 @@ from serving.services import ApiServices
 from serving.threads.places import Place
 
 router = APIRouter(tags=["thread streams"])
-# A client that watches beside its streams of data ends those when it hears of a question: they are told of what leads
-# to it first. What there was before it came is told at once.
+# A client that watches beside its streams of data ends those when it hears of an end or a question: they are told of
+# what leads to it first. A question that was there before it came is told at once.
 _WATCHING_BEHIND_S: Final = 0.05
+_ASKS: Final = b'"input.requested"'
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 _SUBSCRIPTION: Final[dict[str, Any]] = {
     "type": "object",
@@ -98,12 +99,13 @@ async def take_command(thread_id: str, request: Request, services: Services) -> 
 
 
 async def _frames(services: ApiServices, thread_id: str, wanted: Subscription, start: Place) -> AsyncGenerator[bytes]:
-    behind_s = 0.0
+    first = True
     async with aclosing(followed(services, thread_id, wanted, start)) as pages:
         async for page in pages:
             if page and page.data:
-                await asyncio.sleep(behind_s)
-                behind_s = _WATCHING_BEHIND_S if wanted.watches else 0.0
+                if wanted.watches and not (first and _ASKS in page.data):
+                    await asyncio.sleep(_WATCHING_BEHIND_S)
+                first = False
             if page is None or page.data:
                 yield HEARTBEAT if page is None else page.data
 

@@ -1,5 +1,6 @@
 """A graph in a graph in a graph, then two nodes side by side that each ask a person."""
 
+import asyncio
 import operator
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from typing_extensions import TypedDict
 class State(TypedDict, total=False):
     path: Annotated[list[str], operator.add]
     answers: Annotated[list[str], operator.add]
+    pause: float
 
 
 def _deepest() -> Any:
@@ -35,6 +37,7 @@ def _middle() -> Any:
 
 
 async def begin(state: State) -> State:
+    await asyncio.sleep(state.get("pause", 0))
     return {"path": ["begin"]}
 
 
