@@ -1,10 +1,12 @@
 """What an attempt of a hosted graph writes into the store is refused once another attempt owns its run."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import psycopg
 import pytest
+from langgraph.store.base import Op, Result
+from langgraph.store.memory import InMemoryStore
 
 from graph.errors import FenceLost, StorageLost
 from serving.database import Pool
@@ -62,6 +64,27 @@ async def test_a_write_in_the_middle_of_a_take_over_waits_for_it_and_is_refused(
     with pytest.raises(FenceLost):
         await late
     assert "late" not in await heard(store)
+
+
+class Noting(InMemoryStore):
+    """Notes the loops that it is asked on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loops: list[asyncio.AbstractEventLoop] = []
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        self.loops.append(asyncio.get_running_loop())
+        return await super().abatch(ops)
+
+
+async def test_a_loop_of_another_thread_is_served_on_the_stores_own() -> None:
+    """A sync node has one where it calls asyncio.run: nothing there wakes the other, which the pool's waiters need."""
+    noting = Noting()
+    scoped = ScopedStore(noting, "default")
+    await asyncio.to_thread(asyncio.run, scoped.aput(SHELF, "ann", {"by": "another loop"}))
+    assert await heard(scoped) == {"ann": "another loop"}
+    assert set(noting.loops) == {asyncio.get_running_loop()}
 
 
 async def test_a_backend_that_is_killed_in_a_write_is_trouble_of_the_database_and_no_fault_of_the_graph(
