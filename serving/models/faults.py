@@ -33,6 +33,9 @@ def translated(error: Exception, deployment: Deployment) -> TriremeError:
         return ModelRefused(f"{model}: the provider refuses the request ({status}); {_mend(error)}")
     if status == 429:
         return ModelUnavailable(f"{model}: rate limit (429) at every try; try later, or add a fallback")
+    if missing := next((cause.name for cause in _chain(error) if isinstance(cause, ModuleNotFoundError)), None):
+        needs = f"LiteLLM needs the Python package {missing} to ask for it, which isn't installed here"
+        return ModelRefused(f"{model}: {needs}; choose another with TRIREME_MODEL or in routes.yaml")
     if _is_garbage(error):
         return BadReply(f"{model}: the reply's body is no chat completion; check api_base, then try again")
     return ModelUnavailable(f"{model}: {_failure(error, status)}; try again, or add a fallback in router_settings")

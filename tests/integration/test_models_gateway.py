@@ -17,6 +17,7 @@ from graph.errors import BadReply, ModelRefused, ModelUnavailable, StreamCut, Tr
 from graph.ports import CallPiece, Message, ModelCall, Overview, PlanTask, StepTask, ToolCall, ToolSchema, Usage
 from graph.state import Step
 from privacy.redact import from_record
+from serving.models.faults import translated
 from serving.models.gateway import Gateway
 from serving.models.request import GatewayRefused
 from serving.models.routes_file import load_routes
@@ -492,3 +493,12 @@ async def test_the_default_model_of_openai_is_asked_for_chat_completions(monkeyp
         deployment.model.removeprefix("openai/"), "openai", tools=tools, reasoning_effort=effort
     )
     assert info["mode"] == "chat"
+
+
+async def test_a_package_that_a_models_way_lacks_is_named() -> None:
+    (deployment,) = select_routes(Credentials(openai_api_key="k")).deployments
+    error = ConnectionError("LiteLLM says this of whatever it meets")
+    error.__cause__ = ModuleNotFoundError("No module named 'mcp'", name="mcp")
+    refused = translated(error, deployment)
+    assert isinstance(refused, ModelRefused)
+    assert "the Python package mcp" in str(refused)
