@@ -80,7 +80,7 @@ def _rows(method: Method, sides: Sequence[Side], calls: Sequence[Call], failed: 
         if len(sides) < len(SIDES) or len(set(cells.values())) > 1:
             result = "; ".join(f"{side}: {cell}" for side, cell in cells.items())
         tests = {call.test for call in given if not call.refusal and call.test not in failed}
-        shown = _best(tests, method)
+        shown = _best(tests, method).replace(".py::", " ")
         name = f"`{method.name}`" if not parameter else ""
         yield f"| {name} | {parameter and f'`{parameter}`'} | {result} | {shown} |".replace("  ", " ")
 
