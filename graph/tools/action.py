@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,13 +42,18 @@ class Action:
     def seconds_left(self) -> float:
         return max(self._until - asyncio.get_running_loop().time(), 0.0)
 
-    async def call(self) -> Outcome:
-        """Only a Problem or ToolFailed says that nothing happened; anything else leaves it open."""
+    async def call(self, look: Callable[[], None] = lambda: None) -> Outcome:
+        """Only a Problem or ToolFailed says that nothing happened; anything else leaves it open.
+
+        `look` raises FenceLost when it is too late: the last thing before the call, since a process may stand still
+        anywhere.
+        """
         from langgraph.errors import GraphBubbleUp
 
         limit = min(self.tool.timeout_s, self.seconds_left)
         try:
             async with asyncio.timeout(limit):
+                look()
                 answer = await self.tool.call(self._arguments, self._context)
             return Outcome("failed" if isinstance(answer, Problem) else "done", answer)
         except (FenceLost, StorageLost, GraphBubbleUp):

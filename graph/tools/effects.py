@@ -55,7 +55,7 @@ class Effects:
     async def _outcome(self, action: Action, fresh: bool) -> Outcome:
         """A row that is not fresh was let out by an attempt that died around the call."""
         cut = Problem(code="outcome_unknown", message=f"{action.tool.name} was interrupted while it ran")
-        outcome = await self._called(action) if fresh else Outcome("open", cut)
+        outcome = await action.call(self._ledger.check_lease) if fresh else Outcome("open", cut)
         return await self._reconciled(action, outcome) if outcome.state == "open" else outcome
 
     async def _reconciled(self, action: Action, outcome: Outcome) -> Outcome:
@@ -63,12 +63,8 @@ class Effects:
         if how != "ask_a_person" and action.seconds_left:
             if isinstance(how, CanCheck) and (found := await action.check(how)):
                 return found
-            outcome = await self._called(action)
+            outcome = await action.call(self._ledger.check_lease)
         return Outcome("failed", outcome.answer) if how == "pure" and outcome.state == "open" else outcome
-
-    async def _called(self, action: Action) -> Outcome:
-        self._ledger.check_lease()
-        return await action.call()
 
     async def _ask(self, call: EffectCall, reason: str) -> None:
         """Pauses the run. It returns only with what a resume carried, which may be meant for another question."""
