@@ -1,10 +1,12 @@
-"""The answer: in its channel's profile, with numbered sources; composed from the findings when no call is left."""
+"""The answer: in its channel's profile, with numbered sources; composed from the findings when no call is left. Or in
+the form that its caller asked for, by its schema, or not at all."""
 
+import json
 import re
 import time
 
 from graph.channels import RunState
-from graph.errors import BoundReached, MemoryUnavailable
+from graph.errors import BadReply, BoundReached, MemoryUnavailable
 from graph.events import AnswerDelta, AnswerWritten, EventBody, MemoryProposed, Noted
 from graph.faults import point
 from graph.ports import AnswerTask, CallPiece, Deps, ModelReply
@@ -49,12 +51,18 @@ async def _write(state: RunState, deps: Deps) -> None:
 
     def follows(reply: ModelReply) -> tuple[EventBody, ...]:
         point("model.last_chunk")
+        if deps.form:
+            return (AnswerWritten(answer=_formed(reply, task)),)
         return (*deltas.rest(), AnswerWritten(answer=_answer(reply.text, task, task.stopped)))
 
+    # An answer in a form is told when it is known to be one.
+    on_piece = None if deps.form else deltas.add
     try:
-        await take_turn(deps, task, on_piece=deltas.add, follows=follows)
+        await take_turn(deps, task, reply=deps.form, on_piece=on_piece, follows=follows)
     except BoundReached as error:
         await log_bound(deps, error)
+        if deps.form:
+            raise
         stopped = stopped_by(deps.events.history)
         text = _without_a_model(task, stopped)
         await deps.events.append(AnswerWritten(answer=_answer(text, task, stopped)))
@@ -79,6 +87,18 @@ def _answer(text: str, task: AnswerTask, stopped: str) -> Answer:
     missed = task.verdict.reasons if task.verdict and task.verdict.decision == "give_up" else ()
     note = "; ".join([stopped, *missed] if stopped else [*steps, *missed])
     return Answer(text=text, sources=_cited(text, task.sources), partial=bool(note), note=note)
+
+
+def _formed(reply: ModelReply, task: AnswerTask) -> Answer:
+    """Its text is JSON, so that no number in it is a citation; it rests on all sources."""
+    if not isinstance(reply.parsed, dict):
+        told = (
+            "the offline model fills a form of one text alone: set ANTHROPIC_API_KEY, OPENAI_API_KEY or TRIREME_ROUTES"
+        )
+        raise BadReply(f"{reply.model} wrote no answer in the form that was asked for; {told}")
+    numbered = tuple(Citation(number=n, **source.model_dump()) for n, source in enumerate(task.sources, 1))
+    answer = _answer("", task, task.stopped)
+    return answer.model_copy(update={"text": json.dumps(reply.parsed, ensure_ascii=False), "sources": numbered})
 
 
 def _distinct(outcomes: tuple[StepOutcome, ...]) -> tuple[Source, ...]:

@@ -1,6 +1,6 @@
 """How a person's decision comes in: asked once, bound to one request, understood in every shape that clients send."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,24 +34,33 @@ async def decide(approvals: Approvals, request: ApprovalRequest) -> ApprovalDeci
     return recorded
 
 
-def interrupt_payload(request: ApprovalRequest) -> dict[str, Any]:
-    """LangChain's HITL request for one action, with our id, expiry and the JSON Schema of an answer; and the same in
-    Agent Inbox's shape, which older chat pages know alone."""
-    allowed = ["approve", "edit", "reject"]
-    action = {"name": request.name, "args": request.arguments, "description": request.description}
+def card(
+    name: str, arguments: dict[str, Any], description: str, allowed: Sequence[str], *, ignorable: bool
+) -> dict[str, Any]:
+    """LangChain's HITL request for one action; and the same in Agent Inbox's shape, which older pages know alone."""
+    action = {"name": name, "args": arguments, "description": description}
+    may = {"allow_accept": True, "allow_edit": "edit" in allowed, "allow_respond": True, "allow_ignore": ignorable}
     return {
         "action_requests": [action],
-        "review_configs": [{"action_name": request.name, "allowed_decisions": allowed}],
-        "action_request": {"action": request.name, "args": request.arguments},
-        "config": dict.fromkeys(("allow_accept", "allow_edit", "allow_respond", "allow_ignore"), True),
-        "description": request.description,
+        "review_configs": [{"action_name": name, "allowed_decisions": list(allowed)}],
+        "action_request": {"action": name, "args": arguments},
+        "config": may,
+        "description": description,
+    }
+
+
+def interrupt_payload(request: ApprovalRequest) -> dict[str, Any]:
+    """With our id, expiry and the JSON Schema of an answer."""
+    allowed = ("approve", "edit", "reject")
+    return {
+        **card(request.name, request.arguments, request.description, allowed, ignorable=True),
         "id": request.id,
         "kind": request.kind,
         "expires_at": request.expires_at,
         "response_schema": {
             "type": "object",
             "properties": {
-                "type": {"enum": allowed},
+                "type": {"enum": list(allowed)},
                 "approval_id": {"const": request.id},
                 "arguments": {"type": "object", "description": "for edit: the arguments to use instead"},
                 "reason": {"type": "string"},
@@ -66,27 +75,33 @@ def read_decision(value: Any, name: str) -> ApprovalDecision | None:
 
     None when it is none of them, or an edit of another action.
     """
+    given = flat(value)
+    return None if given is None else _from_mapping(given, name)
+
+
+def flat(value: Any) -> dict[str, Any] | None:
+    """One answer without what clients wrap around it, as a mapping; `approval_id` is the question that it names."""
     if isinstance(value, bool):
-        return ApprovalDecision(type="approve" if value else "reject")
+        return {"type": "approve" if value else "reject"}
     if isinstance(value, str):
-        value = {"type": value.strip().lower()}
+        return {"type": value.strip().lower()}
     if isinstance(value, list):
-        return read_decision(value[0], name) if len(value) == 1 else None
+        return flat(value[0]) if len(value) == 1 else None
     if not isinstance(value, Mapping):
         return None
     if "decisions" in value:
-        inner = read_decision(value["decisions"], name)
-        outer = value.get("approval_id")
-        return inner and inner.model_copy(update={"approval_id": inner.approval_id or (outer and str(outer))})
+        return _named(flat(value["decisions"]), value.get("approval_id"), inner_first=True)
     if "interruptId" in value:
-        return _from_ag_ui(value, name)
-    return _from_mapping(value, name)
+        answered = value.get("status") == "resolved"
+        return _named(flat(value.get("payload", True) if answered else "ignore"), value["interruptId"])
+    return dict(value)
 
 
-def _from_ag_ui(value: Mapping[str, Any], name: str) -> ApprovalDecision | None:
-    answered = value.get("status") == "resolved"
-    inner = read_decision(value.get("payload", True) if answered else False, name)
-    return inner and inner.model_copy(update={"approval_id": str(value["interruptId"])})
+def _named(given: dict[str, Any] | None, outer: Any, *, inner_first: bool = False) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    inner = given.get("approval_id") if inner_first else None
+    return {**given, "approval_id": inner or (outer and str(outer))}
 
 
 def _from_mapping(value: Mapping[str, Any], name: str) -> ApprovalDecision | None:

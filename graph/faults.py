@@ -89,6 +89,7 @@ POINTS: Final = (
     "tool.started",
     "effect.ready",
     "effect.prepared",
+    "effect.let_out",
     "effect.done",
     "effect.left_open",
     "effect.recorded",

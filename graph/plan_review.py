@@ -42,7 +42,7 @@ def _request(round_: int, plan: Plan, ttl_s: float) -> ApprovalRequest:
         kind="plan",
         name="execute_plan",
         arguments=plan.model_dump(mode="json"),
-        description=f"Carry out a plan of {len(plan.steps)} steps",
+        description=f"Carry out a plan of {len(plan.steps)} step{'s' * (len(plan.steps) > 1)}",
         digest=hashlib.sha256(plan.model_dump_json().encode()).hexdigest(),
         expires_at=(datetime.now(UTC) + timedelta(seconds=ttl_s)).isoformat(),
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from graph.bounds import Budget
 from graph.events import EventBody, RunEvent
+from graph.form import Form
 from graph.profile import Profile
 from graph.prompt import Prompts, present_prompts
 from graph.state import DocumentInfo as DocumentInfo
@@ -79,6 +80,7 @@ class AnswerTask(Value):
 
 
 Task = PlanTask | StepTask | ReviewTask | AnswerTask
+Wanted = type[BaseModel] | Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class ModelCall:
 
     `messages` is the whole prompt in prefix order (see graph/prefix.py): what providers get. `task` says the same as
     data: what the offline model reads. `transcript` is the tool loop so far of a StepTask, oldest first.
-    `reply` is the pydantic class that the text must parse as; None for free text or tool calls.
+    `reply` is what the text must parse as, a pydantic class or a caller's form; None for free text or tool calls.
     """
 
     run_id: str
@@ -104,7 +106,7 @@ class ModelCall:
     messages: tuple[Message, ...]
     tools: tuple[ToolSchema, ...]
     transcript: tuple[Message, ...] = ()
-    reply: type[BaseModel] | None = None
+    reply: Wanted | None = None
     allow_tools: bool = False
     max_tokens: int = 4_096
     model: str | None = None
@@ -125,7 +127,7 @@ class ModelReply:
     model: str
     usage: Usage
     tool_calls: tuple[ToolCall, ...] = ()
-    parsed: BaseModel | None = None
+    parsed: BaseModel | dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,7 @@ class Deps:
     budget: Budget
     prompts: Prompts = field(default_factory=present_prompts)
     profile: Profile = field(default_factory=Profile)
+    form: Form | None = None
     model: str | None = None
     approval_ttl_s: float = 7 * 86_400
     check_lease: Callable[[], None] = lambda: None  # raises FenceLost in who stood still for longer than its lease

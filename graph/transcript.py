@@ -1,7 +1,7 @@
 """What the log says happened so far: the nodes read it here, so a repeated node goes on instead of starting over."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from graph.events import (
     BoundReached,
@@ -24,7 +24,7 @@ Body = TypeVar("Body", bound=Value)
 
 
 def bodies(history: Sequence[RunEvent], kind: type[Body]) -> list[Body]:
-    return [event.body for event in history if isinstance(event.body, kind)]
+    return [cast(Body, event.body) for event in history if type(event.body) is kind]
 
 
 def last_of_round(history: Sequence[RunEvent], kind: type[Body], round_: int) -> Body | None:

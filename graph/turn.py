@@ -1,18 +1,16 @@
 """One turn of a model: the prompt is assembled, the budget asked, the model called, the reply written to the log."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from pydantic import BaseModel
-
 from graph.call_ids import CallIds
+from graph.deadline import within
 from graph.errors import BadReply, BoundReached, ModelUnavailable, StreamCut
 from graph.events import BoundReached as BoundReachedEvent
 from graph.events import EventBody, ModelCalled, ModelFailed
 from graph.faults import point
-from graph.ports import Deps, ModelCall, ModelReply, OnPiece, StepTask, Task
+from graph.ports import Deps, ModelCall, ModelReply, OnPiece, StepTask, Task, Wanted
 from graph.prefix import assemble
 from graph.transcript import StepTranscript, bounds_reached
 
@@ -23,7 +21,7 @@ async def take_turn(
     deps: Deps,
     task: Task,
     *,
-    reply: type[BaseModel] | None = None,
+    reply: Wanted | None = None,
     attempt: int = 1,
     on_piece: OnPiece | None = None,
     precedes: Follows = lambda reply: (),
@@ -62,9 +60,8 @@ async def _turn(
 
 
 async def _complete(deps: Deps, call: ModelCall, on_piece: OnPiece | None) -> ModelReply:
-    limit = asyncio.timeout(deps.budget.seconds_left())
     try:
-        async with limit:
+        async with within(deps.budget.seconds_left()) as limit:
             point("model.sent")
             deps.check_lease()
             answer = await deps.models.complete(call, on_piece)
@@ -86,14 +83,14 @@ async def log_bound(deps: Deps, error: BoundReached) -> None:
         await deps.events.append(BoundReachedEvent(bound=error.bound, limit=error.limit, used=error.used))
 
 
-def _call(deps: Deps, task: Task, reply: type[BaseModel] | None, attempt: int) -> ModelCall:
+def _call(deps: Deps, task: Task, reply: Wanted | None, attempt: int) -> ModelCall:
     history = deps.events.history
     step = StepTranscript(history, task.step.id, attempt) if isinstance(task, StepTask) else None
     return ModelCall(
         run_id=deps.run_id,
         thread_id=deps.thread_id,
         task=task,
-        messages=assemble(deps.prompts, task, history, step),
+        messages=assemble(deps.prompts, task, history, step, deps.form),
         tools=deps.tools.schemas(),
         transcript=step.messages() if step else (),
         reply=reply,

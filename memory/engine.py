@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool
 
 from memory.errors import MemoryUnavailable
@@ -37,17 +38,27 @@ class _Transactional:
         if (current := getattr(self._mine, "connection", None)) is not None:
             yield current
             return
-        with self._pool.connection() as connection:
+        with self._own() as connection:
             yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:
-        with self._pool.connection() as connection, connection.transaction():
+        with self._own() as connection, connection.transaction():
             self._mine.connection = _Held(connection)
             try:
                 yield connection
             finally:
                 self._mine.connection = None
+
+    @contextmanager
+    def _own(self) -> Iterator[psycopg.Connection]:
+        """A session that began while the database was read-only, or on a standby, stays as it is: none is kept."""
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except ReadOnlySqlTransaction:
+            self._pool.drain()
+            raise
 
     def close(self) -> None:
         self._pool.close()

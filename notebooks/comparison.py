@@ -97,8 +97,9 @@ def running(variant: Variant) -> Iterator[Stack]:
     """A stack for `variant`, stopped and wiped at the end."""
     with tempfile.TemporaryDirectory(prefix="trireme-") as folder:
         root = _checkout(Path(folder) / "code", variant.prompts) if variant.prompts else ROOT
+        code = {"PYTHONPATH": str(root)}  # its processes don't import from where they stand
         own = {"TRIREME_HOME": f"{folder}/home", "TRIREME_PORT": "0", "TRIREME_URL": "", "DATABASE_URL": ""}
-        environment = {**os.environ, **variant.environment, **own}
+        environment = {**os.environ, **variant.environment, **own, **code}
         command = [sys.executable, "-m", "serving", "up"]
         with open(f"{folder}/up.log", "w+") as log:
             process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log)

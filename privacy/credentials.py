@@ -41,6 +41,9 @@ _BESIDE_LABEL: Final = tuple(
         r"[a-z][a-z0-9+.-]{1,20}://([^\s/:@\"'<>]{0,128}:[^\s/@\"'<>]{1,256}@[^\s/:\"'<>]*)",  # RFC 3986
     )
 )
+# Characters. Where a value beside a label begins is settled within `_REACH`; how far it goes is not.
+_STRIDE: Final = 500_000
+_REACH: Final = 1_000
 
 
 class Credentials:
@@ -50,5 +53,20 @@ class Credentials:
         for match in _WHOLE.finditer(text):
             yield Span(match.start(), match.end(), KIND)
         for pattern in _BESIDE_LABEL:
-            for match in pattern.finditer(text):
+            for match in _in_strides(pattern, text):
                 yield Span(match.start(1), match.end(1), KIND)
+
+
+def _in_strides(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """`finditer`, which keeps all other threads waiting until it has found something, be it for seconds."""
+    position = 0
+    while position < len(text):
+        stride = position + _STRIDE
+        limit = stride + _REACH
+        for match in pattern.finditer(text, position, limit):
+            if match.start() >= stride:
+                break
+            whole = match if match.end() < limit else pattern.match(text, match.start())
+            yield whole or match
+            position = (whole or match).end()
+        position = max(position, stride)

@@ -91,12 +91,20 @@ class Redactor:
         """`restore` for each string of a JSON value, keys too."""
         return _mapped(value, self.restore)
 
+    def restore_answer(self, text: str) -> str:
+        """`restore` for what a model wrote: what is put back into a JSON object is written as JSON has it."""
+        plain = self.restore(text)
+        return self._restored(text, _inside_string) if plain != text and _is_object(text) else plain
+
     def restore_line(self, line: Any) -> Any:
-        """`restore_json` for a line of a run's log, where a piece of a tool's arguments is JSON text in itself: what is
-        put back into it is written as JSON has it."""
+        """`restore_json` for a line of a run's log, where an answer can be JSON text in itself, and a piece of a tool's
+        arguments is."""
         match line:
             case {"kind": "tool_call_delta", "text": str(text)}:
                 return {**line, "text": self._restored(text, _inside_string)}
+            case {"kind": "answer_written", "answer": {"text": str(text)}}:
+                restored = self.restore_json(line)
+                return {**restored, "answer": {**restored["answer"], "text": self.restore_answer(text)}}
         return self.restore_json(line)
 
     def _restored(self, text: str, written: Callable[[str], str]) -> str:
@@ -183,6 +191,13 @@ def strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from strings(one)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return text.startswith("{") and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _inside_string(value: str) -> str:

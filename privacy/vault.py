@@ -86,7 +86,7 @@ class FileVault:
         self._path = path
         self._lock = threading.Lock()
         with self._clear_errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._database = sqlite3.connect(path, _WAIT_SECONDS, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA secure_delete = ON")

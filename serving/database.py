@@ -8,11 +8,12 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, LiteralString, Protocol, TypeAlias, TypeVar
 
 import orjson
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
@@ -80,6 +81,19 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
         self._lock = self._counted = _CountedLock()
         self._work: set[asyncio.Task[Any]] = set()
 
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[_AnyConnection]:
+        """A session that began while the database was read-only, or on a standby, stays as it is: none is kept."""
+        connection = await self.getconn(timeout)
+        try:
+            async with connection:
+                yield connection
+        except ReadOnlySqlTransaction:
+            await asyncio.shield(self._own(self.drain()))
+            raise
+        finally:
+            await self.putconn(connection)
+
     async def getconn(self, timeout: float | None = None) -> _AnyConnection:
         if self._pool and self._counted.is_free() and _is_quiet(self._pool[0]):
             return await super().getconn(timeout)  # it rests here: there is no moment in which to be cancelled
@@ -120,17 +134,25 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
 
 def open_pool(dsn: str, largest: int = 10) -> Pool:
     """A pool to be opened with `await pool.open()`. Connections are in autocommit: one statement, one round trip."""
-    options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
+    return _pool(dsn, largest, _configured, row_factory=dict_row)
+
+
+def open_row_pool(dsn: str) -> AsyncConnectionPool[AsyncConnection]:
+    """For the document store: rows as tuples; in autocommit, as above."""
+    return _pool(dsn, 4)
+
+
+def _pool(dsn: str, largest: int, configure: Any = None, **options: Any) -> ProcessPool[Any]:
     return ProcessPool(
         dsn,
-        kwargs=options,
+        kwargs={"autocommit": True, "connect_timeout": 5, **options},
         min_size=1,
         max_size=largest,
         open=False,
         timeout=_PATIENCE_S,
         reconnect_timeout=RECONNECT_S,
         check=_still_there,
-        configure=_configured,
+        configure=configure,
     )
 
 
@@ -155,20 +177,6 @@ async def _configured(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
 
 
-def open_row_pool(dsn: str, largest: int = 4) -> AsyncConnectionPool[AsyncConnection]:
-    """For the document store: rows as tuples; in autocommit, as above."""
-    return ProcessPool(
-        dsn,
-        kwargs={"autocommit": True, "connect_timeout": 5},
-        min_size=1,
-        max_size=largest,
-        open=False,
-        timeout=_PATIENCE_S,
-        reconnect_timeout=RECONNECT_S,
-        check=_still_there,
-    )
-
-
 @contextmanager
 def storage() -> Iterator[None]:
     """Around what a port does for an attempt: trouble with Postgres becomes StorageLost, which ends the attempt.
@@ -187,6 +195,19 @@ async def connected(pool: AsyncConnectionPool[_AnyConnection]) -> AsyncIterator[
     with storage():
         async with pool.connection() as connection:
             yield connection
+
+
+async def fetch_all(
+    pool: Connections, query: LiteralString, values: Any = None, *, prepare: bool | None = None
+) -> list[Row]:
+    """The rows of one statement, which is a transaction of its own."""
+    async with pool.connection() as connection:
+        return await (await connection.execute(query, values, prepare=prepare)).fetchall()
+
+
+async def fetch_one(pool: Connections, query: LiteralString, values: Any = None) -> Row | None:
+    async with pool.connection() as connection:
+        return await (await connection.execute(query, values)).fetchone()
 
 
 def new_id() -> str:

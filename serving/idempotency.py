@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from serving.database import Pool, new_id
+from serving.database import Pool, fetch_one, new_id
 from serving.errors import BadRequest, Conflict, ServingError
 
 Named = TypeVar("Named", bound=BaseModel)
@@ -70,8 +70,7 @@ class Idempotency:
 
     async def made(self, kind: str, key: str) -> str | None:
         """The id of what this key has made, or is making at this moment."""
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_MADE, (self._tenant, kind, key))).fetchone()
+        row = await fetch_one(self._pool, _MADE, (self._tenant, kind, key))
         return str(row["id"]) if row else None
 
     @asynccontextmanager
@@ -89,8 +88,7 @@ class Idempotency:
         check_key(key)
         digest = hashlib.sha256(f"{at}\n{body.model_dump_json(exclude_defaults=True)}".encode()).digest()
         values = {"tenant": self._tenant, "kind": kind, "key": key, "digest": digest, "id": id_ or new_id()}
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_CLAIM, values)).fetchone()
+        row = await fetch_one(self._pool, _CLAIM, values)
         assert row is not None
         if row["digest"] != digest:
             raise another_request(kind)

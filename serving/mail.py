@@ -8,6 +8,7 @@ import smtplib
 import socket
 import ssl
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -93,14 +94,20 @@ class SmtpMailer:
 
     async def send(self, email: Email, key: str) -> str:
         message, recipients = await _message(email, key, self._sender, self._reveal)
-        await asyncio.to_thread(self._deliver, message.as_bytes(), recipients)
+        line = _Line()
+        try:
+            await asyncio.to_thread(self._deliver, line, message.as_bytes(), recipients)
+        except asyncio.CancelledError:
+            line.cut()
+            raise
         return f"handed to the mail server {self._host}:{self._port}"
 
-    def _deliver(self, content: bytes, recipients: list[str]) -> None:
+    def _deliver(self, line: "_Line", content: bytes, recipients: list[str]) -> None:
         where = f"mail server {self._host}:{self._port}"
         try:
             server = self._connected()
             with closing(server):
+                line.opened(server)
                 self._envelope(server, recipients)
                 _hand_over(server, content, where)
                 with suppress(smtplib.SMTPException, OSError):
@@ -146,6 +153,28 @@ class SmtpMailer:
             code, answer = server.rcpt(recipient)
             if code not in (250, 251):
                 raise smtplib.SMTPResponseException(code, answer)
+
+
+class _Line:
+    """A connection that another thread can cut: a call that was given up, or cancelled, sends nothing later."""
+
+    def __init__(self) -> None:
+        self._lock, self._is_cut = threading.Lock(), False
+        self._server: smtplib.SMTP | None = None
+
+    def opened(self, server: smtplib.SMTP) -> None:
+        with self._lock:
+            self._server = server
+            if self._is_cut:
+                raise smtplib.SMTPServerDisconnected("the call was given up")
+
+    def cut(self) -> None:
+        """An SSL socket's own shutdown would first forget its encryption, beside a thread that writes."""
+        with self._lock:
+            self._is_cut = True
+            if self._server and self._server.sock:
+                with suppress(OSError):
+                    socket.socket.shutdown(self._server.sock, socket.SHUT_RDWR)
 
 
 def _hand_over(server: smtplib.SMTP, content: bytes, where: str) -> None:

@@ -5,7 +5,7 @@ from importlib.resources import files
 import psycopg
 
 from serving.errors import ServingError, SettingsError, Unreachable
-from serving.rights import grant_rights
+from serving.rights import MEND, grant_rights
 
 _LOCK = 0x7472_6972_656D_6500  # "trireme"
 
@@ -20,14 +20,29 @@ def migrate(dsn: str) -> list[str]:
     """Brings the database up to this version's schema; returns the names applied.
 
     Raises Unreachable when it can't connect, SettingsError when the address is none, or the database is newer, lacks
-    pgvector or refuses.
+    pgvector, is read-only or refuses.
     """
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+            _require_writable(connection)
             applied = _apply(connection)
             grant_rights(connection)
             return applied
+    except psycopg.Error as error:
+        raise reported(error) from None
+
+
+def rehearse(dsn: str) -> str:
+    """The server's version; raises what `migrate` would, and leaves nothing behind: only an empty database, which
+    nobody works on, is given the schema, and loses it again."""
+    try:
+        with psycopg.connect(dsn, connect_timeout=5) as connection:
+            _require_writable(connection)
+            if _is_empty(connection):
+                with connection.transaction(force_rollback=True):
+                    _apply(connection)
+            return str(connection.info.server_version // 10_000)
     except psycopg.Error as error:
         raise reported(error) from None
 
@@ -46,9 +61,25 @@ def reported(error: psycopg.Error) -> ServingError:
     return SettingsError(f"the database refuses the schema: {said}", "its user must be allowed to create tables")
 
 
+def _require_writable(connection: psycopg.Connection) -> None:
+    settled = "select current_setting('transaction_read_only') = 'on', current_user"
+    read_only, user = connection.execute(settled).fetchone() or (False, "")
+    if read_only:
+        raise SettingsError(
+            "the database is read-only", f"let DATABASE_URL name the primary, and a user who may write: {user} may not"
+        )
+    writable = "select has_table_privilege('run_events', 'insert') where to_regclass('run_events') is not null"
+    if connection.execute(writable).fetchone() == (False,):
+        raise SettingsError(f"the database's user {user} may not write to its tables", MEND.replace("USER", user))
+
+
+def _is_empty(connection: psycopg.Connection) -> bool:
+    return connection.execute("select 1 where to_regclass('schema_migrations') is null").fetchone() is not None
+
+
 def _apply(connection: psycopg.Connection) -> list[str]:
     # A user who may not create tables can still start on a database whose owner has migrated it.
-    if connection.execute("select 1 where to_regclass('schema_migrations') is null").fetchone():
+    if _is_empty(connection):
         connection.execute(
             "create table schema_migrations (name text primary key, at timestamptz not null default now())"
         )

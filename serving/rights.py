@@ -3,7 +3,6 @@
 The role has no login; pools assume it when they connect. Migrations and retention work as the tables' owner.
 """
 
-import logging
 from typing import Final, LiteralString
 
 import psycopg
@@ -48,7 +47,6 @@ end $$
 """
 # Roles belong to the whole cluster: another database's migration may do the same at this moment.
 _REFUSED: Final = (DuplicateObject, InsufficientPrivilege, UniqueViolation, psycopg.InternalError)
-log = logging.getLogger(__name__)
 
 
 def grant_rights(connection: psycopg.Connection) -> None:
@@ -82,6 +80,5 @@ def runtime_dsn(dsn: str) -> str:
         psycopg.connect(assumed, connect_timeout=5).close()
     except psycopg.OperationalError:
         psycopg.connect(dsn, connect_timeout=5).close()  # it is the role, or the database doesn't answer at all
-        log.warning("action=assume_role role=%s outcome=refused hint=trireme doctor", ROLE)
         return dsn
     return assumed

@@ -1,7 +1,7 @@
 """What the HTTP surface works with; composed in serving/wiring.py, opened when the server starts."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,12 @@ import orjson
 from memory.item import Owner
 from memory.store import MemoryStore
 from privacy.redact import Redacted, Redactor
+from privacy.vault import MemoryVault
 from serving.api.stream import Tails
 from serving.api.thread_tails import ThreadTails
 from serving.assistants.store import AssistantStore
+from serving.auth.filters import EVERYTHING, Held
+from serving.auth.user import User, with_configurable
 from serving.crons.store import CronStore
 from serving.database import Pool
 from serving.hosting.graphs import Graphs
@@ -22,6 +25,7 @@ from serving.keys.identity import OPERATOR, Identity
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
+from serving.runs.decisions import Decisions
 from serving.runs.fork import Forks
 from serving.runs.launch import NewRun
 from serving.runs.launches import Launches
@@ -46,6 +50,7 @@ class ApiServices:
     pool: Pool
     runs: RunStore
     controls: RunControls
+    decisions: Decisions
     forks: Forks
     tails: Tails
     thread_tails: ThreadTails
@@ -67,23 +72,36 @@ class ApiServices:
     deliveries: Deliveries
     asker: str = "local"  # who a run's log says it was, where a request doesn't: its API key, by the prefix
     headers: Mapping[str, str] = field(default_factory=dict)  # of the request, as langgraph.json lets graphs see them
+    user: User | None = None  # whom its `auth` let in
+    held: Held = field(default_factory=dict)  # by a row that is there already, where it may be the user's
 
-    def asked_by(self, identity: Identity, headers: Mapping[str, str]) -> "ApiServices":
+    def asked_by(self, identity: Identity, headers: Mapping[str, str], held: Held = EVERYTHING) -> "ApiServices":
         """Those of its tenant."""
         hosting = self.graphs.hosting
         patterns = hosting.http.configurable_headers if hosting else None
         seen = dict(patterns.chosen(headers)) if patterns else {}
         asker = "local" if identity is OPERATOR else identity.name
-        return replace(self.of(identity.tenant), asker=asker, headers=seen)
+        mine = replace(self.of(identity.tenant), asker=asker, headers=seen, user=identity.user, held=held)
+        if identity.user:  # one of many, for none of whom the tenant's vault is opened
+            redactor = mine.redactor.against(MemoryVault())
+            mine = replace(mine, redactor=redactor, states=mine.states.of(identity.tenant, redactor))
+        return replace(mine, states=mine.states.told(mine.told)) if mine.told else mine
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What graphs find in `configurable` of who asks."""
+        return {**self.headers, **(self.user.configurable if self.user else {})}
+
+    @property
+    def sees_the_agent(self) -> bool:
+        """What planner, worker and critic keep is a whole tenant's, and no user's."""
+        return self.user is None
 
     def configured(self, new: NewRun) -> NewRun:
-        """With the request's headers in `configurable`: who sends them stands nearer to the server than who wrote the
-        body, so that nobody takes their place."""
-        if not self.headers:
-            return new
-        config = new.config or {}
-        given = config.get("configurable") or {}
-        return new.model_copy(update={"config": {**config, "configurable": {**given, **self.headers}}})
+        """With what graphs are told of who asks: who sends it stands nearer to the server than who wrote the body, so
+        that nobody takes their place."""
+        told = self.told
+        return new.model_copy(update={"config": with_configurable(new.config, told)}) if told else new
 
     def check_webhook(self, url: str | None) -> None:
         """Raises BadRequest for what is no address, or none that langgraph.json allows."""
@@ -107,6 +125,7 @@ class ApiServices:
             self,
             runs=runs,
             controls=self.controls.of(runs),
+            decisions=self.decisions.of(runs),
             forks=self.forks.of(runs),
             redactor=redactor,
             vault=vault,
@@ -142,8 +161,15 @@ class ApiServices:
             value = await asyncio.to_thread(self.redactor.restore_line, value)
         return value
 
+    async def restored_lines(self, lines: Sequence[Any]) -> list[Any]:
+        return await asyncio.to_thread(lambda: [self.redactor.restore_line(line) for line in lines])
+
+    async def restored_answer(self, text: str) -> str:
+        return await asyncio.to_thread(self.redactor.restore_answer, text)
+
     async def shown(self, run: RunView) -> Any:
-        return await self.restore(run.model_dump(mode="json"))
+        view = await self.restore(run.model_dump(mode="json"))
+        return view if run.answer is None else {**view, "answer": await self.restored_answer(run.answer)}
 
     async def warm(self) -> None:
         """Loads the detector before the first request needs it."""

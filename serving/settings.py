@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -20,12 +20,18 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "trireme"
 
 
+def _home(given: Path) -> Path:
+    if "\n" in str(given):
+        raise ValueError("must hold no line break, as Postgres writes its folder's name into one line")
+    return given.absolute()
+
+
 class Settings(BaseSettings):
     """Names without a prefix are the field's own (DATABASE_URL, OPENAI_API_KEY); ours begin with TRIREME_."""
 
     model_config = SettingsConfigDict(env_prefix="TRIREME_", env_file=".env", extra="ignore", frozen=True)
 
-    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=default_home)
+    home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=default_home)
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     host: str = "127.0.0.1"
     port: int = Field(default=8123, ge=0, le=65535)
@@ -103,6 +109,12 @@ def add_environment(values: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
+def forget_environment(names: Iterable[str]) -> None:
+    """For this process and those that it starts."""
+    for name in names:
+        os.environ.pop(name, None)
+
+
 def load_settings() -> Settings:
     """Raises SettingsError with the variable's name and what it takes."""
     try:
@@ -114,5 +126,6 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
         variable = name if name.isupper() else f"TRIREME_{name.upper()}"
-        raise SettingsError(f"{variable}: {first['msg'].lower()}", "see .env.example for what it takes") from None
+        raise SettingsError(f"{variable}: {said[0].lower()}{said[1:]}", "see .env.example for what it takes") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, LiteralString, Self
 
 import psycopg
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool
 
 from privacy.sealer import KEY_BYTES, Sealer, new_key
@@ -102,11 +103,15 @@ class PostgresVault:
     def placeholder_for(self, kind: str, value: str) -> str:
         mark = self._sealer.fingerprint(kind, normalise(kind, value))
         values = {"tenant": self._tenant, "kind": kind, "fingerprint": mark}
-        with self._pool.connection() as connection:
-            found = connection.execute(_FIND, values).fetchone()
-            if found is None:
-                connection.execute(_KEEP, {**values, "sealed": self._sealer.seal(value, mark)})
+        try:
+            with self._pool.connection() as connection:
                 found = connection.execute(_FIND, values).fetchone()
+                if found is None:
+                    connection.execute(_KEEP, {**values, "sealed": self._sealer.seal(value, mark)})
+                    found = connection.execute(_FIND, values).fetchone()
+        except ReadOnlySqlTransaction:
+            self._pool.drain()  # as serving/database.py does
+            raise
         assert found is not None
         return str(found[0])
 

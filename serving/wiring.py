@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -18,6 +18,7 @@ from serving.api.cors import Origins
 from serving.api.stream import Tails
 from serving.api.thread_tails import ThreadTails
 from serving.assistants.store import AssistantStore
+from serving.auth.callers import Callers
 from serving.crons.store import CronStore
 from serving.database import Pool, open_pool, open_row_pool, worker_name
 from serving.deployment import require_same_key
@@ -34,8 +35,9 @@ from serving.migrate import migrate
 from serving.models.routes import Routes
 from serving.models.select import Credentials, models_for, select_routes
 from serving.profiles.store import ProfileStore
-from serving.rights import runtime_dsn
+from serving.rights import ROLE, runtime_dsn
 from serving.runs.control import RunControls
+from serving.runs.decisions import Decisions
 from serving.runs.fork import Forks
 from serving.runs.launches import Launches
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
@@ -81,7 +83,8 @@ async def _open_parts(settings: Settings, connections: int) -> AsyncIterator[_Pa
     if settings.parent:
         await asyncio.to_thread(sys.stdin.read)  # its end says that the stack's database answers
     await asyncio.to_thread(migrate, dsn)
-    runtime = await asyncio.to_thread(runtime_dsn, dsn)
+    if (runtime := await asyncio.to_thread(runtime_dsn, dsn)) == dsn:
+        log.warning("action=assume_role role=%s outcome=refused hint=trireme doctor", ROLE)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(runtime, connections))
         rows = await stack.enter_async_context(open_row_pool(runtime))
@@ -113,6 +116,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 pool=parts.pool,
                 runs=runs,
                 controls=RunControls(parts.pool, parts.notices, runs),
+                decisions=Decisions(parts.pool, runs),
                 forks=Forks(parts.pool, parts.notices, runs, branches),
                 tails=tails,
                 thread_tails=thread_tails,
@@ -126,7 +130,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
                 states=States(parts.pool, graphs, saved, stores, parts.redactor),
                 stores=stores,
                 graphs=graphs,
-                launches=Launches(parts.pool, parts.notices),
+                launches=Launches(parts.pool, parts.notices, Callers(_key(settings))),
                 crons=CronStore(parts.pool),
                 profiles=ProfileStore(parts.pool),
                 keys=Keys(parts.pool, secret_of(settings.api_key)),
@@ -150,6 +154,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from serving.runs.execute import Executor
     from serving.runs.heartbeat import Heartbeat
     from serving.runs.hosted import HostedRuns
+    from serving.runs.in_flight import InFlight
     from serving.runs.queue import Queue
     from serving.runs.terms import Bundles
     from serving.runs.worker import Worker
@@ -161,9 +166,13 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         parts = await stack.enter_async_context(_open_parts(settings, connections))
         if exporter := exporter_of(settings, parts.pool):
             await stack.enter_async_context(exporter.running())
+        name = worker_name()
+        calls = InFlight(parts.dsn, name)
+        stack.push_async_callback(calls.close)
         make_deps = AttemptDeps(
             pool=parts.pool,
-            models=models,
+            calls=calls,
+            models_of=_by_tenant(models),
             documents=parts.documents,
             databases=Databases(),
             memory=parts.memory,
@@ -176,7 +185,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         bundles = Bundles(parts.pool, bundle, prompts)
         await bundles.publish()
         lease_s = settings.lease_s
-        queue = Queue(parts.pool, worker_name(), lease_s, bundle)
+        queue = Queue(parts.pool, name, lease_s, bundle)
         graphs = hosted_graphs(settings)
         loading = asyncio.create_task(graphs.load_all())
         stack.callback(loading.cancel)
@@ -184,7 +193,7 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
         hosted = HostedRuns(parts.pool, parts.notices, graphs, _key(settings), stores)
         executor = Executor(parts.pool, queue, parts.notices, graph, bundles, make_deps, _key(settings), hosted)
         stack.enter_context(_running(_courier(settings, parts, graphs).serve()))
-        stack.enter_context(_running(_clockwork(parts, graphs).serve()))
+        stack.enter_context(_running(_clockwork(parts, graphs, Callers(_key(settings))).serve()))
         heartbeat = Heartbeat(parts.dsn, queue.worker, lease_s, settings.heartbeat_s, settings.stall_s)
         yield Worker(parts.dsn, queue, parts.notices, executor, heartbeat, settings.worker_concurrency)
 
@@ -207,10 +216,10 @@ def _courier(settings: Settings, parts: _Parts, graphs: Graphs) -> "Courier":
     return Courier(parts.pool, messages_of, sealer, networks, *timing, carriage)
 
 
-def _clockwork(parts: _Parts, graphs: Graphs) -> "Clockwork":
+def _clockwork(parts: _Parts, graphs: Graphs, callers: Callers) -> "Clockwork":
     from serving.crons.firing import Clockwork, Maker
 
-    launches, profiles = Launches(parts.pool, parts.notices), ProfileStore(parts.pool)
+    launches, profiles = Launches(parts.pool, parts.notices, callers), ProfileStore(parts.pool)
     assistants = AssistantStore(parts.pool, graphs)
 
     def maker_of(tenant: str) -> Maker:
@@ -245,6 +254,12 @@ async def open_models(settings: Settings) -> AsyncIterator[Models]:
         yield models
     finally:
         await models.close()
+
+
+def _by_tenant(models: Models) -> Callable[[str], Models]:
+    from serving.models.gateway import Gateway
+
+    return models.of if isinstance(models, Gateway) else lambda _: models
 
 
 def _routes(settings: Settings) -> Routes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
@@ -23,27 +24,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """A shell without job control starts `pytest &` deaf to Ctrl-C, and so all that the tests start.
 
-    Hypothesis holds each example to 200 ms of wall time, which other work on the machine may take.
+    Hypothesis holds each example to 200 ms of wall time, and httpx each answer to 5 s, which other work on the machine
+    may take. The examples are the same each time; `--hypothesis-seed=NUMBER` tries others.
     """
     config.option.cluster |= config.option.compatibility
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    settings.register_profile("busy machine", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+    same = config.getoption("--hypothesis-seed") is None
+    settings.register_profile(
+        "busy machine", deadline=None, suppress_health_check=(HealthCheck.too_slow,), derandomize=same
+    )
     settings.load_profile("busy machine")
+    DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60.0
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("home")))
     server.start()
-    without_fsync(server.dsn)
+    without_power_cuts(server.dsn)
     yield server
     server.stop()
 
 
-def without_fsync(dsn: str) -> None:
-    """No test cuts the machine's power, and what a killed process had written stays written without it."""
+def without_power_cuts(dsn: str) -> None:
+    """No test cuts the machine's power, and what a killed process had written stays written without what costs time
+    (fsync) and what makes the bytes of a step hang on the time of the last checkpoint (pages written whole).
+
+    Autovacuum comes by when it likes: it writes, takes transaction ids and locks, and is seen at work by who counts.
+    """
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("alter system set fsync = off")
+        connection.execute("alter system set full_page_writes = off")
+        connection.execute("alter system set autovacuum = off")
         connection.execute("select pg_reload_conf()")
 
 

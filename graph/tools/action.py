@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from graph.deadline import within
 from graph.errors import FenceLost, OutcomeUnknown, StorageLost, ToolFailed
 from graph.ledger import EffectCall
 from graph.ports import ToolResult
@@ -52,7 +53,7 @@ class Action:
 
         limit = min(self.tool.timeout_s, self.seconds_left)
         try:
-            async with asyncio.timeout(limit):
+            async with within(limit):
                 look()
                 answer = await self.tool.call(self._arguments, self._context)
             return Outcome("failed" if isinstance(answer, Problem) else "done", answer)
@@ -69,7 +70,7 @@ class Action:
         """What the tool says it did; None when nothing happened, `open` when it can't tell now."""
         limit = min(self.tool.timeout_s, self.seconds_left)
         try:
-            async with asyncio.timeout(limit):
+            async with within(limit):
                 found = await can.check(self._arguments, self._context)
             return Outcome("done", found) if found is not None else None
         except (FenceLost, StorageLost):

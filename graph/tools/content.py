@@ -48,7 +48,11 @@ def _number(value: Decimal) -> int | float | str | None:
 
 def canonical(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces."""
-    return orjson.dumps(clean(value), option=orjson.OPT_SORT_KEYS).decode()
+    return _written(clean(value))
+
+
+def _written(plain: Any) -> str:
+    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def digest(*values: Any) -> str:
@@ -56,7 +60,7 @@ def digest(*values: Any) -> str:
 
     Text counts as it is, without Unicode normalisation: two spellings of a name can be two files.
     """
-    return hashlib.sha256(canonical(_one_number(clean(values))).encode()).hexdigest()
+    return hashlib.sha256(_written(_one_number(clean(values))).encode()).hexdigest()
 
 
 def _one_number(value: Any) -> Any:
@@ -71,12 +75,12 @@ def _one_number(value: Any) -> Any:
 def bounded(data: Mapping[str, Any], limit: int = LIMIT_BYTES) -> str:
     """Canonical JSON of at most `limit` bytes; what was cut is said under the key `cut`."""
     plain = clean(data)
-    text = canonical(plain)
+    text = _written(plain)
     size = len(text.encode())
     letters, items = limit // 2, 256
     while len(text.encode()) > limit and letters:
         note = f"{size} bytes are over the limit of {limit}: texts end after {letters} characters, lists after {items}"
-        text = canonical({**_shortened(plain, letters, items), "cut": f"{note}; ask for less"})
+        text = _written({**_shortened(plain, letters, items), "cut": f"{note}; ask for less"})
         letters, items = letters // 2, max(items // 2, 1)
     return text if letters else canonical({"cut": f"{size} bytes are over the limit of {limit}; ask for less"})
 

@@ -13,8 +13,10 @@ from serving.api.admission import Admission
 from serving.api.agent_protocol import agents
 from serving.api.agent_protocol.app import protocol_app
 from serving.api.agent_protocol.place import PREFIX
+from serving.api.authorization.authorized import Authorization, Authorized
 from serving.api.body import refuse_unkeepable
 from serving.api.cors import Cors, Origins
+from serving.api.documented import Documented
 from serving.api.failures import install_failures
 from serving.api.guard import Guard
 from serving.api.mounted import Mounted, without
@@ -29,6 +31,7 @@ from serving.hosting.http import Http
 from serving.services import ApiServices
 
 if TYPE_CHECKING:
+    from serving.auth.custom import CustomAuth
     from serving.hosting.beside import Beside
 
 # Routes are tried in this order, so what is asked for most often comes first.
@@ -50,12 +53,14 @@ def create_app(
     concurrency: int = 100,
     beside: "Beside | None" = None,
     http: Http | None = None,
+    auth: "CustomAuth | None" = None,
 ) -> FastAPI:
     """The application; its services are opened when the server starts and closed when it stops.
 
     `exposed`: it listens beyond loopback, so nothing is open without an API key. `origins`: pages that may use it.
     `concurrency`: so many requests are in work at a time. `beside`: has the routes that we haven't.
     `http`: what langgraph.json says of the routes, and of where the middleware of `beside` stands.
+    `auth`: what it says of who may come in without an API key of ours, and what they may do.
     """
     origins, http = origins or Origins(), http or Http()
 
@@ -70,7 +75,7 @@ def create_app(
                 for task in background:
                     task.cancel()
 
-    app = FastAPI(
+    app = Documented(
         title="Trireme",
         version="0.1.0",
         summary="Runs of planner, worker and critic, and of graphs",
@@ -80,8 +85,15 @@ def create_app(
         responses=REFUSALS,
         openapi_url=None if http.disable_meta else "/openapi.json",
     )
+    app.beside = beside
     install_failures(app)
-    around = [Middleware(Guard, exposed=exposed, admits=origins.admits, others=beside is not None)]
+    routers = [without(part.router, http.off) for part in _PARTS]
+    if beside is None and not http.disable_meta:
+        routers.append(health.front)
+    custom = Authorization(auth, [route for router in routers for route in router.routes]) if auth else None
+    around = [Middleware(Guard, exposed=exposed, admits=origins.admits, others=beside is not None, custom=custom)]
+    if custom:
+        around.append(Middleware(Authorized, authorization=custom))
     if beside and beside.middleware:
         at = len(around) if http.middleware_order == "auth_first" else 0
         around[at:at] = [*beside.middleware, Middleware(Unlent)]
@@ -91,8 +103,8 @@ def create_app(
     app.add_middleware(Cors, origins=origins)
     if http.mount_prefix:
         app.add_middleware(Mounted, prefix=http.mount_prefix)
-    for part in _PARTS:
-        app.include_router(without(part.router, http.off))
+    for router in routers:
+        app.include_router(router)
     app.mount(PREFIX, protocol_app(app, http.off))
     if beside:
         app.router.default = beside  # behind our routes, and behind what we say of a wrong method

@@ -26,8 +26,10 @@ async def refuse_unkeepable(request: Request) -> None:
         check_json(body)
 
 
-def unreadable(error: BaseException) -> tuple[str, str]:
-    """Message and hint for a body from which no JSON could be made."""
+def unreadable(error: BaseException, coding: str) -> tuple[str, str]:
+    """Message and hint for a body from which no JSON could be made; `coding`: its Content-Encoding."""
+    if coding not in ("", "identity"):
+        return f"the body is encoded, as {coding[:40]!r}", "send it as it is, without Content-Encoding"
     if isinstance(error, UnicodeDecodeError):
         return f"the body is not {error.encoding.upper()} at byte {error.start}", "send JSON in UTF-8"
     if isinstance(error, RecursionError):

@@ -22,11 +22,15 @@ _After = Annotated[str, Query(max_length=200, description="`next` of the page be
 
 
 class Decide(BaseModel):
-    """What a person says. `reveal`, for a retry: values behind placeholders, for this run's tools, for an hour."""
+    """What a person says to which `round` of the effect, so that a word sent twice is taken once.
+
+    `reveal`, for a retry: values behind placeholders, for this run's tools, for an hour.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     decision: EffectVerdict
+    round: int = Field(default=1, ge=1, le=1_000_000)
     note: str = Field(default="", max_length=2_000)
     by: str = Field(default="", max_length=200, description="who decides; whose API key it is, is told as well")
     reveal: dict[str, str] = Field(default_factory=dict, max_length=50)
@@ -35,14 +39,16 @@ class Decide(BaseModel):
 @router.get("/effects", response_model=EffectPage)
 async def all_effects(services: Services, state: _State = None, limit: _Limit = 50, after: _After = "") -> Any:
     """Effects of all runs, of the newest run first."""
-    return await services.restore((await services.runs.effects(None, state, limit, after)).model_dump(mode="json"))
+    return await services.restore((await services.decisions.effects(None, state, limit, after)).model_dump(mode="json"))
 
 
 @router.get("/runs/{run_id}/effects", response_model=EffectPage)
 async def effects_of_run(
     run_id: str, services: Services, state: _State = None, limit: _Limit = 50, after: _After = ""
 ) -> Any:
-    return await services.restore((await services.runs.effects(run_id, state, limit, after)).model_dump(mode="json"))
+    return await services.restore(
+        (await services.decisions.effects(run_id, state, limit, after)).model_dump(mode="json")
+    )
 
 
 @router.post("/runs/{run_id}/effects/{key}", response_model=RunView | EffectView)
@@ -57,13 +63,16 @@ async def decide_effect(run_id: str, key: str, body: Decide, services: Services)
         )
     shown = await asyncio.to_thread(services.vault.sealed, parse_id(run_id, "run"), body.reveal)
     decision = EffectDecision(
-        decision=body.decision, note=await services.redact(body.note), by=services.named(await services.redact(body.by))
+        decision=body.decision,
+        round=body.round,
+        note=await services.redact(body.note),
+        by=services.named(await services.redact(body.by)),
     )
     decided: RunView | EffectView | None
     try:
-        decided = await services.runs.decide_effect(run_id, key, decision, shown)
+        decided = await services.decisions.decide_effect(run_id, key, decision, shown)
     except NotFound:
-        decided = await services.runs.decide_left_effect(parse_id(run_id, "run"), key, decision)
+        decided = await services.decisions.decide_left_effect(parse_id(run_id, "run"), key, decision)
         if decided is None:
             raise
     return await services.restore(decided.model_dump(mode="json"))

@@ -10,8 +10,10 @@ from fastapi.responses import JSONResponse
 from psycopg.errors import DiskFull
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from graph.errors import TriremeError
 from memory.errors import MemoryFailure
@@ -21,7 +23,8 @@ from serving.api.agent_protocol.place import PREFIX
 from serving.api.body import unreadable
 from serving.api.mounted import own_path
 from serving.api.openai import failures as openai
-from serving.errors import ServingError
+from serving.auth.errors import AuthRefused
+from serving.errors import ServingError, Unauthorized
 
 NATIVE, GRAPHS = "run of a goal", "run of a graph"  # the two bodies of POST /runs
 _NOT_FIELDS = ("body", NATIVE, GRAPHS)
@@ -29,6 +32,14 @@ log = logging.getLogger(__name__)
 _FRAMES = 8
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+def _way(path: str) -> str:
+    """To what is here instead."""
+    if path in openai.INSTEAD:
+        return openai.INSTEAD[path]
+    spoken = {"mcp": "MCP", "a2a": "A2A"}.get(path.split("/")[1])
+    return f"this server doesn't speak {spoken}; see /docs for the routes" if spoken else "see /docs for the routes"
 
 
 def failure(request: HTTPConnection, status: int, code: str, message: str, hint: str = "") -> JSONResponse:
@@ -53,6 +64,18 @@ def _allowed(request: Request) -> list[str]:
 
 def answered(request: HTTPConnection, error: ServingError) -> JSONResponse:
     return failure(request, error.status, error.code, error.message, error.hint)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, error: ServingError) -> None:
+    answer = answered(HTTPConnection(scope), error)
+    if isinstance(error, Unauthorized):
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, AuthRefused):
+        answer.headers.update(error.headers)
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(answer)
+        return
+    await answer(scope, receive, send)
 
 
 def install_failures(app: FastAPI) -> None:
@@ -81,12 +104,18 @@ def install_failures(app: FastAPI) -> None:
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         code = _HTTP_CODES.get(error.status_code, "http_error")
         if error.status_code == 400 and error.__cause__:  # FastAPI's own, which names no reason
-            return failure(request, 400, code, *unreadable(error.__cause__))
-        hint = "send it in parts" if error.status_code == 413 else "see /docs for the routes"
+            coding = request.headers.get("content-encoding", "")
+            return failure(request, 400, code, *unreadable(error.__cause__, coding))
+        hint = "send it in parts" if error.status_code == 413 else _way(own_path(request.scope))
         answer = failure(request, error.status_code, code, str(error.detail), hint)
         if error.status_code == 405:
             answer.headers["Allow"] = ", ".join(_allowed(request))
         return answer
+
+    @app.exception_handler(ClientDisconnect)
+    async def cut_off(request: Request, error: ClientDisconnect) -> JSONResponse:
+        """Nobody reads it; it is counted as a request that was wrong, not as an error of ours."""
+        return failure(request, 400, "body_cut_off", "the client hung up within the body", "send it whole")
 
     @app.exception_handler(psycopg.DataError)
     async def unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:

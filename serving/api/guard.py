@@ -16,19 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
-from serving.api.failures import answered, failure
+from serving.api.authorization.authorized import Authorization
+from serving.api.failures import failure, refuse
 from serving.api.mounted import own_path
 from serving.api.standing import Standing, Watched
 from serving.errors import Forbidden, ServingError, Unauthorized, Unreachable
-from serving.keys.identity import OPERATOR, Identity
+from serving.keys.identity import INSIDE, OPERATOR, WORKS_FOR, Identity
 from serving.keys.lookup import Keys
 from serving.processes.listener import is_public_name
 
 LARGEST_BODY: Final = 32 * 1024 * 1024
 _TOO_LARGE: Final = f"a request body has at most {LARGEST_BODY // 1024 // 1024} MiB"
 _OPEN_PATHS: Final = frozenset({"/ok"})
+_INFO: Final = "/info"  # LangGraph's clients look at it before they have somebody's credentials
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Questions that are too long for an address are asked with POST.
 _QUESTIONS: Final = (
@@ -46,10 +47,19 @@ _HOW: Final = "send it as Authorization: Bearer KEY or X-Api-Key; the command li
 
 class Guard:
     """`exposed`: the server listens beyond loopback. `admits` says whether a page of this origin may ask. `others`: the
-    application has routes beside ours, of which only the API keys are our concern."""
+    application has routes beside ours, of which only the API keys are our concern. `custom`: langgraph.json's `auth`,
+    for whoever brings no API key of ours."""
 
-    def __init__(self, app: ASGIApp, exposed: bool, admits: Callable[[str], bool], others: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        exposed: bool,
+        admits: Callable[[str], bool],
+        others: bool = False,
+        custom: Authorization | None = None,
+    ) -> None:
         self._app, self._exposed, self._admits, self._others = app, exposed, admits, others
+        self._custom = custom
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -62,7 +72,7 @@ class Guard:
             scope["identity"] = await self._identity(request)
             self._check_scope(request, scope["identity"])
         except ServingError as error:
-            await self._refuse(scope, receive, send, error)
+            await refuse(scope, receive, send, error)
             return
         if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
             answer = failure(request, 413, "body_too_large", _TOO_LARGE, "send it in parts")
@@ -72,33 +82,52 @@ class Guard:
             if _is_text(scope) and self._is_ours(scope):
                 _read_as_json(scope)
             receive = _counted(receive)
-        scope["standing"] = Standing(scope["app"].state.services.keys, _given(request), self._exposed)
+        WORKS_FOR.set(scope["identity"].tenant)
+        lasts = scope["identity"].user is not None or INSIDE in scope
+        scope["standing"] = Standing(scope["app"].state.services.keys, _given(request), self._exposed, lasts)
         watched = Watched(receive, send, scope["standing"])
         await self._app(scope, watched.receive, watched.send)
 
     async def _identity(self, request: HTTPConnection) -> Identity:
-        if own_path(request.scope) in _OPEN_PATHS:
+        inside: Identity | None = request.scope.get(INSIDE)
+        if inside:
+            return inside
+        path, own = own_path(request.scope), self._custom
+        if path in _OPEN_PATHS or (own and path == _INFO and self._is_ours(request.scope)):
             return OPERATOR
         keys: Keys = request.scope["app"].state.services.keys
         given = _given(request)
         try:
             if given and (identity := await keys.identity(given)):
                 return identity
-            # Clients that can't leave a key out (OpenAI's, the LangGraph SDK) send any to a server that has none.
-            if self._exposed or await keys.needed():
-                raise Unauthorized(f"the API key is {'wrong, expired or revoked' if given else 'missing'}", _HOW)
+            open_ = not self._exposed and not await keys.needed()
         except (psycopg.Error, PoolTimeout) as error:
             hint = "try again; nothing was lost"
             raise Unreachable("Postgres does not answer", hint, "database_unavailable") from error
+        if own and not (open_ and own.is_studio(request)):
+            self._check_cookies(request)
+            return await own.identity(request)
+        # Clients that can't leave a key out (OpenAI's, the LangGraph SDK) send any to a server that has none.
+        if not open_:
+            raise Unauthorized(f"the API key is {'wrong, expired or revoked' if given else 'missing'}", _HOW)
         self._check_place(request)
-        return OPERATOR
+        return own.studio if own else OPERATOR
 
     def _check_place(self, request: HTTPConnection) -> None:
         """Of an open server: a page from elsewhere can send to it, or give its own name this machine's address."""
-        host, origin = request.url.hostname, request.headers.get("origin")
+        host = request.url.hostname
         if host and is_public_name(host):
             hint = "use http://127.0.0.1, or make an API key: trireme keys create"
             raise Forbidden("without API keys this server answers to localhost alone", hint, "host_not_allowed")
+        self._check_origin(request)
+
+    def _check_cookies(self, request: HTTPConnection) -> None:
+        """A browser sends them along for whichever page asks: what only they prove counts for pages that may ask."""
+        if "cookie" in request.headers and "authorization" not in request.headers:
+            self._check_origin(request)
+
+    def _check_origin(self, request: HTTPConnection) -> None:
+        origin = request.headers.get("origin")
         if origin and not self._admits(origin) and urlsplit(origin).netloc != request.url.netloc:
             hint = "name its origin in TRIREME_CORS_ORIGINS"
             raise Forbidden("pages of this origin may not use this server", hint, "origin_not_allowed")
@@ -117,15 +146,6 @@ class Guard:
         """Not so for a wrong method, which is answered before anything of the request is read."""
         routes = scope["app"].router.routes
         return not self._others or any(route.matches(scope)[0] is Match.FULL for route in routes)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, error: ServingError) -> None:
-        answer = answered(HTTPConnection(scope), error)
-        if isinstance(error, Unauthorized):
-            answer.headers["WWW-Authenticate"] = "Bearer"
-        if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(answer)
-            return
-        await answer(scope, receive, send)
 
 
 def _given(request: HTTPConnection) -> str:

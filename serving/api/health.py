@@ -10,6 +10,9 @@ from serving.api.runs import Services
 from serving.telemetry.metrics import render
 
 router = APIRouter(tags=["health"])
+front = APIRouter()
+"""What a server without routes of the user's own says at its root."""
+
 _PATIENCE_S = 2.0
 
 
@@ -19,6 +22,11 @@ async def ok(services: Services) -> dict[str, bool]:
     async with services.pool.connection(timeout=_PATIENCE_S) as connection:
         await connection.execute("select 1")
     return {"ok": True}
+
+
+# Probes ask with HEAD too, and some at the root, as LangGraph's server answers there.
+router.add_api_route("/ok", ok, methods=["HEAD"], include_in_schema=False)
+front.add_api_route("/", ok, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 @router.get("/info")

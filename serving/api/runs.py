@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from starlette.requests import HTTPConnection
 
 from graph.ports import ApprovalDecision
 from serving.api.admission import step_aside
@@ -13,17 +14,20 @@ from serving.api.event_id import line_of
 from serving.api.failures import GRAPHS, NATIVE
 from serving.api.refusal import EVENTS, STREAMS, TEXT, Responses
 from serving.api.sdk.answer import answer
-from serving.api.sdk.answers import Run
 from serving.api.sdk.creation import LOCATION, created, place
+from serving.api.sdk.schemas import Run
 from serving.api.sockets import EventStream
-from serving.errors import BadRequest, Gone, NotFound
+from serving.auth.filters import EVERYTHING
+from serving.database import fetch_one
+from serving.errors import BadRequest, Forbidden, Gone, NotFound
+from serving.keys.identity import PASSED, Identity
 from serving.runs.audit import Audit
 from serving.runs.launch import NewRun
-from serving.runs.launches import shown_run
 from serving.runs.limits import parse_id
 from serving.runs.log import refuse_cut
 from serving.runs.plan_edit import edited_plan
 from serving.runs.request import RunRequest
+from serving.runs.shown import shown_run
 from serving.runs.store import refuse_pruned
 from serving.runs.view import TERMINAL, RunView, is_settled
 from serving.services import ApiServices
@@ -32,10 +36,18 @@ router = APIRouter(tags=["runs"])
 _LONGEST_WAIT_S = 600.0
 
 
+def services_for(connection: HTTPConnection) -> ApiServices:
+    """Those of the tenant whose API key it carries. Raises Forbidden."""
+    services: ApiServices = connection.app.state.services
+    identity: Identity = connection.scope["identity"]
+    if identity.user and PASSED not in connection.scope:  # a middleware behind the doors has changed the path
+        raise Forbidden("this path was changed behind langgraph.json's auth", "leave out auth_first", "shut_by_auth")
+    return services.asked_by(identity, connection.headers, connection.scope.get(PASSED, EVERYTHING))
+
+
 async def services_of(request: Request) -> ApiServices:
-    """Those of the tenant whose API key the request carries. Async: FastAPI has a thread for what isn't."""
-    services: ApiServices = request.app.state.services
-    return services.asked_by(request.scope["identity"], request.headers)
+    """Async: FastAPI has a thread for what isn't."""
+    return services_for(request)
 
 
 Services = Annotated[ApiServices, Depends(services_of)]
@@ -102,7 +114,7 @@ async def create_run(
     if wait:
         run = await _settled(services, request, run)
     response.status_code = 202 if new and not wait else 200
-    return await services.restore(run.model_dump(mode="json"))
+    return await services.shown(run)
 
 
 @router.get("/runs")
@@ -112,7 +124,7 @@ async def list_runs(services: Services, limit: Annotated[int, Query(ge=1, le=200
 
 @router.get("/runs/{run_id}", response_model=RunView)
 async def get_run(run_id: str, services: Services) -> Any:
-    return await services.restore((await services.runs.get(run_id)).model_dump(mode="json"))
+    return await services.shown(await services.runs.get(run_id))
 
 
 @router.get("/runs/{run_id}/events", response_class=Response, responses=_LOG)
@@ -149,7 +161,7 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
 
     409 `reveal_needed`: the tool needs values behind placeholders that this server doesn't have. Nothing is used up.
     """
-    approval_id = body.approval_id or await services.runs.open_approval(run_id)
+    approval_id = body.approval_id or await services.decisions.open_approval(run_id)
     arguments = body.arguments
     if body.decision == "edit":
         if arguments is None:
@@ -167,8 +179,8 @@ async def approve(run_id: str, body: Approve, services: Services) -> Any:
         by=services.named(await services.redact(body.by)),
         approval_id=approval_id,
     )
-    run = await services.runs.decide(run_id, approval_id, decision, shown)
-    return await services.restore(run.model_dump(mode="json"))
+    run = await services.decisions.decide(run_id, approval_id, decision, shown)
+    return await services.shown(run)
 
 
 @router.get("/runs/{run_id}/artifacts/{name}", response_class=Response, responses=TEXT)
@@ -176,8 +188,7 @@ async def artifact(run_id: str, name: str, services: Services) -> PlainTextRespo
     """A file that the run wrote."""
     run = await services.runs.get(run_id)
     query = "select media_type, content, pruned_at from artifacts where run_id = %s and name = %s"
-    async with services.pool.connection() as connection:
-        row = await (await connection.execute(query, (run.run_id, name.replace("\x00", "")))).fetchone()
+    row = await fetch_one(services.pool, query, (run.run_id, name.replace("\x00", "")))
     if row is None:
         raise NotFound("this run wrote no such file", f"GET /runs/{run.run_id} names its files", "artifact_not_found")
     if row["pruned_at"]:

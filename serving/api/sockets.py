@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from graph.faults import point
-from serving.api.stream import HEARTBEAT, HEARTBEAT_S, LINES, Framing, Page, Tails
+from serving.api.reader import HEARTBEAT, HEARTBEAT_S, LINES, Framing, Page
+from serving.api.stream import Tails
 
 LEND: Final = "trireme.lend"
 MOST_WAITING: Final = 64 * 1024

@@ -16,16 +16,18 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`given`: the key of a request, or none; `exposed`: the server lets nobody in without one."""
+    """`given`: the key of a request, or none; `exposed`: the server lets nobody in without one. `stays`: who was let in
+    without a key of ours may hear a stream to its end, as with LangGraph."""
 
     keys: Keys
     given: str
     exposed: bool
+    stays: bool = False
 
     async def lasts(self) -> bool:
         """Whether the request would be let in now. While nobody can tell, it would."""
         try:
-            if self.given and await self.keys.identity(self.given):
+            if self.stays or (self.given and await self.keys.identity(self.given)):
                 return True
             return not (self.exposed or await self.keys.needed())
         except (psycopg.Error, PoolTimeout):

@@ -8,89 +8,27 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Protocol
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from graph.faults import point
 from serving.api.endings import Endings, Ends
-from serving.api.event_id import event_id
+from serving.api.reader import HEARTBEAT_S, LINES, Caller, Framing, Page, Reader
 from serving.database import Pool, Row
+from serving.hosting.config import AGENT
 from serving.runs.log import Tail, read_tail, standings
 from serving.runs.notices import LINES_ALONE
 from serving.runs.view import TERMINAL
 
 _POLL_S = 1.0
-HEARTBEAT_S = 15.0
 _PAGE_BYTES = 256 * 1024
-HEARTBEAT = b": still here\n\n"
 Restore = Callable[[str, str], Awaitable[str]]  # (tenant, a line's body)
 log = logging.getLogger(__name__)
 
 
 async def as_stored(_: str, body: str) -> str:
     return body
-
-
-class Framing(Protocol):
-    """How a reader is told of lines; those with an equal one share what is made for them."""
-
-    def __call__(self, row: Row, body: str) -> str:
-        """A line, whose body is given with the server's own values in it, as server-sent events; empty for none."""
-
-    def ends(self, status: str) -> bool:
-        """Whether a stream is over where its run stands so and has no more lines."""
-
-
-class _Lines:
-    """Every line as it is, until the run has ended."""
-
-    def __call__(self, row: Row, body: str) -> str:
-        return frame(row, body)
-
-    def ends(self, status: str) -> bool:
-        return status in TERMINAL
-
-
-LINES = _Lines()
-
-
-@dataclass(frozen=True)
-class Page:
-    """What stands behind a place in a run's log, read at `at` (the loop's clock).
-
-    `over`: nothing will follow `last`; or the lines that follow are gone, though the run wrote them.
-    """
-
-    lines: tuple[Row, ...]
-    data: bytes
-    last: int
-    status: str
-    last_seq: int
-    at: float
-    over: bool
-
-    @cached_property
-    def chunk(self) -> bytes:
-        """`data` as HTTP/1.1 sends it (RFC 9112, 7.1)."""
-        return b"%x\r\n%b\r\n" % (len(self.data), self.data)
-
-
-class Reader(Protocol):
-    """`after` is the last line it has; while it isn't `ready`, nothing is read for it."""
-
-    after: int
-    framing: Framing
-
-    @property
-    def ready(self) -> bool: ...
-    def take(self, page: Page) -> None: ...
-    def tick(self, now: float) -> None:
-        """Once a second, by the loop's clock."""
-
-    def end(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -165,7 +103,7 @@ class Tails:
 
     async def follow(self, run_id: str, after: int = 0, framing: Framing = LINES) -> AsyncIterator[Page | None]:
         """Pages behind `after`, then new ones until the run has ended; None when nothing came for a while."""
-        reader = _Caller(after, framing, lambda: self._resume(run_id))
+        reader = Caller(after, framing, lambda: self._resume(run_id))
         self.join(run_id, reader)
         try:
             while True:
@@ -233,9 +171,9 @@ class Tails:
             self.leave(run_id, reader)
 
     async def _body(self, tenant: str, row: Row) -> str:
-        """What a hosted graph gives out is its own to the letter, whatever it looks like."""
+        """What is told of a hosted graph is its own to the letter, whatever it looks like."""
         body: str = row["body"]
-        return body if row["kind"] == "stream_part" else await self._restore(tenant, body)
+        return await self._restore(tenant, body) if row["graph"] in (None, AGENT) else body
 
 
 def _standing_at(after: int, readers: Iterable[Reader]) -> dict[Framing, list[Reader]]:
@@ -254,47 +192,3 @@ def _page(tail: Tail | None, bodies: list[str], after: int, framing: Framing, no
     last = tail.lines[-1]["seq"] if tail.lines else after
     over = not tail.lines if last < tail.last_seq else framing.ends(tail.status)
     return Page(tail.lines, data.encode(), last, tail.status, tail.last_seq, now, over)
-
-
-class _Caller:
-    """A reader in this process's own code: takes a page when it asks for one."""
-
-    def __init__(self, after: int, framing: Framing, resume: Callable[[], None]) -> None:
-        self.after, self.framing, self._resume, self.ended = after, framing, resume, False
-        self._page: Page | None = None
-        self._news = asyncio.Event()
-        self._quiet_since = asyncio.get_running_loop().time()
-
-    @property
-    def ready(self) -> bool:
-        return self._page is None
-
-    def take(self, page: Page) -> None:
-        self._page, self.after = page, page.last
-        self._news.set()
-
-    def tick(self, now: float) -> None:
-        if now - self._quiet_since >= HEARTBEAT_S:
-            self._news.set()
-
-    def end(self) -> None:
-        self.ended = True
-        self._news.set()
-
-    async def next(self) -> Page | None:
-        await self._news.wait()
-        self._news.clear()
-        page, self._page = self._page, None
-        self._quiet_since = asyncio.get_running_loop().time()
-        self._resume()
-        return page
-
-
-def frame(row: Row, body: str) -> str:
-    """One SSE message (HTML standard, 9.2): its id, the kind as its event, as data the body with its seq and time.
-
-    `body` is JSON text, so a line feed in it can only stand between tokens.
-    """
-    head = f"id: {event_id(row['seq'], row['run_id'])}\nevent: {row['kind']}\ndata: "
-    told = f'{{"seq":{row["seq"]},"at":"{row["at"].isoformat()}",'
-    return head + told + body[1:].replace("\n", " ").replace("\r", " ") + "\n\n"

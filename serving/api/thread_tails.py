@@ -13,7 +13,8 @@ from typing import Any, Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from serving.api.stream import HEARTBEAT_S, Framing, Page, Tails
+from serving.api.reader import HEARTBEAT_S, Framing, Page
+from serving.api.stream import Tails
 from serving.database import Pool, Row
 from serving.threads.places import Place, Places, changes
 

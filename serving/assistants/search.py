@@ -7,8 +7,9 @@ from pydantic import BaseModel, Field
 
 from serving.assistants.assistant import Assistant
 from serving.assistants.store import COLUMNS, AssistantStore
+from serving.hosting.config import AGENT
 from serving.jsonb import jsonb
-from serving.page import Page, SortOrder
+from serving.search import Page, Sorted
 
 Selected = Literal[
     "assistant_id", "graph_id", "name", "description", "config", "context", "created_at", "updated_at", "metadata",
@@ -26,6 +27,7 @@ _WHERE: LiteralString = """
 where tenant = %(tenant)s and (%(graph_id)s::text is null or graph_id = %(graph_id)s)
     and (%(name)s::text is null or strpos(lower(name), lower(%(name)s)) > 0)
     and (%(metadata)s::jsonb is null or metadata @> %(metadata)s::jsonb)
+    and graph_id is distinct from %(hidden)s::text
 """
 _ORDER: LiteralString = "order by {by} {order}, assistant_id {order} limit %(limit)s offset %(offset)s"
 _COUNT: LiteralString = """
@@ -38,33 +40,27 @@ class AssistantFilter(BaseModel):
     graph_id: str | None = Field(default=None, max_length=200)
     name: str | None = Field(default=None, max_length=1_000)
 
-    def values(self) -> dict[str, Any]:
+    def values(self, agents: bool) -> dict[str, Any]:
         metadata = jsonb(self.metadata, "metadata") if self.metadata else None
-        return {"metadata": metadata, "graph_id": self.graph_id, "name": self.name}
+        hidden = None if agents else AGENT
+        return {"metadata": metadata, "graph_id": self.graph_id, "name": self.name, "hidden": hidden}
 
 
-class AssistantSearch(AssistantFilter):
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
+class AssistantSearch(AssistantFilter, Sorted):
     sort_by: Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"] = "created_at"
-    sort_order: SortOrder = "desc"
     select: list[Selected] | None = None
 
 
-async def search(assistants: AssistantStore, wanted: AssistantSearch) -> Page:
-    """Its rows are `Assistant`s as JSON, with the selected fields."""
-    query = (
-        COLUMNS
-        + _WHERE
-        + _ORDER.format(by=_ORDERS[wanted.sort_by], order="asc" if wanted.sort_order == "asc" else "desc")
-    )
-    values = {**wanted.values(), "limit": wanted.limit + 1, "offset": wanted.offset}
-    found = [Assistant(**row) for row in await assistants.fetch(query, values)]
+async def search(assistants: AssistantStore, wanted: AssistantSearch, *, agents: bool = True) -> Page:
+    """Its rows are `Assistant`s as JSON, with the selected fields. `agents`: also planner, worker and critic's."""
+    query = COLUMNS + _WHERE + _ORDER.format(by=_ORDERS[wanted.sort_by], order=wanted.sort_order)
+    rows = await assistants.fetch(query, {**wanted.values(agents), **wanted.one_more})
+    found = [Assistant(**row) for row in rows]
     fields: set[str] | None = set(wanted.select) if wanted.select else None
-    return Page.of([each.model_dump(mode="json", include=fields) for each in found], wanted.offset, wanted.limit)
+    return wanted.page([each.model_dump(mode="json", include=fields) for each in found])
 
 
-async def count(assistants: AssistantStore, wanted: AssistantFilter) -> int:
-    (row,) = await assistants.fetch(_COUNT + _WHERE, wanted.values())
+async def count(assistants: AssistantStore, wanted: AssistantFilter, *, agents: bool = True) -> int:
+    (row,) = await assistants.fetch(_COUNT + _WHERE, wanted.values(agents))
     found: int = row["found"]
     return found

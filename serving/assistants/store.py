@@ -10,7 +10,8 @@ from serving.assistants.assistant import (
     settled,
     system_assistant_id,
 )
-from serving.database import Pool, Row, new_id
+from serving.auth.filters import EVERYTHING, Held
+from serving.database import Pool, Row, fetch_all, new_id
 from serving.errors import Conflict, NotFound
 from serving.hosting.graphs import Graphs
 from serving.jsonb import jsonb
@@ -22,6 +23,7 @@ select assistant_id::text, version, graph_id, config, context, metadata, name, d
 from assistants assistant join assistant_versions version using (tenant, assistant_id, version)
 """
 _ONE: LiteralString = COLUMNS + "where tenant = %(tenant)s and assistant_id = %(id)s"
+_HOLDS: LiteralString = _ONE + " and metadata @> %(held)s::jsonb"
 _CREATE: LiteralString = """
 with made as (
     insert into assistants (tenant, assistant_id, version) values (%(tenant)s, %(id)s, 1) on conflict do nothing
@@ -81,13 +83,13 @@ class AssistantStore:
         other._complete = self._complete
         return other
 
-    async def create(self, new: NewAssistant) -> Assistant:
-        """Raises UnknownGraph, Conflict for an id that is taken."""
+    async def create(self, new: NewAssistant, held: Held = EVERYTHING) -> Assistant:
+        """`held`: by the metadata of one that is there, else its id is taken. Raises UnknownGraph, Conflict."""
         self._graphs.entry(new.graph_id)
-        await self._complete_system()
+        await self.complete_system()
         id_ = uuid_of(new.assistant_id, "assistant") if new.assistant_id else new_id()
         made = await self._execute(_CREATE, {**_content(new), "id": id_, "name": new.name or "Untitled"})
-        if not made and new.if_exists == "raise":
+        if not made and (new.if_exists == "raise" or not await self._holds(id_, held)):
             raise Conflict(
                 f"assistant {id_} exists already", "leave assistant_id out, or send if_exists=do_nothing", "exists"
             )
@@ -95,7 +97,7 @@ class AssistantStore:
 
     async def get(self, assistant: str) -> Assistant:
         """By its id, or by the id of a hosted graph: the graph's own. Raises Unprocessable, NotFound."""
-        await self._complete_system()
+        await self.complete_system()
         id_ = self.id_of(assistant)
         return Assistant(**await self._row(_ONE, id_))
 
@@ -108,13 +110,13 @@ class AssistantStore:
         """Adds a version, which counts from now on."""
         if change.graph_id is not None:
             self._graphs.entry(change.graph_id)
-        await self._complete_system()
+        await self.complete_system()
         id_ = self.id_of(assistant)
         values = {**_content(change), "name": change.name, "id": id_, "tenant": self._tenant}
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_HOLD, values)
             if not (await connection.execute(_CHANGE, values)).rowcount:
-                raise _not_found(id_)
+                raise assistant_not_found(id_)
         return await self.get(id_)
 
     async def set_latest(self, assistant: str, version: int) -> Assistant:
@@ -147,15 +149,14 @@ class AssistantStore:
             if threads:
                 await connection.execute(_THREADS_OF, values)
             if not (await connection.execute(_DELETE, values)).rowcount:
-                raise _not_found(id_)
+                raise assistant_not_found(id_)
 
     async def fetch(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
         """Of this tenant, when all hosted graphs have their assistants."""
-        await self._complete_system()
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query, {**values, "tenant": self._tenant})).fetchall()
+        await self.complete_system()
+        return await fetch_all(self._pool, query, {**values, "tenant": self._tenant})
 
-    async def _complete_system(self) -> None:
+    async def complete_system(self) -> None:
         if self._tenant in self._complete:
             return
         system = NewAssistant(graph_id="", metadata={"created_by": "system"})
@@ -166,10 +167,13 @@ class AssistantStore:
                 await connection.execute(_CREATE, {**_content(system), **of_graph, **about})
         self._complete.add(self._tenant)
 
+    async def _holds(self, id_: str, held: Held) -> bool:
+        return bool(await self.fetch(_HOLDS, {"id": id_, "held": jsonb(dict(held), "the filter")}))
+
     async def _row(self, query: LiteralString, id_: str) -> Row:
         rows = await self.fetch(query, {"id": id_})
         if not rows:
-            raise _not_found(id_)
+            raise assistant_not_found(id_)
         return rows[0]
 
     async def _execute(self, query: LiteralString, values: dict[str, Any]) -> bool:
@@ -195,5 +199,5 @@ def _content(given: NewAssistant | AssistantChange) -> dict[str, Any]:
     }
 
 
-def _not_found(id_: str) -> NotFound:
+def assistant_not_found(id_: str) -> NotFound:
     return NotFound(f"assistant {id_} not found", "POST /assistants/search lists them", "assistant_not_found")

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from serving.cli.audit_commands import audit_app
 from serving.cli.ending import perform
 from serving.cli.key_commands import keys_app
+from serving.cli.memory_commands import memory_app
+from serving.cli.options import Json, Run
 from serving.cli.profile_commands import profiles_app
 from serving.cli.webhook_commands import webhooks_app
 
@@ -19,19 +22,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-memory_app = typer.Typer(help="What is remembered about you.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(memory_app, name="memory")
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
-audit_app = typer.Typer(help="Whether a run's log is what was written.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="the run's id")]
 ChangedBounds = Annotated[
     list[str] | None, typer.Option("--bounds", metavar="NAME=VALUE", help="change a bound, such as cost_usd=5; repeat")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
 
 
 @app.command()
@@ -46,8 +45,8 @@ def run(
     thread: Annotated[str | None, typer.Option("--thread", metavar="ID", help="continue a conversation")] = None,
     review_plan: Annotated[bool, typer.Option("--review-plan", help="show the plan and wait for approval")] = False,
     model: Annotated[str | None, typer.Option("--model", help="a model_name of routes.yaml")] = None,
-    max_cost: Annotated[float | None, typer.Option("--max-cost", help="stop at this many USD")] = None,
-    max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="stop after this many seconds")] = None,
+    max_cost: Annotated[float | None, typer.Option("--max-cost", min=0, help="stop at this many USD")] = None,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", min=0.1, help="stop after so long")] = None,
     priority: Annotated[
         int, typer.Option("--priority", min=-100, max=100, help="-100 to 100; a higher one starts first")
     ] = 0,
@@ -216,20 +215,6 @@ def fork(
     perform(fork_run, run, at, paused, bounds or (), json)
 
 
-@audit_app.command("verify")
-def audit_verify(
-    run: Run,
-    head: Annotated[
-        str, typer.Option("--head", metavar="HEX", help="the log_head you kept: proves that nothing was cut off since")
-    ] = "",
-    json: Json = False,
-) -> None:
-    """Compute a log's chain of hashes anew; exit code 1 when it is broken."""
-    from serving.cli.audit import verify
-
-    perform(verify, run, head, json)
-
-
 @app.command()
 def retention(
     tenant: Annotated[
@@ -265,25 +250,6 @@ def prune(
     from serving.cli.retention import prune as apply
 
     perform(apply, dry_run, json)
-
-
-@memory_app.command("list")
-def memory_list(json: Json = False) -> None:
-    """List what is remembered."""
-    from serving.cli.remembered import list_memory
-
-    perform(list_memory, json)
-
-
-@memory_app.command("delete")
-def memory_delete(
-    memory_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="delete all of it")] = False,
-) -> None:
-    """Delete one remembered statement, or all."""
-    from serving.cli.remembered import delete_memory
-
-    perform(delete_memory, memory_id, everything)
 
 
 @app.command()

@@ -1,7 +1,6 @@
 """`trireme audit`: proves that a run's log is what was written, or says where it isn't."""
 
-import orjson
-
+from serving.cli.output import print_json
 from serving.cli.session import connected
 from serving.runs.limits import parse_id
 from serving.settings import load_settings
@@ -13,7 +12,7 @@ async def verify(run_id: str, head: str, json: bool) -> int:
     async with connected(load_settings(), worker=False) as client:
         found = await client.get(f"/runs/{run_id}/audit", head=head)
     if json:
-        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     elif found["intact"]:
         print(f"intact: {found['events']} events, head {found['head']}")
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,7 +42,8 @@ class Client:
     def __init__(self, url: str, api_key: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.url = url
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(60, connect=5))
+        patience, proxied = httpx.Timeout(60, connect=5), not is_local(url)
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=patience, trust_env=proxied)
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,6 +110,15 @@ class Client:
         if answer.status_code >= 400:
             raise _error_of(answer)
         return answer
+
+
+def is_local(url: str) -> bool:
+    """Whether it names this machine, which no proxy of the environment leads to."""
+    try:
+        host = httpx.URL(url).host
+        return host == "localhost" or ip_address(host).is_loopback
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from serving.cli.follow import Follower
+from serving.cli.output import print_json
 from serving.cli.runs import finish, opened, watch
 from serving.errors import BadRequest
 
@@ -47,7 +46,7 @@ async def fork_run(run_id: str, at: int | None, paused: bool, bounds: Sequence[s
     async with opened(run_id, worker=not paused) as (client, private):
         fork = await client.post(f"/runs/{run_id}/fork", body)
         if json:
-            print(orjson.dumps(private.restore_json(fork), option=orjson.OPT_INDENT_2).decode())
+            print_json(private.restore_json(fork))
             return 0
         print(f"run {fork['run_id']} goes on from line {fork['forked_seq']} of {run_id}", flush=True)
         return await watch(client, private, fork["run_id"], 0)
@@ -57,7 +56,7 @@ async def list_points(run_id: str, json: bool) -> int:
     async with opened(run_id) as (client, _):
         points: list[dict[str, Any]] = await client.get(f"/runs/{run_id}/checkpoints")
     if json:
-        print(orjson.dumps(points, option=orjson.OPT_INDENT_2).decode())
+        print_json(points)
         return 0
     for point in points:
         print(f"--at {point['seq']:<5} {point['at'][:19]}  next: {', '.join(point['next'])}")

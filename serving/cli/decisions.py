@@ -34,7 +34,7 @@ async def send_verdict(
     client: Client, private: Private, run_id: str, effect: dict[str, Any], decision: str, note: str = ""
 ) -> dict[str, Any]:
     """What a person says about an unknown effect, given as restored. A retry gets the values that it needs again."""
-    body: dict[str, Any] = {"decision": decision, "note": private.redact(note)}
+    body: dict[str, Any] = {"decision": decision, "round": effect["round"], "note": private.redact(note)}
     if decision == "retry":
         body["reveal"] = revealed(private, effect["arguments"])
     answer: dict[str, Any] = await client.post(f"/runs/{run_id}/effects/{effect['key']}", body)

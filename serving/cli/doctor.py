@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import psycopg
 
-from serving.errors import ServingError
+from serving.errors import ServingError, Unreachable
 from serving.known_names import read_known_names
-from serving.migrate import reported
+from serving.migrate import rehearse
 from serving.processes.stack import Stack
 from serving.rights import MEND, ROLE, runtime_dsn
 from serving.settings import Settings, load_settings
@@ -63,15 +63,11 @@ def _database(settings: Settings) -> Finding:
     if not settings.database_url and not stack.running():
         return Finding("database", True, "embedded Postgres, started when needed (DATABASE_URL is not set)")
     try:
-        with psycopg.connect(stack.dsn, connect_timeout=5) as connection:
-            version = connection.info.server_version // 10_000
-            found = connection.execute("select 1 from pg_available_extensions where name = 'vector'").fetchone()
-    except psycopg.Error as error:
+        version = rehearse(stack.dsn)
+    except Unreachable as error:
         if settings.database_url:
-            return Finding("database", False, str(reported(error)))
+            return Finding("database", False, str(error))
         return Finding("database", False, f"embedded Postgres does not answer: see {settings.home / 'postgres.log'}")
-    if not found:
-        return Finding("database", False, f"Postgres {version} has no pgvector: install the extension")
     whose = "DATABASE_URL" if settings.database_url else "embedded"
     return Finding("database", True, f"Postgres {version} with pgvector ({whose})")
 
@@ -101,13 +97,15 @@ def _models(settings: Settings) -> Finding:
 def _server(settings: Settings) -> Finding:
     import httpx
 
+    from serving.cli.client import is_local
+
     other = Stack(settings).running()
     url = settings.server_url if settings.url else other.url if other else None
     if url is None:
         return Finding("server", None, f"not running; trireme up starts it on port {settings.port}")
     whose = "TRIREME_URL" if settings.url or not other else f"pid {other.pid}"
     try:
-        status = httpx.get(f"{url}/ok", timeout=10).status_code
+        status = httpx.get(f"{url}/ok", timeout=10, trust_env=not is_local(url)).status_code
     except (httpx.HTTPError, httpx.InvalidURL):
         return Finding("server", False, f"{url} ({whose}) does not answer: look whether it runs")
     if status != 200:

@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import Any, get_args
 
-import orjson
-
 from graph.ledger import EffectState, EffectVerdict
 from serving.cli.client import Client
 from serving.cli.decisions import send_verdict
+from serving.cli.output import print_json
 from serving.cli.printable import printable
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, NotFound
@@ -23,12 +22,14 @@ async def show_effects(
 ) -> int:
     if state is not None and state not in get_args(EffectState):
         raise BadRequest(f"no state is called {state!r}", f"one of {', '.join(get_args(EffectState))}")
+    if note and decide is None:
+        raise BadRequest("--note says why something is decided", "add --decide KEY happened|did-not|retry")
     if decide is not None:
         return await _decide(run_id, *decide, note)
     async with opened(run_id) as (client, private):
         shown = [private.restore_json(each) async for each in _all(client, run_id, state)]
     if json:
-        print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+        print_json(shown)
         return 0
     for effect in shown:
         print(_line(printable(effect), with_run=run_id is None))

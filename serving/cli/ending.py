@@ -1,14 +1,18 @@
 """How a command ends: with its exit code, or one line that says what is wrong and how to mend it."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
+from errno import EDQUOT, EFBIG, ENOSPC
 from typing import TYPE_CHECKING, Any
 
 from serving.cli.printable import printable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+_NO_SPACE = (ENOSPC, EDQUOT, EFBIG)
 
 
 def perform(command: Any, *arguments: Any, loop_factory: "Callable[[], AbstractEventLoop] | None" = None) -> None:
@@ -22,6 +26,7 @@ def perform(command: Any, *arguments: Any, loop_factory: "Callable[[], AbstractE
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             code = runner.run(command(*arguments))
+        print(end="", flush=True)
     except KeyboardInterrupt:
         code = 130
     except ServingError as error:
@@ -33,6 +38,11 @@ def perform(command: Any, *arguments: Any, loop_factory: "Callable[[], AbstractE
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        code = _say(f"the output can't be written: {error.strerror}", "free some space, or write elsewhere", 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it is written at the exit
     raise SystemExit(code or 0)
 
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import aclosing
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from serving.cli.client import Client
 from serving.cli.lines import line_of
+from serving.cli.output import as_yaml
 from serving.cli.printable import printable
 from serving.cli.private import Private
 
@@ -23,12 +25,18 @@ _PAUSED = "interrupted"
 _VERDICTS = {"y": "happened", "n": "did_not", "r": "retry"}
 
 
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        """Its own would end the process as a failure: who reads no further, as `head` does, has what it wanted."""
+        raise BrokenPipeError
+
+
 class Follower:
     """Prints to stdout what comes behind line `after` of the log; with `quiet` it only follows."""
 
     def __init__(self, private: Private, after: int = 0, *, quiet: bool = False) -> None:
         self._private, self._quiet = private, quiet
-        self._console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._console = _Screen(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._seen = after
 
     async def until_pause(self, client: Client, run_id: str) -> str:
@@ -96,8 +104,9 @@ def waits_for(view: dict[str, Any]) -> str:
     if view["phase"] == "paused":
         waits.append(f"paused. Its plan: trireme plan {run_id} (--edit); go on: trireme resume {run_id}")
     if names := ", ".join(approval["name"] for approval in view["approvals"]):
-        hint = f"trireme approve {run_id} (or --reject)"
-        waits.append(f"waits for a person: {names}. Look: trireme plan {run_id}; then {hint}")
+        plan = any(approval["approval_kind"] == "plan" for approval in view["approvals"])
+        look = f"trireme plan {run_id} (--edit)" if plan else f"trireme status {run_id}"
+        waits.append(f"waits for a person: {names}. Look: {look}; then trireme approve {run_id} (or --reject)")
     if reasons := "; ".join(effect["reason"] for effect in view["effects"]):
         waits.append(f"waits for a person to say whether it happened: {reasons}. Look: trireme effects {run_id}")
     return "\n".join(waits)
@@ -125,24 +134,34 @@ def _program() -> str:
     return called if Path(called).name == "trireme" and not shutil.which("trireme") else "trireme"
 
 
+def proposed(approval: dict[str, Any]) -> str:
+    """What a person is asked to approve, with each argument: a plan as `trireme plan` shows it."""
+    return f"{printable(approval['description'])}\n{_arguments(approval['arguments'])}"
+
+
+def _arguments(arguments: dict[str, Any]) -> str:
+    """Text as it is; a list or an object below its name."""
+    lines = []
+    for name, value in printable(arguments).items():
+        nested = isinstance(value, dict | list)
+        lines.append(f"{name}:\n{as_yaml(value).rstrip()}" if nested else f"{name}: {value}")
+    return indent("\n".join(lines), "  ")
+
+
 async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> bool:
     """Asks about all that waits, at the terminal. False when the person leaves something open."""
     from serving.cli.decisions import send_decision, send_verdict
 
     for approval in view["approvals"]:
-        print(f"\n{printable(approval['description'])}")
-        for name, value in printable(approval["arguments"]).items():
-            print(f"  {name}: {value}")
-        answer = (await asyncio.to_thread(_read, "approve? [y]es, [n]o, [l]ater: ")).strip().lower()
+        print(f"\n{proposed(approval)}")
+        answer = (await _read("approve? [y]es, [n]o, [l]ater: ")).strip().lower()
         if answer not in ("y", "yes", "n", "no"):
             return False
         decision = "approve" if answer.startswith("y") else "reject"
         await send_decision(client, private, view["run_id"], approval, decision)
     for effect in view["effects"]:
-        print(f"\n{printable(effect['reason'])}. Its arguments:")
-        for name, value in printable(effect["arguments"]).items():
-            print(f"  {name}: {value}")
-        answer = await asyncio.to_thread(_read, "did it happen? [y]es, [n]o, [r]etry, [l]ater: ")
+        print(f"\n{printable(effect['reason'])}. Its arguments:\n{_arguments(effect['arguments'])}")
+        answer = await _read("did it happen? [y]es, [n]o, [r]etry, [l]ater: ")
         verdict = _VERDICTS.get(answer.strip().lower()[:1])
         if verdict is None:
             return False
@@ -150,8 +169,13 @@ async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> 
     return True
 
 
-def _read(prompt: str) -> str:
+async def _read(prompt: str) -> str:
+    """A line from the terminal; "later" at its end. In a thread it couldn't be given up at Ctrl-C."""
+    print(prompt, end="", flush=True)
+    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), typed.set)
     try:
-        return input(prompt)
-    except EOFError:
-        return "later"
+        await typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline() or "later"

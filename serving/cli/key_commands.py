@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from serving.cli.ending import perform
+from serving.cli.options import Json, group
 
-keys_app = typer.Typer(help="API keys: who may use the server.", no_args_is_help=True, rich_markup_mode=None)
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
+keys_app = group("API keys: who may use the server.")
 
 
 @keys_app.command("create")

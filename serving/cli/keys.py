@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-import orjson
-
-from serving.cli.columns import aligned
+from serving.cli.output import aligned, print_json
 from serving.cli.owner import owned_database
 from serving.errors import BadRequest
 from serving.keys.key import ApiKey, create, listed, revoke
@@ -22,7 +20,7 @@ async def create_key(tenant: str, name: str, scopes: Sequence[str], expires: str
     async with owned_database() as connection:
         made, key = await create(connection, tenant, name, scopes, days)
     if json:
-        print(orjson.dumps({"key": key, **asdict(made)}, option=orjson.OPT_INDENT_2).decode())
+        print_json({"key": key, **asdict(made)})
         return 0
     until = f" until {made.expires_at:%Y-%m-%d}" if made.expires_at else ""
     print(f"for tenant {made.tenant}: {', '.join(made.scopes)}{until}; it is shown only now", file=sys.stderr)
@@ -34,7 +32,7 @@ async def list_keys(tenant: str | None, json: bool) -> int:
     async with owned_database() as connection:
         keys = await listed(connection, tenant)
     if json:
-        print(orjson.dumps([asdict(key) for key in keys], option=orjson.OPT_INDENT_2).decode())
+        print_json([asdict(key) for key in keys])
         return 0
     if not keys:
         print("no keys: only this machine may use the server, and everybody on it may; trireme keys create")

@@ -1,24 +1,26 @@
 """`trireme plan`: a run's plan as YAML, and its edit while it waits for approval or the run is paused."""
 
-import asyncio
-import shlex
-import subprocess
 import sys
-import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from serving.cli.client import Client
 from serving.cli.decisions import send_decision
+from serving.cli.draft import drafted, read_text
+from serving.cli.output import as_yaml
 from serving.cli.printable import printable
+from serving.cli.private import Private
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, Gone
 from serving.runs.limits import check_json
-from serving.settings import load_settings
 
 
 async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
+    if file and not edit:
+        raise BadRequest("--file holds a new plan, and nothing is edited without --edit", "add --edit")
     async with opened(run_id, worker=edit) as (client, private):
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
         if view["pruned_at"]:
@@ -27,53 +29,48 @@ async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:
             )
         if view["plan"] is None:
             raise Conflict(f"run {run_id} has no plan yet: it is {view['status']}", "wait, or see trireme logs")
-        text = yaml.safe_dump(view["plan"], sort_keys=False, allow_unicode=True)
-        if not edit:
-            print(printable(text) if sys.stdout.isatty() else text, end="")
-            return 0
-        approval = next((each for each in view["approvals"] if each["approval_kind"] == "plan"), None)
-        if approval is None and view["phase"] != "paused":
-            hint = f"trireme fork {run_id} --paused" if view["finished_at"] else f"trireme pause {run_id}"
-            raise Conflict(f"run {run_id} is {view['status']}: its plan can't be edited now", hint)
-        edited = private.redact_json(await asyncio.to_thread(_edited, text, file))
+        text = as_yaml(view["plan"])
+        if edit:
+            return await _edit(client, private, view, text, file)
+        print(printable(text) if sys.stdout.isatty() else text, end="")
+        return 0
+
+
+async def _edit(client: Client, private: Private, view: dict[str, Any], text: str, file: Path | None) -> int:
+    run_id = view["run_id"]
+    approval = next((each for each in view["approvals"] if each["approval_kind"] == "plan"), None)
+    if approval is None and view["phase"] != "paused":
+        hint = f"trireme fork {run_id} --paused" if view["finished_at"] else f"trireme pause {run_id}"
+        raise Conflict(f"run {run_id} is {view['status']}: its plan can't be edited now", hint)
+    go_on = f"trireme {'approve' if approval else 'resume'} {run_id}"
+    draft = drafted(text, f"trireme plan {run_id} --edit --file")
+    async with nullcontext(read_text(file)) if file else draft as changed:
+        if changed == text and not file:
+            raise BadRequest("nothing was changed", f"go on with the plan as it is: {go_on}")
+        edited = private.redact_json(_parsed(changed))
         if approval is None:
             await client.put(f"/runs/{run_id}/plan", {"plan": edited, "last_seq": view["last_seq"]})
-            print(f"the plan is changed; go on with it: trireme resume {run_id}")
-            return 0
-        await send_decision(client, private, run_id, approval, "edit", arguments=edited)
-        return await watch(client, private, run_id, view["last_seq"])
+        else:
+            await send_decision(client, private, run_id, approval, "edit", arguments=edited)
+    if approval is None:
+        print(f"the plan is changed; go on with it: {go_on}")
+        return 0
+    return await watch(client, private, run_id, view["last_seq"])
 
 
-def _edited(text: str, file: Path | None) -> dict[str, Any]:
-    changed = _read(file) if file else _in_editor(text)
+def _parsed(text: str) -> dict[str, Any]:
+    """All that a plan holds is text: `2026-11-22` and `yes` too, whatever YAML makes of them."""
     try:
-        value = yaml.safe_load(changed)
+        value = yaml.load(text, yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
-        raise BadRequest(
-            f"the plan is no YAML: {str(error).splitlines()[0]}", "nothing was changed; try again"
-        ) from None
+        raise BadRequest(f"the plan is no YAML: {_problem(error)}", "nothing was changed; try again") from None
     if not isinstance(value, dict):
         raise BadRequest("the plan must be a mapping with `steps`", "nothing was changed; try again")
     check_json(value)
     return value
 
 
-def _read(file: Path) -> str:
-    try:
-        return sys.stdin.buffer.read().decode() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{file} can't be read: {error}", "nothing was changed") from None
-
-
-def _in_editor(text: str) -> str:
-    editor = load_settings().editor
-    with tempfile.NamedTemporaryFile("w+", suffix=".yaml", encoding="utf-8") as draft:
-        draft.write(text)
-        draft.flush()
-        try:
-            code = subprocess.run([*shlex.split(editor), draft.name], check=False).returncode
-        except (OSError, ValueError) as error:
-            raise BadRequest(f"the editor {editor!r} can't be started: {error}", "set EDITOR, or use --file") from None
-        if code:
-            raise BadRequest(f"{editor} ended with an error", "nothing was changed; set EDITOR")
-        return Path(draft.name).read_text("utf-8")
+def _problem(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return str(error).splitlines()[0]

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from serving.cli.ending import perform
+from serving.cli.options import group
 
-profiles_app = typer.Typer(help="How answers are given on each channel.", no_args_is_help=True, rich_markup_mode=None)
+profiles_app = group("How answers are given on each channel.")
 Channel = Annotated[str, typer.Argument(metavar="CHANNEL", help="web, voice, cli, api, mcp or a name of your own")]
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from serving.cli.output import print_json
 from serving.cli.session import connected
 from serving.errors import BadRequest
 from serving.runs.limits import check_channel
@@ -15,7 +14,7 @@ async def list_profiles(json: bool) -> int:
     async with connected(load_settings(), worker=False) as client:
         found = await client.get("/profiles")
     if json:
-        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
         return 0
     for each in found:
         _print(each)

@@ -7,9 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
-import orjson
-
-from serving.cli.columns import aligned
+from serving.cli.output import aligned, print_json
 from serving.cli.owner import owned_database
 from serving.errors import BadRequest
 from serving.runs.prune import Pruning, Share
@@ -30,7 +28,7 @@ async def show_retention(tenant: str | None, new: Mapping[str, str | None], json
             await set_terms(connection, tenant or EVERYONE, days)
         found = [each for each in await terms(connection) if tenant in (None, each.tenant) or each.tenant == EVERYONE]
     if json:
-        print(orjson.dumps([asdict(each) for each in found], option=orjson.OPT_INDENT_2).decode())
+        print_json([asdict(each) for each in found])
         return 0
     print("\n".join(aligned([("tenant", *KINDS), *map(_cells, found)])))
     print(f"\ndays after a run's end, of keys after their first use; {EVERYONE}: of tenants without a line")
@@ -45,7 +43,7 @@ async def prune(dry_run: bool, json: bool) -> int:
     if json:
         shares = [asdict(share) for share in pruning.shares]
         report = {"dry_run": dry_run, "shares": shares, "left_whole": pruning.left_whole}
-        print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+        print_json(report)
         return 0
     if pruning.shares:
         print("would go:" if dry_run else "gone:")

@@ -2,18 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from serving.cli.client import Client
 from serving.cli.follow import Follower, ask_person
+from serving.cli.output import print_json
 from serving.cli.printable import printable
 from serving.cli.private import Private, open_private
+from serving.cli.progress import apart, progress
 from serving.cli.session import connected
 from serving.documents.document import ParsedDocument, Skipped
 from serving.errors import BadRequest
@@ -56,11 +56,11 @@ async def run_goal(command: RunCommand) -> int:
         parse_id(command.thread, "thread")
     settings = load_settings()
     with open_private(settings) as private:
-        folder = read_docs(Path(command.docs) if command.docs else None, private)
+        folder = await _read(Path(command.docs), private, quiet=command.json) if command.docs else None
         for skipped in folder.skipped if folder else ():
             _note(command, f"skipped {skipped.path}: {skipped.reason}")
         async with _served(settings, command) as client:
-            collection = await send_folder(client, private, folder) if folder else ""
+            collection = await send_folder(client, private, folder, quiet=command.json) if folder else ""
             started = await client.post("/runs", _request(command, private, collection))
             return await _follow(client, command, private, started)
 
@@ -72,26 +72,34 @@ async def _served(settings: Settings, command: RunCommand) -> AsyncIterator[Clie
         yield client
 
 
-def read_docs(root: Path | None, private: Private) -> Folder | None:
-    if root is None:
-        return None
+async def _read(root: Path, private: Private, *, quiet: bool) -> Folder:
+    names = list[str]()
+    async with progress(lambda: f"file {len(names)} is read: {''.join(names[-1:])}", quiet=quiet):
+        return await apart(read_docs, root, private, names.append)
+
+
+def read_docs(root: Path, private: Private, told: Callable[[str], object] = str) -> Folder:
+    """`told` hears each file's path before it is read."""
     from serving.documents.parse import read_folder
 
-    found = list(read_folder(root))
+    found = list(read_folder(root, told))
     documents = tuple(entry for entry in found if isinstance(entry, ParsedDocument))
     skipped = tuple(entry for entry in found if isinstance(entry, Skipped))
     return Folder(private.collection(root.resolve()), documents, skipped)
 
 
-async def send_folder(client: Client, private: Private, folder: Folder) -> str:
+async def send_folder(client: Client, private: Private, folder: Folder, *, quiet: bool = False) -> str:
     """Sends what the server doesn't have yet, redacted, in batches; returns the collection's name."""
     paths = {private.redact(each.path): each for each in folder.documents}
     digests = {path: private.digest(each) for path, each in paths.items()}
     route = f"/collections/{folder.collection}"
     missing = (await client.post(f"{route}/missing", {"digests": digests}))["missing"]
-    for batch in _batches([paths[path] for path in missing]):
-        documents = await asyncio.to_thread(_redacted, private, batch)
-        await client.put(f"{route}/documents", {"documents": documents})
+    sent = 0
+    async with progress(lambda: f"{sent} of {len(missing)} files redacted and sent", quiet=quiet):
+        for batch in _batches([paths[path] for path in missing]):
+            documents = await apart(_redacted, private, batch)
+            await client.put(f"{route}/documents", {"documents": documents})
+            sent += len(batch)
     await client.post(f"{route}/prune", {"paths": list(paths)})
     return folder.collection
 
@@ -119,6 +127,7 @@ def _request(command: RunCommand, private: Private, collection: str) -> dict[str
         "collection": collection,
         "channel": command.channel or ("api" if command.json else "cli"),
         "thread_id": command.thread,
+        **({"if_not_exists": "reject"} if command.thread else {}),  # ids are given, so one that isn't there is a slip
         "review_plan": command.review_plan,
         "model": command.model,
         "bounds": command.bounds,
@@ -138,14 +147,14 @@ async def _follow(client: Client, command: RunCommand, private: Private, run: di
                 break
             if command.json or not sys.stdin.isatty() or not await ask_person(client, private, view):
                 break
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, OSError):  # the latter: nobody reads on, or the disk is full
         _note(
             command, f"\nthe run is kept and goes on with the next trireme up or trireme resume: trireme logs {run_id}"
         )
         raise
     result = summary(view, private)
     if command.json:
-        print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        print_json(result)
     else:
         follower.finish(view, result)
     return {"success": 0, "interrupted": WAITS_FOR_A_PERSON}.get(view["status"], 1)

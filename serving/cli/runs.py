@@ -8,8 +8,9 @@ import orjson
 
 from serving.cli.client import Client
 from serving.cli.decisions import send_decision
-from serving.cli.follow import Follower, answered_by, last_line, place_of, waits_for
+from serving.cli.follow import Follower, answered_by, last_line, place_of, proposed, waits_for
 from serving.cli.lines import line_of
+from serving.cli.output import print_json
 from serving.cli.printable import printable
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
@@ -34,14 +35,14 @@ async def show_status(run_id: str | None, json: bool) -> int:
             return _list(private.restore_json(await client.get("/runs")), json)
         view = private.restore_json(await client.get(f"/runs/{run_id}"))
     if json:
-        print(orjson.dumps(view, option=orjson.OPT_INDENT_2).decode())
+        print_json(view)
         return 0
     view = printable(view)
     print(f"{view['run_id']}  {view['status']} ({view['phase']})")
     if view["forked_from"]:
         print(f"forked from {view['forked_from']} at line {view['forked_seq']}; tokens and cost are its own")
     documents = f"documents: collection {view['collection']}\n" if view["collection"] else ""
-    print(f"{view['goal']}\n{documents}")
+    print(f"{view['goal']}\n{documents}thread: {view['thread_id']} (trireme run GOAL --thread continues it)\n")
     for step in view["steps"]:
         print(f"{step['step_id']}  {step['status']}: {step['finding']}")
     if view["answer"]:
@@ -53,6 +54,8 @@ async def show_status(run_id: str | None, json: bool) -> int:
     if view["pruned_at"]:
         print(f"pruned on {view['pruned_at'][:10]} by retention: log and answer are gone")
         return 0
+    for approval in view["approvals"]:
+        print(f"\n{proposed(approval)}")
     if waiting := waits_for(view) if view["status"] == "interrupted" else "":
         print(f"\n{waiting}")
     print(last_line(view))
@@ -113,7 +116,7 @@ def _chosen(view: dict[str, Any], approval_id: str | None) -> dict[str, Any]:
 
 def _list(rows: list[dict[str, Any]], json: bool) -> int:
     if json:
-        print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        print_json(rows)
         return 0
     for row in printable(rows):
         goal = " ".join(row["goal"].split())

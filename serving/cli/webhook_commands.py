@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from serving.cli.ending import perform
+from serving.cli.options import Json, group
 
-webhooks_app = typer.Typer(help="What runs' ends were told to.", no_args_is_help=True, rich_markup_mode=None)
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
+webhooks_app = group("What runs' ends were told to.")
 
 
 @webhooks_app.command("list")

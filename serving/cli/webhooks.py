@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import orjson
-
-from serving.cli.columns import aligned
+from serving.cli.output import aligned, print_json
 from serving.cli.owner import owned_database
 from serving.cli.session import connected
 from serving.errors import BadRequest
@@ -24,7 +22,7 @@ async def list_deliveries(run: str | None, state: str | None, json: bool) -> int
         given = {name: value for name, value in query.items() if value is not None}
         found = (await client.get("/webhooks/deliveries", **given))["deliveries"]
     if json:
-        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     elif found:
         print("\n".join(aligned([("delivery", "state", "tries", "last", "run"), *map(_cells, found)])))
     else:

@@ -19,7 +19,7 @@ from graph.faults import point
 from privacy.redact import Redactor
 from serving.assistants.store import AssistantStore
 from serving.crons.schedule import following
-from serving.database import Connection, Pool, Row
+from serving.database import Connection, Pool, Row, fetch_all
 from serving.errors import ServingError
 from serving.profiles.store import ProfileStore
 from serving.runs.asking import asked_of
@@ -72,8 +72,7 @@ class Clockwork:
 
     async def fire(self) -> int:
         """Makes the runs that are due; returns how many crons have gone on to their next one."""
-        async with self._pool.connection() as connection:
-            due = await (await connection.execute(_DUE, (_MOST,))).fetchall()
+        due = await fetch_all(self._pool, _DUE, (_MOST,))
         return sum([await self._fired(cron) for cron in due])
 
     async def _fired(self, cron: Row) -> bool:

@@ -7,17 +7,19 @@ from psycopg.errors import ForeignKeyViolation
 
 from serving.crons.cron import CronChange, NewCron
 from serving.crons.schedule import following
-from serving.database import Connection, Pool, Row, new_id
+from serving.database import Connection, Pool, Row, fetch_all, new_id
 from serving.errors import NotFound, Unprocessable
 from serving.jsonb import jsonb, metadata_jsonb
 from serving.runs.limits import uuid_of
 from serving.threads.store import thread_not_found
 
+GRAPH: LiteralString = """(select graph_id from assistants join assistant_versions using (tenant, assistant_id, version)
+    where tenant = cron.tenant and assistant_id = cron.assistant_id)"""
 FIELDS: Final[dict[str, LiteralString]] = {
     "cron_id": "cron.cron_id",
     "assistant_id": "cron.assistant_id",
     "thread_id": "cron.thread_id",
-    "user_id": "null as user_id",
+    "user_id": "cron.payload #>> '{config,configurable,langgraph_auth_user_id}' as user_id",
     "payload": "cron.payload",
     "schedule": "cron.schedule",
     "timezone": "cron.timezone",
@@ -29,8 +31,7 @@ FIELDS: Final[dict[str, LiteralString]] = {
     "created_at": "cron.created_at",
     "updated_at": "cron.updated_at",
     "now": "now() as now",
-    "graph": """(select graph_id from assistants join assistant_versions using (tenant, assistant_id, version)
-        where tenant = cron.tenant and assistant_id = cron.assistant_id) as graph""",  # for `told` alone
+    "graph": GRAPH + " as graph",  # for `told` alone
 }
 EVERY: Final = tuple(name for name in FIELDS if name != "now")
 _ALL: LiteralString = ", ".join(FIELDS[name] for name in EVERY)
@@ -93,7 +94,7 @@ class CronStore:
         id_ = uuid_of(cron, "cron")
         rows = await self.fetch(_ONE, (self._tenant, id_))
         if not rows:
-            raise _not_found(id_)
+            raise cron_not_found(id_)
         return rows[0]
 
     async def update(self, cron: str, change: CronChange, changed: dict[str, Any]) -> Row:
@@ -103,7 +104,7 @@ class CronStore:
         async with self._pool.connection() as connection, connection.transaction():
             row = await (await connection.execute(_HOLD, (self._tenant, id_))).fetchone()
             if row is None:
-                raise _not_found(id_)
+                raise cron_not_found(id_)
             given, payload = change.model_dump(include=set(row), exclude_none=True), {**row["payload"], **changed}
             if "end_time" in change.model_fields_set:
                 given["end_time"] = change.end_time
@@ -121,11 +122,10 @@ class CronStore:
         id_ = uuid_of(cron, "cron")
         async with self._pool.connection() as connection:
             if not (await connection.execute(_DELETE, (self._tenant, id_))).rowcount:
-                raise _not_found(id_)
+                raise cron_not_found(id_)
 
     async def fetch(self, query: LiteralString, values: Any) -> list[Row]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query, values)).fetchall()
+        return await fetch_all(self._pool, query, values)
 
     @property
     def tenant(self) -> str:
@@ -156,5 +156,5 @@ async def _now(connection: Connection) -> datetime:
     return now
 
 
-def _not_found(id_: str) -> NotFound:
+def cron_not_found(id_: str) -> NotFound:
     return NotFound(f"cron {id_} not found", "POST /runs/crons/search lists them", "cron_not_found")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from serving.errors import BadRequest
 LARGEST_FILE = 20_000_000  # bytes
 _LARGEST_SENT = 24_000_000  # so many bytes fit into a request, with room for placeholders
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MEDIA_TYPES = {
     ".md": "text/markdown",
     ".markdown": "text/markdown",
@@ -45,11 +47,12 @@ class FolderError(BadRequest):
     code = "bad_folder"
 
 
-def read_folder(root: Path, largest_file: int = LARGEST_FILE) -> Iterator[ParsedDocument | Skipped]:
+def read_folder(root: Path, told: Callable[[str], object] = str) -> Iterator[ParsedDocument | Skipped]:
     """Every file below `root` in the order of its path: read, or skipped with a reason. Hidden ones are ignored.
+    `told` hears each one's path before it is read.
 
-    `largest_file` is in bytes. Raises FolderError at once when `root` is no folder that can be read, and at the end
-    when nothing in it could be used.
+    Raises FolderError at once when `root` is no folder that can be read, and at the end when nothing in it could be
+    used.
     """
     try:
         folder = root.resolve(strict=True)
@@ -62,13 +65,13 @@ def read_folder(root: Path, largest_file: int = LARGEST_FILE) -> Iterator[Parsed
         raise FolderError(f"{root} can't be read: {_reason(error)}", "check its permissions") from None
     if not names:
         raise FolderError(f"{root} is empty", "put Markdown, text, HTML, PDF or CSV files into it")
-    return _read(root, folder, largest_file)
+    return _read(root, folder, told)
 
 
-def _read(root: Path, folder: Path, largest_file: int) -> Iterator[ParsedDocument | Skipped]:
+def _read(root: Path, folder: Path, told: Callable[[str], object]) -> Iterator[ParsedDocument | Skipped]:
     usable = False
     for found in _walk(folder):
-        entry = found if isinstance(found, Skipped) else _read_file(folder, found, largest_file)
+        entry = found if isinstance(found, Skipped) else _read_file(folder, found, told)
         usable = usable or isinstance(entry, ParsedDocument)
         yield entry
     if not usable:
@@ -103,11 +106,12 @@ def _linked(root: Path, path: Path) -> Path | Skipped:
     return Skipped(_name(root, path), "a link to a folder") if target.is_dir() else path
 
 
-def _read_file(root: Path, path: Path, largest_file: int) -> ParsedDocument | Skipped:
+def _read_file(root: Path, path: Path, told: Callable[[str], object]) -> ParsedDocument | Skipped:
     name = _name(root, path)
+    told(name)
     media_type = _MEDIA_TYPES.get(path.suffix.lower())
     try:
-        if reason := _unfit(path.stat(), media_type, path.suffix, largest_file):
+        if reason := _unfit(path.stat(), media_type, path.suffix):
             return Skipped(name, reason)
         raw = path.read_bytes()
         sections = _sections(raw, media_type or "")
@@ -130,13 +134,13 @@ def _too_much(sections: tuple[Section, ...]) -> str:
     return f"{sent / 1e6:.1f} MB as JSON, over the limit of {_LARGEST_SENT / 1e6:g} MB" if sent > _LARGEST_SENT else ""
 
 
-def _unfit(status: os.stat_result, media_type: str | None, suffix: str, largest_file: int) -> str:
+def _unfit(status: os.stat_result, media_type: str | None, suffix: str) -> str:
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
     if status.st_size == 0:
         return "empty file"
-    if status.st_size > largest_file:
-        return f"{status.st_size / 1e6:.1f} MB, over the limit of {largest_file / 1e6:g} MB"
+    if status.st_size > LARGEST_FILE:
+        return f"{status.st_size / 1e6:.1f} MB, over the limit of {LARGEST_FILE / 1e6:g} MB"
     return "" if media_type else f"unsupported type {suffix}"
 
 
@@ -147,8 +151,9 @@ def _sections(raw: bytes, media_type: str) -> tuple[Section, ...]:
 
 
 def _name(root: Path, path: Path) -> str:
-    # Bytes that are no UTF-8 are spelt out, so that two names stay two.
-    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    # Bytes that are no UTF-8 are spelt out, so that two names stay two; so are line breaks: a name is one line.
+    name = os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
 def _reason(error: Exception) -> str:

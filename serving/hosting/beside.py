@@ -31,6 +31,11 @@ class Beside:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app({**scope, "state": self.state(scope)}, receive, send)
 
+    def document(self) -> dict[str, Any]:
+        """Its OpenAPI document, if it has one, as FastAPI's applications do."""
+        openapi = getattr(self._app, "openapi", None)
+        return dict(openapi()) if callable(openapi) else {}
+
     def entered(self, scope: Scope) -> Scope:
         """For its middleware, which finds its own application in a request, not the one that it is around."""
         return {**scope, "app": self._app, _OURS: scope["app"], "state": self.state(scope)}

@@ -14,11 +14,13 @@ from serving.webhooks.rules import Webhooks
 
 AGENT: Final = "trireme"  # the id of planner, worker and critic, which every server has
 _OUR_OWN: Final = "serving.studio:graph"
-# Whoever wrote these expects what they protect to be protected: they must not be passed over.
-_REFUSED: Final = {
-    "auth": "custom authentication isn't run here; remove it, and give callers API keys",
-    "encryption": "custom encryption isn't run here; remove it, and encrypt the database's disk",
-}
+# Whoever wrote it expects what it protects to be protected: it must not be passed over.
+_REFUSED: Final = "custom encryption isn't run here", "remove it, and encrypt the database's disk"
+
+
+def is_hosted(graph: str | None) -> bool:
+    """Whether a run's graph is a user's; goals alone have none."""
+    return graph not in (None, AGENT)
 
 
 class GraphEntry(Open):
@@ -47,6 +49,15 @@ class StoreLife(Open):
 class Store(Open):
     index: Index | None = None
     ttl: StoreLife | None = None
+    path: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _is_ours(cls, path: str | None) -> str | None:
+        """Whoever names another one expects their items there, and nowhere else."""
+        if path:
+            raise ValueError("items are kept in the server's Postgres, and in no other store; remove it")
+        return path
 
 
 class ThreadLife(Open):
@@ -61,14 +72,23 @@ class ThreadLife(Open):
 class Checkpointer(Open):
     ttl: ThreadLife | None = None
     path: str | None = None
+    backend: str | None = None
 
-    @field_validator("path")
+    @field_validator("path", "backend")
     @classmethod
-    def _is_ours(cls, path: str | None) -> str | None:
+    def _is_ours(cls, named: str | None) -> str | None:
         """Another one would have no fence: two workers could write one thread."""
-        if path:
+        if named not in (None, "", "default"):
             raise ValueError("checkpoints are kept in the server's Postgres, and in no other; remove it")
-        return path
+        return named
+
+
+class CustomAuthentication(Open):
+    """`path` names an `Auth` of langgraph_sdk. LangGraph Studio needs no credentials where the file itself says that
+    `disable_studio_auth` is false, and the server is open to whoever sits at its machine."""
+
+    path: str = Field(pattern=r"^[^:\x00]+:[A-Za-z_][A-Za-z0-9_.]*$")
+    disable_studio_auth: bool = True
 
 
 class Source(Open):
@@ -83,6 +103,7 @@ class Hosting(Open):
     dependencies: tuple[str, ...] = ()
     source: Source | None = None
     env: Mapping[str, str] = Field(default_factory=dict)
+    auth: CustomAuthentication | None = None
     http: Http = Http()
     store: Store = Store()
     checkpointer: Checkpointer = Checkpointer()
@@ -128,9 +149,8 @@ def read_hosting(path: Path) -> Hosting:
         raise _fault(path, "", f"line {error.lineno}: {error.msg}", "mend the JSON") from None
     if not isinstance(data, dict):
         raise _fault(path, "", "no JSON object", 'write {"graphs": {"agent": "./agent.py:graph"}}')
-    for field, why in _REFUSED.items():
-        if data.get(field):
-            raise _fault(path, field, *why.split("; "))
+    if data.get("encryption"):
+        raise _fault(path, "encryption", *_REFUSED)
     folder = path.resolve().parent
     _check_folders(path, folder, data.get("dependencies"))
     env = _environment(path, folder, data.get("env") or {})

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, LiteralString
 
-from serving.database import Pool, storage
+from serving.database import Pool, fetch_all, storage
 from serving.hosting.channels import EVENT
 from serving.hosting.parts import Part
 
@@ -22,8 +22,7 @@ _MESSAGES, _TOOLS = f"{EVENT}messages", f"{EVENT}tools"
 async def cut_off(pool: Pool, run_id: str) -> list[Part]:
     """The messages and calls of tools that have no end in the run's log, each with one. Raises StorageLost."""
     with storage():
-        async with pool.connection() as connection:
-            rows = await (await connection.execute(_UNENDED, (run_id, [f"{_MESSAGES}%", f"{_TOOLS}%"]))).fetchall()
+        rows = await fetch_all(pool, _UNENDED, (run_id, [f"{_MESSAGES}%", f"{_TOOLS}%"]))
     return [(row["event"], _end(row["event"], row["id"], row["call"])) for row in rows]
 
 

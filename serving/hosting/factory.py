@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from types import SimpleNamespace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -24,11 +24,11 @@ _RUNTIMES = (ServerRuntime, _ExecutionRuntime, _ReadRuntime)
 _NAMED: Final = {"RunnableConfig": RunnableConfig, "ServerRuntime": ServerRuntime}
 
 
-def runtime_for(access: Access, store: Any, context: Any = None) -> Any:
-    """A `ServerRuntime`: why the graph is asked for, and for a run its context."""
+def runtime_for(access: Access, store: Any, context: Any = None, user: Any = None) -> Any:
+    """A `ServerRuntime`: why the graph is asked for, for whom, and for a run its context."""
     if access == "threads.create_run":
-        return _ExecutionRuntime(access_context=access, store=store, context=context)
-    return _ReadRuntime(access_context=access, store=store)
+        return _ExecutionRuntime(access_context=access, store=store, context=context, user=user)
+    return _ReadRuntime(access_context=access, store=store, user=user)
 
 
 def context_of(graph: Graph, given: Any, configurable: Mapping[str, Any]) -> Any:
@@ -36,7 +36,7 @@ def context_of(graph: Graph, given: Any, configurable: Mapping[str, Any]) -> Any
     graph's own type needs more than that."""
     schema = graph.context_schema
     if given or schema is None:
-        return given
+        return _known(schema, given)
     named = {name: configurable[name] for name in typing.get_type_hints(schema) if name in configurable}
     if named or not (is_dataclass(schema) or issubclass(schema, BaseModel)):
         return named
@@ -44,6 +44,15 @@ def context_of(graph: Graph, given: Any, configurable: Mapping[str, Any]) -> Any
         return schema()
     except (TypeError, ValueError):
         return None
+
+
+def _known(schema: Any, given: Any) -> Any:
+    """A dataclass refuses what it has no field for, which one client of many graphs can't know; one with an `__init__`
+    of its own takes what it likes."""
+    made = getattr(schema, "__dataclass_params__", None)
+    if not (isinstance(given, dict) and made and made.init):
+        return given
+    return {field.name: given[field.name] for field in fields(schema) if field.init and field.name in given}
 
 
 def compiled(found: Any, where: str) -> Graph | Callable[..., Any]:
@@ -114,7 +123,7 @@ def _typed(runtime: Any, hint: Any) -> Any:
         and isinstance(schema, type)
         and (is_dataclass(schema) or issubclass(schema, BaseModel))
     ):
-        return replace(runtime, context=schema(**context))
+        return replace(runtime, context=schema(**_known(schema, context)))
     return runtime
 
 

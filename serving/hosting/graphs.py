@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from serving.auth.user import USER, in_graph
 from serving.hosting.config import AGENT, GraphEntry, Hosting
 from serving.hosting.errors import GraphFailed, UnknownGraph
 from serving.hosting.load import load_object
@@ -49,8 +50,10 @@ class Graphs:
         """
         from serving.hosting.factory import opened, runtime_for
 
-        source, runtime = await self._source(graph_id), runtime_for(access, store, context)
-        async with opened(source, f"graph {graph_id}", config or {"configurable": {}}, runtime) as graph:
+        configurable = in_graph((config or {}).get("configurable") or {})
+        source, runtime = await self._source(graph_id), runtime_for(access, store, context, configurable.get(USER))
+        given = {**(config or {}), "configurable": configurable}
+        async with opened(source, f"graph {graph_id}", given, runtime) as graph:
             yield graph
 
     async def load_all(self) -> None:

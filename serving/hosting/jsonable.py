@@ -17,7 +17,8 @@ _DEEPEST: Final = 200
 
 
 def to_json(value: Any) -> bytes:
-    """Messages and pydantic models as their fields, sets as lists, bytes in base64, NaN as null."""
+    """Messages and pydantic models as their fields, sets as lists, bytes in base64, NaN as null. In the place of a
+    character that Postgres doesn't hold, a NUL or half a surrogate pair, stands U+FFFD; the checkpoint has it."""
     try:
         data = orjson.dumps(value, plain, _OPTIONS)
     except (TypeError, RecursionError):  # half a surrogate pair, a huge integer, keys of any type, nesting without end
@@ -51,12 +52,14 @@ def plain(value: Any) -> Any:
 def _storable(value: Any, depth: int) -> Any:
     if depth > _DEEPEST:
         return str(type(value).__name__)
-    if value is None or isinstance(value, bool | str | float):
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, bool | float):
         return clean(value)
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, Mapping):
-        return {clean(str(key)): _storable(item, depth + 1) for key, item in value.items()}
+        return {_text(str(key)): _storable(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset) and not hasattr(value, "_asdict"):
         return [_storable(item, depth + 1) for item in value]
     if isinstance(value, enum.Enum):
@@ -65,3 +68,8 @@ def _storable(value: Any, depth: int) -> Any:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return _storable(fields, depth + 1)
     return _storable(plain(value), depth + 1)
+
+
+def _text(value: str) -> str:
+    whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")

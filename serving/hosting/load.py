@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from serving.hosting.errors import GraphFailed
+from serving.hosting.sdk import serve_sdk
 
 
 def load_object(spec: str, folder: Path, roots: Sequence[Path]) -> Any:
@@ -21,6 +22,7 @@ def load_object(spec: str, folder: Path, roots: Sequence[Path]) -> Any:
     """
     where, _, name = spec.rpartition(":")
     _extend_path(roots)
+    serve_sdk()
     with _told(where):
         found: Any = _of_file((folder / where).resolve(), roots) if _is_file(where) else importlib.import_module(where)
     for part in name.split("."):

@@ -5,8 +5,12 @@ from typing import Any, Final, TypeAlias
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 
+from serving.auth.user import shown
+from serving.threads.checkpoint import checkpoint_of
+
 Part: TypeAlias = tuple[str, Any]  # the event's name, and its data before it is JSON
 _MESSAGES: Final = ("messages", "messages-tuple")
+_WITH_CONFIGS: Final = frozenset({"checkpoints", "debug"})
 # What LangGraph calls what happens to a tool's call, and what its SDK calls it: (event, field of ours, field of its).
 _TOOLS: Final = {
     "tool-started": ("on_tool_start", "input", "input"),
@@ -55,7 +59,7 @@ class Parts:
         elif mode == "tools":
             yield mode + within, self._of_tool(data)
         elif mode in self._asked:
-            yield mode + within, data
+            yield mode + within, _without_user(data) if mode in _WITH_CONFIGS else data
 
     def _of_tool(self, told: dict[str, Any]) -> dict[str, Any]:
         event, ours, its = _TOOLS[told["event"]]
@@ -82,3 +86,13 @@ class Parts:
             yield f"messages/partial{within}", [message_chunk_to_message(whole)]
         else:
             yield f"messages/complete{within}", [message]
+
+
+def _without_user(told: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint is told with the config that the graph was given: what `authenticate` said stays between these."""
+    if isinstance(payload := told.get("payload"), dict):  # of debug
+        places = {"checkpoint": "config", "parent_checkpoint": "parent_config"} if told["type"] == "checkpoint" else {}
+        named = {name: checkpoint_of(payload.get(config)) for name, config in places.items()}
+        return {**told, "payload": {**_without_user(payload), **named}}
+    configs = ((name, told.get(name)) for name in ("config", "parent_config"))
+    return {**told, **{name: shown(config) for name, config in configs if config}}

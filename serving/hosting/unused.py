@@ -16,6 +16,8 @@ _INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("http.cors.allow_methods", "http.cors.allow_headers", "http.cors.max_age"), _CORS),
     "checkpointer.serde": "isn't asked: types come back by their names, from what this deployment has sealed alone",
     "store.ttl.sweep_interval_minutes": "isn't asked: what has expired is never shown",
+    "auth.cache": "isn't kept: authenticate is asked for each request",
+    "auth.openapi": "isn't shown: /openapi.json says nothing of who may ask",
     "http.logging_headers": "has no effect: no header is logged",
     "priority": "has no effect: runs of graphs are taken in the order in which they came",
     **dict.fromkeys(("ui", "ui_config"), "has no effect: such pages are LangSmith's"),

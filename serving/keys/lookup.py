@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from secrets import compare_digest
 from typing import Any, Final, LiteralString
 
-from serving.database import Pool
+from serving.database import Pool, fetch_one
 from serving.keys.identity import OPERATOR, Identity
 from serving.keys.key import digest
 
@@ -73,8 +73,7 @@ class Keys:
             del self._answers[mark]
 
     async def _find(self, mark: bytes) -> Identity | None:
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_FIND, (mark,))).fetchone()
+        row = await fetch_one(self._pool, _FIND, (mark,))
         return Identity(row["tenant"], frozenset(row["scopes"]), row["prefix"]) if row else None
 
     async def _any(self) -> bool:

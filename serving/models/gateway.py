@@ -4,20 +4,21 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final
 
-from pydantic import BaseModel
-
+from graph.deadline import within
 from graph.errors import BadReply, ModelRefused, ModelUnavailable, StreamCut, TriremeError
-from graph.ports import ModelCall, ModelReply, OnPiece, Usage
+from graph.form import Form
+from graph.ports import ModelCall, ModelReply, OnPiece, Usage, Wanted
 from privacy.redact import from_record
 from serving.models.faults import translated
 from serving.models.meter import BYTES_PER_TOKEN, render
 from serving.models.reply import BrokenOff, RawReply, clean, streamed, whole
 from serving.models.request import chat_body
-from serving.models.router import close_router, import_litellm, new_router
+from serving.models.router import close_router, import_litellm, new_router, salt_calls
 from serving.models.routes import Deployment, Routes
-from serving.models.structured import Unparsable, parse, repair_request
+from serving.models.structured import Unparsable, name_of, parse, repair_request
 
 # The most tokens that text can make: numbers and rare scripts come near 2 bytes a token.
 _FEWEST_BYTES_PER_TOKEN: Final = 2
@@ -48,7 +49,13 @@ class Gateway:
         async with self._opening:
             if self._router is None:
                 await asyncio.to_thread(import_litellm)
-                self._router = new_router(self._routes, self._derived("cache_salt", self._tenant))
+                self._router = new_router(self._routes)
+
+    def of(self, tenant: str) -> "Gateway":
+        """An open one for another tenant: what its calls leave in an engine's prefix cache is found by no other's."""
+        other = copy(self)
+        other._tenant = tenant
+        return other
 
     async def close(self) -> None:
         if self._router is not None:
@@ -78,11 +85,11 @@ class Gateway:
             calls = reply.tool_calls() if call.allow_tools else ()
             if call.reply is not None and not calls:
                 try:
-                    parsed = parse(reply.text, call.reply)
+                    parsed = await _parsed(reply, call.reply)
                 except Unparsable as problem:
                     reply = await self._ask(alias, _repair(body, reply, problem, call.reply), None)
                     usage = _sum(usage, self._usage(alias, reply, call))
-                    parsed = _parse_again(reply, call.reply)
+                    parsed = await _parsed_again(reply, call.reply)
             model = self._at(alias, reply).model
             if not reply.text and not calls:
                 raise BadReply(f"{model}: the reply is empty ({_why_empty(reply, call)}); try again")
@@ -95,7 +102,7 @@ class Gateway:
         """One round trip, with the Router's retries and fallbacks."""
         limit = self._routes.timeout_s
         try:
-            async with asyncio.timeout(limit):
+            async with within(limit):
                 reply = await self._send(body, on_piece)
         except (TriremeError, BrokenOff):
             raise
@@ -110,6 +117,7 @@ class Gateway:
     async def _send(self, body: Mapping[str, Any], on_piece: OnPiece | None) -> RawReply:
         # Without the flag LiteLLM imports `mcp`, which is not among our packages, for every call with tools.
         body = {**body, "_skip_mcp_handler": True}
+        salt_calls(self._derived("cache_salt", self._tenant))
         if on_piece is None:
             return whole(await self._router.acompletion(**body))
         stream = await self._router.acompletion(**body, stream=True, stream_options={"include_usage": True})
@@ -174,17 +182,22 @@ class Gateway:
         return hmac.new(self._secret, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()
 
 
-def _repair(body: Mapping[str, Any], reply: RawReply, problem: Unparsable, wanted: type[BaseModel]) -> dict[str, Any]:
+def _repair(body: Mapping[str, Any], reply: RawReply, problem: Unparsable, wanted: Wanted) -> dict[str, Any]:
     said = {"role": "assistant", "content": clean(reply.text) or "(nothing)"}
     asked = {"role": "user", "content": repair_request(problem, wanted)}
     return {**body, "messages": [*body["messages"], said, asked]}
 
 
-def _parse_again(reply: RawReply, wanted: type[BaseModel]) -> BaseModel:
+async def _parsed(reply: RawReply, wanted: Wanted) -> Any:
+    """A caller's schema may take its time: other runs go on meanwhile."""
+    return await asyncio.to_thread(parse, reply.text, wanted) if isinstance(wanted, Form) else parse(reply.text, wanted)
+
+
+async def _parsed_again(reply: RawReply, wanted: Wanted) -> Any:
     try:
-        return parse(reply.text, wanted)
+        return await _parsed(reply, wanted)
     except Unparsable as problem:
-        raise BadReply(f"the reply is no {wanted.__name__}, also after one repair: {problem}") from None
+        raise BadReply(f"the reply is no {name_of(wanted)}, also after one repair: {problem}") from None
 
 
 def _sum(first: Usage, second: Usage) -> Usage:

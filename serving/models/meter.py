@@ -3,8 +3,9 @@
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from typing import Final
+
+import orjson
 
 from graph.ports import Message, ToolSchema
 
@@ -22,7 +23,7 @@ class PrefixMeter:
     """
 
     def __init__(self, max_blocks: int = MAX_BLOCKS) -> None:
-        self._blocks: OrderedDict[bytes, None] = OrderedDict()
+        self._blocks: OrderedDict[int, None] = OrderedDict()
         self._max_blocks = max_blocks
 
     def measure(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> tuple[int, int]:
@@ -35,10 +36,10 @@ class PrefixMeter:
         # As in vLLM the last token is always computed: a fully known prompt still leaves one block to do.
         return tokens, min(shared, max(tokens - 1, 0) // BLOCK_TOKENS) * BLOCK_TOKENS
 
-    def _shared(self, chain: Sequence[bytes]) -> int:
+    def _shared(self, chain: Sequence[int]) -> int:
         return next((i for i, digest in enumerate(chain) if digest not in self._blocks), len(chain))
 
-    def _remember(self, chain: Sequence[bytes]) -> None:
+    def _remember(self, chain: Sequence[int]) -> None:
         # Tail first, so that the head of the prompt is the youngest and the last to be evicted.
         for digest in reversed(chain):
             self._blocks[digest] = None
@@ -51,7 +52,7 @@ def render(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> bytes:
     """The prompt as canonical UTF-8 lines, tools by name first; appending a message only appends bytes."""
     lines = [_line(tool.model_dump()) for tool in sorted(tools, key=lambda tool: tool.name)]
     lines += [_line(_message(message)) for message in messages]
-    return "".join(lines).encode("utf-8", "surrogatepass")
+    return b"".join(lines)
 
 
 def _message(message: Message) -> dict[str, object]:
@@ -63,12 +64,17 @@ def _message(message: Message) -> dict[str, object]:
     return value
 
 
-def _line(value: dict[str, object]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+def _line(value: dict[str, object]) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # lone surrogates, huge integers
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return f"{text}\n".encode("utf-8", "surrogatepass")
 
 
-def _chain(prompt: bytes) -> Iterator[bytes]:
-    digest = b""
+def _chain(prompt: bytes) -> Iterator[int]:
+    """Of this process alone: Python's own hash, 64 bits with a secret of the process."""
+    digest = 0
     for start in range(0, len(prompt) - BLOCK_BYTES + 1, BLOCK_BYTES):
-        digest = blake2b(digest + prompt[start : start + BLOCK_BYTES], digest_size=16).digest()
+        digest = hash((digest, prompt[start : start + BLOCK_BYTES]))
         yield digest

@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
 from graph.errors import TriremeError
-from graph.ports import Message, ModelCall, ToolCall
+from graph.form import Form
+from graph.ports import Message, ModelCall, ToolCall, Wanted
 from privacy.redact import Redacted
 from serving.models.routes import Deployment
+from serving.models.structured import name_of, schema_of
 
 
 class GatewayRefused(TriremeError, TypeError):
@@ -35,9 +35,11 @@ def chat_body(call: ModelCall, deployments: Sequence[Deployment]) -> dict[str, A
     return body
 
 
-def response_format(reply: type[BaseModel]) -> dict[str, Any]:
-    """Not `strict`: that dialect knows no open maps and no bounds, and we validate the reply ourselves."""
-    schema = {"name": reply.__name__, "schema": reply.model_json_schema(), "strict": False}
+def response_format(reply: Wanted) -> dict[str, Any]:
+    """`strict` only where a caller's schema says so: that dialect knows no open maps and no bounds, and we validate the
+    reply ourselves."""
+    strict = isinstance(reply, Form) and reply.strict
+    schema = {"name": name_of(reply), "schema": schema_of(reply), "strict": strict}
     return {"type": "json_schema", "json_schema": schema}
 
 

@@ -3,10 +3,14 @@
 import logging
 import os
 import warnings
+from collections.abc import Mapping
+from contextvars import ContextVar
 from copy import deepcopy
 from typing import Any, Final
 
 from serving.models.routes import Deployment, Routes
+
+_salt: Final = ContextVar[str]("cache_salt")
 
 # LiteLLM's error lines quote the provider, which quotes the prompt; openai's debug lines hold the whole request.
 _LOGGERS: Final = {
@@ -32,15 +36,28 @@ def import_litellm() -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def new_router(routes: Routes, cache_salt: str) -> Any:
-    """`cache_salt`: hex, for the deployments that take one. `Any`: LiteLLM's own types don't hold under strict."""
+def salt_calls(salt: str) -> None:
+    """Hex, for this task's calls from now on: what a deployment that takes a `cache_salt` is sent."""
+    _salt.set(salt)
+
+
+def new_router(routes: Routes) -> Any:
+    """`Any`: LiteLLM's own types don't hold under strict."""
     from litellm.router import Router
+
+    class SaltingRouter(Router):
+        """A call's own `extra_body` would reach every deployment, and take the place of the deployment's."""
+
+        async def async_get_available_deployment(self, *arguments: Any, **named: Any) -> Any:
+            chosen = await super().async_get_available_deployment(*arguments, **named)
+            found = routes.by_id(chosen["model_info"]["id"])
+            return _salted(chosen) if found and found.cache_salt else chosen
 
     # A copy, for the Router writes into what it is given; and without empty lists, which it takes for a default.
     settings = {name: deepcopy(value) for name, value in routes.router_settings.items() if value != []}
     if routes.affinity:
         settings["optional_pre_call_checks"] = ["session_affinity"]
-    return Router(model_list=[_entry(routes, deployment, cache_salt) for deployment in routes.deployments], **settings)
+    return SaltingRouter(model_list=[_entry(routes, each) for each in routes.deployments], **settings)
 
 
 async def close_router(router: Any) -> None:
@@ -50,14 +67,18 @@ async def close_router(router: Any) -> None:
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
 
 
-def _entry(routes: Routes, deployment: Deployment, cache_salt: str) -> dict[str, Any]:
+def _salted(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    params = deployment["litellm_params"]
+    body = {**params.get("extra_body", {}), "cache_salt": _salt.get()}
+    return {**deployment, "litellm_params": {**params, "extra_body": body}}
+
+
+def _entry(routes: Routes, deployment: Deployment) -> dict[str, Any]:
     params = {"drop_params": True, **deepcopy(dict(deployment.params))}
     # A call's own header would replace `extra_headers`; LiteLLM merges `headers` with it.
     params["headers"] = {**params.pop("headers", {}), **params.pop("extra_headers", {})}
     if "claude" in deployment.model:
         params.setdefault("cache_control_injection_points", list(_CACHE_POINTS))
-    if deployment.cache_salt:
-        params["extra_body"] = {**params.get("extra_body", {}), "cache_salt": cache_salt}
     info: dict[str, Any] = {"id": deployment.id}
     if len(routes.behind(deployment.alias)) == 1:
         # Resting the only one would turn its next errors into "no deployments available".

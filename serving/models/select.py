@@ -59,7 +59,7 @@ def select_routes(
     return _default_routes(credentials)
 
 
-def models_for(routes: Routes, *, secret: bytes, tenant: str = "default", classification: str = "public") -> Models:
+def models_for(routes: Routes, *, secret: bytes) -> Models:
     """The offline model or the gateway; only the gateway imports LiteLLM, at its first call."""
     if routes.offline:
         from serving.models.offline import OfflineModel
@@ -67,7 +67,7 @@ def models_for(routes: Routes, *, secret: bytes, tenant: str = "default", classi
         return OfflineModel()
     from serving.models.gateway import Gateway
 
-    return Gateway(routes, secret=secret, tenant=tenant, classification=classification)
+    return Gateway(routes, secret=secret)
 
 
 def _with_model(routes: Routes, model: str) -> Routes:

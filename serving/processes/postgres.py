@@ -5,6 +5,7 @@ import hashlib
 import os
 import pwd
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -13,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
 from serving.errors import StartFailed
+from serving.processes.lock import HomeLock, writing
+from serving.settings import forget_environment
 
 _FLAGS = {
     "listen_addresses": "",
@@ -24,11 +26,17 @@ _FLAGS = {
     "max_connections": "200",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    "autovacuum_naptime": "60s",
+    "autovacuum_naptime": "10s",  # until it comes by, a new database plans as if its tables were empty
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
 _LONGEST_SOCKET_PATH = 90
+# What psycopg takes from the environment and our address can't overrule; meant for a Postgres of the user's.
+_OF_OTHER_SERVERS = (
+    *("PGSERVICE", "PGHOSTADDR", "PGOPTIONS", "PGTARGETSESSIONATTRS", "PGCONNECT_TIMEOUT", "PGREQUIREPEER"),
+    *("PGREQUIREAUTH", "PGCHANNELBINDING", "PGGSSENCMODE", "PGSSLNEGOTIATION"),
+    *("PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"),
+)
 # Others mean something in the address of a database, in a list of folders or to the shell that pg_ctl calls.
 _PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
 
@@ -58,10 +66,11 @@ class EmbeddedPostgres:
     """One cluster per home folder: whoever starts it stops it, others use it, and take it over from a killed owner."""
 
     def __init__(self, home: Path) -> None:
+        forget_environment(_OF_OTHER_SERVERS)
         self._home = home
         self._data = home / "postgres"
         self._log = home / "postgres.log"
-        self._owner: IO[str] | None = None
+        self._owner = HomeLock(home, "postgres.owner")
 
     @property
     def dsn(self) -> str:
@@ -75,7 +84,8 @@ class EmbeddedPostgres:
         with self._locked():
             if not (self._data / "PG_VERSION").exists():
                 self._initialise()
-            ours = self._own()
+            # Who gets the owner's lock while it runs takes over what a killed process has left behind.
+            ours = not self._owner.held and self._owner.own()
             if not self.alive():
                 self._launch()
                 ours = True
@@ -87,18 +97,16 @@ class EmbeddedPostgres:
         with self._locked():
             if self.alive():
                 try:
-                    self._control("stop", "-m", "fast", "-w", "-t", "10")
+                    self._control("stop", "-m", "fast", "-w", "-t", "5")
                 except StartFailed:
                     # Asked while it starts again after a crash, Postgres 18 waits for ever; its log makes this safe.
                     self._control("stop", "-m", "immediate", "-w", "-t", "30")
-            if self._owner:
-                self._owner.close()
-                self._owner = None
+            self._owner.release()
 
     def ours(self) -> bool:
         """Whether this process is the one to stop it; waits for a start or stop under way."""
         with self._locked():
-            return self._owner is not None
+            return self._owner.held
 
     def alive(self) -> bool:
         """Whether the server's process is there: one look at its pid file and at that process, no question to it.
@@ -118,26 +126,14 @@ class EmbeddedPostgres:
         except (OSError, ValueError, IndexError):
             return Path("/proc/none")
 
-    def _own(self) -> bool:
-        """Whether nobody living had the owner's lock: a cluster that runs then was left behind by a killed process."""
-        if self._owner:
-            return False
-        owner = (self._home / "postgres.owner").open("w")
-        try:
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner.close()
-            return False
-        self._owner = owner
-        return True
-
     def _launch(self) -> None:
         if self._named_process().exists():  # it is another's: since the machine was started again, the pid is
             (self._data / "postmaster.pid").unlink()
         self._make_socket_folder()
         flags = {**_FLAGS, "unix_socket_directories": str(self._socket_folder())}
-        options = " ".join(f"-c {name}='{value}'" for name, value in flags.items())
-        self._control("start", "-w", "-t", "30", "-l", str(self._log), "-o", options)
+        # The folder a second time, in full, for whoever looks at the processes.
+        options = ["-D", str(self._data), *(f"--{name}={value}" for name, value in flags.items())]
+        self._control("start", "-w", "-t", "30", "-l", self._log.name, "-o", shlex.join(options))
 
     def _initialise(self) -> None:
         for cut_off in self._home.glob("initdb-*"):
@@ -151,6 +147,7 @@ class EmbeddedPostgres:
             "--auth=trust",
             "--encoding=UTF8",
             "--no-instructions",
+            "--sync-method=syncfs",  # one call, not one for each of a thousand files
         ]
         self._run([*command, "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"])
         if self._data.exists():
@@ -168,9 +165,10 @@ class EmbeddedPostgres:
             raise StartFailed(f"embedded Postgres: {str(error).strip().splitlines()[-1]}", self._hint()) from None
 
     def _control(self, *arguments: str) -> None:
-        self._run(["pg_ctl", "-D", str(self._data), *arguments])
+        # pg_ctl hands both names to a shell between double quotes, where $ or " of the home's would mean something.
+        self._run(["pg_ctl", "-D", self._data.name, *arguments], self._home)
 
-    def _run(self, command: list[str]) -> None:
+    def _run(self, command: list[str], folder: Path = Path("/")) -> None:
         # Files, not pipes: the server inherits them and would keep a pipe open for ever.
         logged = len(self._logged())
         with tempfile.TemporaryFile("w+") as output:
@@ -180,7 +178,7 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=output,
                 check=False,
-                cwd="/",
+                cwd=folder,
                 start_new_session=True,  # Ctrl-C is for our caller: a start that is cut off leaves a server behind
             )
             if done.returncode:
@@ -225,12 +223,6 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (self._home / "postgres.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except OSError as error:
-            raise StartFailed(
-                f"can't write to {self._home}: {error.strerror}", "set TRIREME_HOME to a folder you can write to"
-            ) from None
+        with writing(self._home), (self._home / "postgres.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -7,28 +7,50 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
+from typing import TYPE_CHECKING
 
 from serving.errors import SettingsError, StartFailed
+from serving.keys.identity import DEFAULT_TENANT, WORKS_FOR
 from serving.processes.listener import is_exposed, open_listener, require_keys
 from serving.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
 _PR_SET_PDEATHSIG = 1
 _NEW_OBJECTS = 10_000  # between two looks of the collector
+_MOST_THREADS = 10_000  # as many as calls under way: one that a cancelled run left behind may never give its own back
+_TO_END_S = 3.0
 log = logging.getLogger(__name__)
 
 
 async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
     """Serves HTTP on `fd`, or on host and port. Refuses to listen beyond loopback without API keys."""
+    async with AsyncExitStack() as stack:
+        with _ending_at_once():
+            server, listener = await _open_api(stack, host, port, fd)
+        calm_collector()
+        await server.serve(sockets=[listener])
+    return 0
+
+
+async def _open_api(
+    stack: AsyncExitStack, host: str | None, port: int | None, fd: int | None
+) -> "tuple[uvicorn.Server, socket.socket]":
     import uvicorn
 
     from serving.api.app import create_app
     from serving.api.sockets import LendingProtocol
     from serving.api.websockets import CuttableWebSocket
+    from serving.auth.custom import load_auth
     from serving.hosting.beside import load_beside
+    from serving.hosting.loopback import reachable
     from serving.wiring import allowed_origins, open_api_services
 
     settings = _prepared()
@@ -44,40 +66,69 @@ async def serve_api(host: str | None, port: int | None, fd: int | None) -> int:
             await super().shutdown(sockets)
 
     # Opened here, not by the server: what is wrong then is one line of ours instead of a traceback of its own.
-    async with open_api_services(settings) as services:
-        hosting = services.graphs.hosting
-        app = create_app(
-            lambda: nullcontext(services),
-            exposed=exposed,
-            origins=allowed_origins(settings),
-            concurrency=settings.api_concurrency,
-            beside=await asyncio.to_thread(load_beside, hosting),
-            http=hosting.http if hosting else None,
-        )
-        options = uvicorn.Config(
-            app,
-            http=LendingProtocol,
-            ws=CuttableWebSocket,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=2,
-            lifespan="on",
-        )
-        calm_collector()
-        await Server(options).serve(sockets=[listener])
-    return 0
+    services = await stack.enter_async_context(open_api_services(settings))
+    hosting = services.graphs.hosting
+    app = create_app(
+        lambda: nullcontext(services),
+        exposed=exposed,
+        origins=allowed_origins(settings),
+        concurrency=settings.api_concurrency,
+        beside=await asyncio.to_thread(load_beside, hosting),
+        http=hosting.http if hosting else None,
+        auth=await asyncio.to_thread(load_auth, hosting),
+    )
+    await stack.enter_async_context(reachable(lambda: nullcontext(app)))
+    options = uvicorn.Config(
+        app,
+        http=LendingProtocol,
+        ws=CuttableWebSocket,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        lifespan="on",
+    )
+    return Server(options), listener
 
 
 async def serve_worker() -> int:
     """Claims and runs until SIGTERM, then hands its runs over. 75: something stood still, start it again."""
-    from serving.wiring import open_worker
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MOST_THREADS, "call"))
+    async with AsyncExitStack() as stack:
+        with _ending_at_once():
+            from serving.hosting.loopback import reachable
+            from serving.wiring import open_worker
 
-    settings = _prepared()
-    async with open_worker(settings) as worker:
+            settings = _prepared()
+            worker = await stack.enter_async_context(open_worker(settings))
+        await stack.enter_async_context(reachable(lambda: _unheard_api(settings)))
         on_stop(worker.going, worker.drain)
         _tell_ready(settings.home)
         calm_collector()
-        return await worker.serve()
+        code = await worker.serve()
+        _end_soon(code)
+    return code
+
+
+def _end_soon(code: int) -> None:
+    """Its runs are others' by now: what their graphs left behind, in a thread or deaf on the loop, keeps no process."""
+    timer = Timer(_TO_END_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+
+
+@asynccontextmanager
+async def _unheard_api(settings: Settings) -> AsyncIterator["FastAPI"]:
+    """The API without a socket, for what hosted graphs ask of their server; made beside the loop, which has runs."""
+
+    def made() -> "FastAPI":
+        from serving.api.app import create_app
+        from serving.wiring import open_api_services
+
+        return create_app(lambda: open_api_services(settings))
+
+    app = await asyncio.to_thread(made)
+    async with app.router.lifespan_context(app):
+        yield app
 
 
 async def migrate_database() -> int:
@@ -96,6 +147,7 @@ def _require_keys(dsn: str, host: str) -> None:
 
 
 def _prepared() -> Settings:
+    WORKS_FOR.set(DEFAULT_TENANT)  # whoever works for no run and no request, such as a lifespan
     settings = load_settings()
     _database_url(settings)
     # Libraries log content and chatter at INFO; ours never log content.
@@ -111,6 +163,16 @@ def _prepared() -> Settings:
         if os.getppid() != settings.parent:
             raise StartFailed("the stack that started this process has ended")
     return settings
+
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """A process that still loads has begun nothing: SIGTERM needn't wait until its imports have ended."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def calm_collector() -> None:

@@ -5,7 +5,6 @@ somebody else's stack hold a shared lock, so that a short-lived owner waits for 
 """
 
 import asyncio
-import fcntl
 import os
 import signal
 import socket
@@ -17,18 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import orjson
 
 from serving.errors import SettingsError, StartFailed
 from serving.processes.listener import is_exposed, open_listener, require_keys
+from serving.processes.lock import HomeLock
 from serving.processes.postgres import EmbeddedPostgres
 from serving.processes.restarts import Restarts
 from serving.processes.table import end
 from serving.settings import Settings
 
-_READY_S = 40.0
+_READY_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class Stack:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts: dict[str, Restarts] = {}
         self._listener: socket.socket | None = None
-        self._lock: IO[str] | None = None
-        self._clients: IO[str] | None = None
+        self._owner = HomeLock(settings.home, "up.lock")
+        self._clients = HomeLock(settings.home, "clients.lock")
 
     @property
     def dsn(self) -> str:
@@ -57,8 +56,8 @@ class Stack:
 
     def running(self) -> Running | None:
         """The stack that another process owns for this home, if there is one."""
-        if self._try_own():
-            self._disown()
+        if self._owner.own():
+            self._owner.release()
             return None
         try:
             return Running(**orjson.loads((self._home / "up.json").read_bytes()))
@@ -70,20 +69,19 @@ class Stack:
 
         Waits while that one starts or stops, or lacks the worker that is needed.
         """
-        while not self._try_own():
+        while not self._owner.own():
             other = self.running()
             if other and (other.worker or not worker):
-                self._clients = self._open_lock("clients.lock")
-                fcntl.flock(self._clients, fcntl.LOCK_SH)
+                self._clients.share()
                 if self.running() == other:
                     return other
-                self._clients.close()
+                self._clients.release()
             await asyncio.sleep(0.1)
         return None
 
     async def start(self, port: int, *, worker: bool) -> str:
         """Starts what is missing; returns the URL. Raises StartFailed when another process owns the home's stack."""
-        if not self._try_own():
+        if not self._owner.own():
             other = self.running()
             where = f" at {other.url} (pid {other.pid})" if other else ""
             raise StartFailed(f"trireme runs already{where}", "use it, stop it, or set another TRIREME_HOME")
@@ -107,17 +105,16 @@ class Stack:
     async def stop(self, *, patient: bool = False) -> None:
         """Stops what this process started. `patient` waits for other commands that use it."""
         try:
-            if patient:
-                await self._until_unused()
+            while patient and not self._clients.own():  # others wait from then on, and start their own
+                await asyncio.sleep(0.2)
         finally:
             with _undisturbed():
                 self._end()
 
     def _end(self) -> None:
-        if self._lock:
+        if self._owner.held:
             (self._home / "up.json").unlink(missing_ok=True)
-        if self._clients:
-            self._clients.close()
+        self._clients.release()
         if self._listener:
             self._listener.close()
         for child in self._children.values():
@@ -127,7 +124,7 @@ class Stack:
         self._reap()
         if self._postgres and self._postgres.ours():
             self._postgres.stop()
-        self._disown()
+        self._owner.release()
 
     def failed(self) -> str | None:
         """The name of a child that has ended by itself."""
@@ -181,7 +178,7 @@ class Stack:
                 environment[f"TRIREME_{option.upper()}"] = str(path.absolute())
         with (logs / f"{name}.log").open("ab") as output:
             self._children[name] = subprocess.Popen(
-                [sys.executable, "-m", "serving", *command],
+                [sys.executable, "-P", "-m", "serving", *command],  # -P: not what lies in the folder one stands in
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -234,43 +231,6 @@ class Stack:
                 child.wait()
             _end_session(child)
         self._children.clear()
-
-    async def _until_unused(self) -> None:
-        """Keeps others out from then on: they wait for the end and start their own."""
-        self._clients = self._open_lock("clients.lock")
-        while True:
-            try:
-                fcntl.flock(self._clients, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                await asyncio.sleep(0.2)
-            else:
-                return
-
-    def _try_own(self) -> bool:
-        if self._lock:
-            return True
-        lock = self._open_lock("up.lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            return False
-        self._lock = lock
-        return True
-
-    def _disown(self) -> None:
-        if self._lock:
-            self._lock.close()
-            self._lock = None
-
-    def _open_lock(self, name: str) -> IO[str]:
-        try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return (self._home / name).open("a")
-        except OSError as error:
-            raise StartFailed(
-                f"can't write to {self._home}: {error.strerror}", "set TRIREME_HOME to a folder you can write to"
-            ) from None
 
 
 @contextmanager

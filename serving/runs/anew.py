@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
-from serving.database import Pool
+from serving.database import Pool, fetch_one
 from serving.errors import NotFound, Unprocessable
 from serving.hosting.config import AGENT
 from serving.runs.launch import goal_id
@@ -60,8 +60,7 @@ class Turn:
 async def turn_at(pool: Pool, tenant: str, thread_id: str, checkpoint_id: str) -> Turn:
     """Raises NotFound, Unprocessable."""
     asked = {"thread": thread_id, "tenant": tenant, "checkpoint": checkpoint_id, "agent": AGENT, "nobody": NOBODY}
-    async with pool.connection() as connection:
-        row = await (await connection.execute(_ASKED, asked)).fetchone()
+    row = await fetch_one(pool, _ASKED, asked)
     if row is None:
         hint = f"POST /threads/{thread_id}/history lists them"
         raise NotFound(f"thread {thread_id} has no checkpoint {checkpoint_id[:100]}", hint, "checkpoint_not_found")

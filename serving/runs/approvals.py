@@ -7,7 +7,7 @@ from graph.ports import ApprovalDecision, ApprovalRequest
 from graph.tools.action import told
 from graph.tools.content import canonical, clean, digest
 from graph.tools.registry import Problem
-from serving.database import Connection, Pool, connected
+from serving.database import Connection, Pool, connected, fetch_all
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.runs.fence import OWNED, fence_lost
 from serving.runs.reveals import refuse_hidden
@@ -164,15 +164,13 @@ async def _why_not(connection: Connection, run_id: str, approval_id: str) -> Not
 
 async def waiting(pool: Pool, run_id: str) -> list[ApprovalRequest]:
     """What a run's people are asked and can still answer, oldest first."""
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(_WAITING, (run_id,))).fetchall()
+    rows = await fetch_all(pool, _WAITING, (run_id,))
     return [ApprovalRequest.model_validate(row["request"]) for row in rows]
 
 
 async def waited(pool: Pool, run_id: str, at: datetime) -> list[tuple[ApprovalRequest, bool]]:
     """What a run's people were asked `at` that time, oldest first, and whether it has been decided since."""
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(_WAITED, {"run_id": run_id, "at": at})).fetchall()
+    rows = await fetch_all(pool, _WAITED, {"run_id": run_id, "at": at})
     return [(ApprovalRequest.model_validate(row["request"]), row["decided"]) for row in rows]
 
 
@@ -184,6 +182,5 @@ async def open_plan(connection: Connection, run_id: str) -> bool:
 
 async def decisions(pool: Pool, run_id: str) -> dict[str, dict[str, Any]]:
     """Approval id -> decision, of those taken."""
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(_DECISIONS, (run_id,))).fetchall()
+    rows = await fetch_all(pool, _DECISIONS, (run_id,))
     return {row["approval_id"]: row["decision"] for row in rows}

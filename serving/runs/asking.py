@@ -15,7 +15,7 @@ from serving.hosting.config import AGENT
 from serving.profiles.store import ProfileStore
 from serving.runs.anew import Turn
 from serving.runs.launch import Checkpoint, Launch, NewRun
-from serving.runs.launches import Asked, request_json
+from serving.runs.launches import Asked
 from serving.runs.limits import uuid_of
 from serving.runs.request import RunRequest, redacted
 
@@ -45,9 +45,10 @@ async def asked_of(
         assistant_id=assistant.assistant_id,
         thread_id=new_id() if thread is None else uuid_of(thread, "thread"),
         make_thread=thread is None or new.if_not_exists == "create",
+        thread_metadata=new.metadata or {},
         metadata={**assistant.metadata, **(new.metadata or {}), **named},
         launch=new.launch(assistant.config, assistant.context, temporary=thread is None),
-        request=request_json(),
+        request='{"goal": ""}',
         after_seconds=new.after_seconds,
     )
     return await _for_the_agent(settling, asked, turn) if assistant.graph_id == AGENT else asked

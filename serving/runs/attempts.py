@@ -1,6 +1,7 @@
 """What one attempt at one run gets to work with."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from graph.bounds import Budget
@@ -23,6 +24,7 @@ from serving.mail import OutboxMailer, SmtpMailer
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.artifacts import PostgresArtifacts
 from serving.runs.fence import guard
+from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.queue import Claim
@@ -34,10 +36,11 @@ from serving.vault import PostgresVault
 
 @dataclass(frozen=True, slots=True)
 class AttemptDeps:
-    """Holds the process's parts; called once an attempt."""
+    """Holds the process's parts; called once an attempt. `models_of`: those that a tenant's runs ask."""
 
     pool: Pool
-    models: Models
+    calls: InFlight
+    models_of: Callable[[str], Models]
     documents: DocumentStore
     databases: Databases
     memory: MemoryStore
@@ -65,12 +68,12 @@ class AttemptDeps:
         installed = self.tools(run_id, fence, request.collection)
         tools = Registry(tool for tool in installed if tool.name in terms.tools)
         approvals = PostgresApprovals(self.pool, run_id, fence)
-        ledger = PostgresLedger(self.pool, run_id, fence, claim.lease.lasts)
+        ledger = PostgresLedger(self.pool, self.calls, run_id, fence, claim.lease.lasts)
         ttl_s = self.settings.approval_ttl_s
         return Deps(
             run_id=run_id,
             thread_id=claim.thread_id,
-            models=self.models,
+            models=self.models_of(claim.tenant),
             tools=ToolRunner(tools, ledger, approvals, run_id, approval_ttl_s=ttl_s),
             events=events,
             check_lease=ledger.check_lease,
@@ -81,6 +84,7 @@ class AttemptDeps:
             budget=Budget(request.bounds, events.own),
             prompts=terms.prompts,
             profile=Profile.model_validate(claim.profile or {}),
+            form=request.form,
             model=request.model,
             approval_ttl_s=ttl_s,
         )

@@ -15,7 +15,7 @@ with asked as materialized (
 ), run as (
     update runs set cancel_requested = true, rollback = rollback or %(rollback)s,
         status = case when live then status else 'cancelled' end,
-        finished_at = case when live then finished_at else now() end
+        finished_at = case when live then finished_at else now() end, caller = case when live then caller end
     from asked where runs.run_id = asked.run_id and (live or not %(rollback)s)
     returning runs.run_id, live
 ), line as (

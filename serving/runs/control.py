@@ -18,7 +18,7 @@ from graph.faults import point
 from graph.state import Plan
 from serving.database import Connection, Pool, Row
 from serving.errors import BadRequest, Conflict
-from serving.hosting.config import AGENT
+from serving.hosting.config import is_hosted
 from serving.runs import approvals
 from serving.runs.cancel import cancel
 from serving.runs.limits import parse_id
@@ -159,7 +159,7 @@ async def _not_resumable(connection: Connection, row: Row) -> Conflict:
 
 async def _refuse_overtaken(connection: Connection, row: Row) -> None:
     """The agent goes on from its log. Another graph would begin anew in the state of the thread's later run."""
-    if row["graph"] in (None, AGENT):
+    if not is_hosted(row["graph"]):
         return
     if later := await (await connection.execute(_LATER, row)).fetchone():
         hint = "start a run on its thread with a checkpoint_id of this one's, as the LangGraph SDK does"

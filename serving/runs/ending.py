@@ -17,7 +17,7 @@ from serving.runs.queue import Claim
 
 _END: LiteralString = """
 with run as (
-    update runs set lease_until = null, run_at = null, finished_at = now(), status = %(status)s
+    update runs set lease_until = null, run_at = null, finished_at = now(), status = %(status)s, caller = null
     where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
     returning run_id, thread_id, tenant, rollback
 ), thread as (

@@ -1,7 +1,6 @@
 """One attempt at one run: load its log and checkpoint, go on, and leave it in a stated way."""
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from copy import copy
@@ -16,7 +15,7 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from graph.catch_up import catch_up, newest_edit
-from graph.errors import FenceLost, StorageLost, TriremeError
+from graph.errors import FenceLost, StorageLost
 from graph.events import ApprovalRequested, EffectUnknown, EventBody, RunFinished, RunInterrupted
 from graph.faults import point
 from graph.ports import ApprovalRequest, Deps
@@ -25,6 +24,7 @@ from serving.database import TROUBLE, Pool
 from serving.errors import ServingError
 from serving.runs import approvals, effects
 from serving.runs.checkpoints import PostgresSaver
+from serving.runs.failure import failed
 from serving.runs.hosted import HostedRuns
 from serving.runs.launch import goal_id
 from serving.runs.log import AttemptLog
@@ -32,6 +32,7 @@ from serving.runs.notices import QUEUE_CHANNEL, Notices
 from serving.runs.queue import CANCELLED, Claim, Queue
 from serving.runs.request import RunRequest
 from serving.runs.terms import Bundles, Terms
+from serving.runs.tracebacks import cut_tracebacks
 
 PAUSE = "pause"
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550
@@ -58,6 +59,7 @@ class Executor:
         key: bytes,
         hosted: HostedRuns,
     ) -> None:
+        cut_tracebacks()
         self._pool, self._queue, self._notices, self._hosted = pool, queue, notices, hosted
         self._graph, self._bundles, self._make_deps, self._key = graph.compile(), bundles, make_deps, key
 
@@ -126,7 +128,7 @@ class Executor:
         except (psycopg.Error, StorageLost, FenceLost, GraphDrained):
             raise
         except Exception as error:
-            ending = self._failed(claim, error)
+            ending = (failed(claim, error),)
         if isinstance(ending[-1], RunInterrupted):
             due = await self._due(claim, ending[-1])
             point("park.ready")
@@ -211,15 +213,6 @@ class Executor:
                 approvals=tuple(request.id for request in waiting), effects=tuple(effect.key for effect in unknown)
             ),
         )
-
-    def _failed(self, claim: Claim, error: Exception) -> tuple[EventBody, ...]:
-        # Frames only: the message of an error may hold content.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error("action=attempt run=%s error=%s\n%s", claim.run_id, type(error).__name__, frames)
-        if isinstance(error, TriremeError | ServingError):
-            return (RunFinished(status="error", code=error.code, message=str(error)),)
-        message = f"{type(error).__name__} in the worker; its log has the details"
-        return (RunFinished(status="error", code="internal_error", message=message),)
 
 
 def _brought(request: RunRequest) -> list[AnyMessage]:

@@ -17,7 +17,7 @@ from graph.events import EventBody, RunCreated, RunForked, RunPaused
 from graph.faults import point
 from serving.database import Pool, Row, new_id
 from serving.errors import BadRequest, Conflict, Gone
-from serving.hosting.config import AGENT
+from serving.hosting.config import is_hosted
 from serving.runs.log import encoded
 from serving.runs.notices import Notices
 from serving.runs.request import RunRequest, with_bounds
@@ -93,7 +93,7 @@ class Forks:
         """
         parent = await self._runs.row(run_id)
         refuse_pruned(run_id, parent["pruned_at"])
-        if parent["graph"] not in (None, AGENT):
+        if is_hosted(parent["graph"]):
             hint = "start a run on its thread with checkpoint_id, as the LangGraph SDK does"
             raise Conflict(
                 f"run {run_id} is one of graph {parent['graph']}, which has no plan to fork", hint, "no_fork"

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
@@ -15,18 +14,22 @@ from langgraph.types import Command, Send
 
 from graph.errors import FenceLost, StorageLost
 from graph.events import RunFinished
+from serving.auth.callers import Callers
+from serving.auth.user import in_graph
 from serving.database import Pool
-from serving.errors import ServingError
 from serving.hosting.cut_off import cut_off
 from serving.hosting.event_parts import EventParts
 from serving.hosting.factory import Graph, context_of
 from serving.hosting.graphs import Graphs
+from serving.hosting.next_nodes import require_next
 from serving.hosting.part_log import PartLog
 from serving.hosting.parts import Part, Parts
 from serving.hosting.questions import questions_of
 from serving.hosting.saver import hosted_saver
 from serving.items.stores import Stores
+from serving.keys.identity import WORKS_FOR
 from serving.runs.ending import Ending, end, shown_interrupt
+from serving.runs.failure import failed
 from serving.runs.group import Fence
 from serving.runs.launch import Launch, RunCommand
 from serving.runs.log import FencedLog
@@ -34,6 +37,7 @@ from serving.runs.notices import Notices
 from serving.runs.queue import CANCELLED, Claim
 
 _NOT_THE_GRAPHS: Final = (StorageLost, FenceLost, GraphDrained)
+_LANGGRAPHS: Final = ("__pregel", "checkpoint_ns")
 _TO_STOP_S: Final = 0.2  # of the second in which a run is cancelled, or handed over
 _TO_LOOK_S: Final = 0.3
 log = logging.getLogger(__name__)
@@ -44,6 +48,7 @@ class HostedRuns:
 
     def __init__(self, pool: Pool, notices: Notices, graphs: Graphs, key: bytes, stores: Stores) -> None:
         self._pool, self._notices, self._graphs, self._key, self._stores = pool, notices, graphs, key, stores
+        self._callers = Callers(key)
 
     async def attempt(self, claim: Claim, control: RunControl | None) -> None:
         """Raises FenceLost, StorageLost, GraphDrained; what goes wrong in the graph becomes the run's end."""
@@ -69,20 +74,23 @@ class HostedRuns:
     async def _ended(self, claim: Claim, control: RunControl | None) -> Ending:
         try:
             claim.check_attempts()
-            return await self._drive(claim, Launch.model_validate(claim.launch), control)
+            launch = Launch.model_validate(claim.launch)
+            config = self._callers.opened(launch.config, claim.run_id, claim.caller)
+            return await self._drive(claim, launch.model_copy(update={"config": dict(config)}), control)
         except _NOT_THE_GRAPHS:
             raise
         except Exception as error:
-            return Ending(_failed(claim, error))
+            return Ending(failed(claim, error))
 
     async def _drive(self, claim: Claim, launch: Launch, control: RunControl | None) -> Ending:
         config, context = _config(claim, launch), launch.context
+        WORKS_FOR.set(claim.tenant)
         store = (await self._stores.of(claim.tenant)).under(Fence(claim.run_id, claim.fence))
         opened = self._graphs.opened(claim.graph or "", "threads.create_run", config, store=store, context=context)
         async with opened as found:
             saver = hosted_saver(self._pool, self._key, claim.tenant, claim.run_id, claim.fence, claim.fresh)
             graph: Graph = found.copy({"checkpointer": saver, "store": store})
-            start, config = await self._start(saver, config, claim, launch)
+            start, config = await self._start(graph, config, claim, launch)
             parts = EventParts() if launch.all_channels else Parts(launch.stream_mode, claim.run_id)
             broken = await cut_off(self._pool, claim.run_id) if claim.fence > 1 and launch.all_channels else []
             try:
@@ -90,7 +98,7 @@ class HostedRuns:
             except _NOT_THE_GRAPHS:
                 raise
             except Exception as error:
-                return await _left(graph, claim, _failed(claim, error))
+                return await _left(graph, claim, failed(claim, error))
             return await _left(graph, claim, RunFinished(status="success"), parts)
 
     async def _stream(self, claim: Claim, stream: AsyncIterator[Part], broken: Sequence[Part]) -> None:
@@ -106,17 +114,21 @@ class HostedRuns:
             await lines.flushed()
 
     async def _start(
-        self, saver: Any, config: RunnableConfig, claim: Claim, launch: Launch
+        self, graph: Graph, config: RunnableConfig, claim: Claim, launch: Launch
     ) -> tuple[Any, RunnableConfig]:
-        """What the graph is given, and where: an attempt after the first goes on from the run's own checkpoint."""
-        configurable = config["configurable"]
+        """What the graph is given, and where: an attempt after the first goes on from the run's own checkpoint. Raises
+        GraphChanged."""
+        saver: Any = graph.checkpointer
+        newest: RunnableConfig = {"configurable": {"thread_id": claim.thread_id, "checkpoint_ns": ""}}
         if claim.fence > 1:
-            latest = await saver.aget_tuple({"configurable": {"thread_id": claim.thread_id, "checkpoint_ns": ""}})
+            latest = await saver.aget_tuple(newest)
             if latest and latest.metadata.get("run_id") == claim.run_id:
+                await require_next(graph, claim.graph or "", newest)
                 return None, config
-        if launch.checkpoint:
-            given = launch.checkpoint.model_dump(exclude_none=True)
-            config = {**config, "configurable": {**configurable, **given}}
+        given = launch.checkpoint.model_dump(exclude_none=True) if launch.checkpoint else {}
+        if launch.goes_on:
+            await require_next(graph, claim.graph or "", {"configurable": {**newest["configurable"], **given}})
+        config = {**config, "configurable": {**config["configurable"], **given}}
         return (_command(launch.command) if launch.command else launch.input), config
 
     async def _cancelled(self, claim: Claim) -> Ending:
@@ -156,8 +168,8 @@ async def _streamed(
         async for event in graph.astream_events(start, config, version="v2", **how):
             for part in parts.of_event(event):  # type: ignore[arg-type]
                 yield part
-    else:
-        async for chunk in graph.astream(start, config, **how):
+    else:  # as `ainvoke`: what the graph's output schema doesn't name is its own
+        async for chunk in graph.astream(start, config, output_keys=graph.output_channels, **how):
             for part in parts.of(chunk):
                 yield part
 
@@ -168,12 +180,19 @@ async def _left(graph: Graph, claim: Claim, finished: RunFinished, parts: Parts 
     state = await graph.aget_state(config)
     result, questions = None, []
     if parts:
-        result = state.values if parts.values is None else parts.values
+        result = _given_out(graph, state.values) if parts.values is None else parts.values
         if state.interrupts and isinstance(result, dict):
             result = {**result, "__interrupt__": [shown_interrupt(each) for each in state.interrupts]}
     if state.interrupts and isinstance(parts, EventParts):
         questions = questions_of(await graph.aget_state(config, subgraphs=True))
     return Ending(finished, state.values, result, _interrupts(state), bool(state.next), questions)
+
+
+def _given_out(graph: Graph, values: Any) -> Any:
+    """Of a state, where nothing was streamed."""
+    if isinstance(values, dict) and not isinstance(graph.output_channels, str):
+        return {name: values[name] for name in graph.output_channels if name in values}
+    return values
 
 
 def _heard(work: "asyncio.Task[Ending]") -> None:
@@ -189,14 +208,15 @@ def _interrupts(state: Any) -> dict[str, Any]:
 def _config(claim: Claim, launch: Launch) -> RunnableConfig:
     own = {"run_id": claim.run_id, "thread_id": claim.thread_id}
     named = {"graph_id": claim.graph, "assistant_id": claim.assistant_id}
-    given = {name: value for name, value in launch.configurable.items() if not name.startswith("__pregel")}
+    named_by_caller = launch.configurable.items()  # where it begins is said by `launch.checkpoint` alone
+    given = in_graph({name: value for name, value in named_by_caller if not name.startswith(_LANGGRAPHS)})
     if launch.strict_resume:
         given["__pregel_strict_resume"] = True
     metadata = {**(launch.config.get("metadata") or {}), **claim.metadata, **named, "run_id": claim.run_id}
     config: dict[str, Any] = {
         "run_name": claim.graph,
         **launch.config,
-        "configurable": {**given, **own, **named, "checkpoint_ns": ""},
+        "configurable": {**given, **own, **named},
         "metadata": {**metadata, "run_attempt": claim.attempts},
         "run_id": UUID(claim.run_id),
     }
@@ -211,12 +231,3 @@ def _command(asked: RunCommand) -> Command[Any]:
 
 def _next(asked: Any) -> Any:
     return Send(asked["node"], asked.get("input")) if isinstance(asked, dict) else asked
-
-
-def _failed(claim: Claim, error: Exception) -> RunFinished:
-    """Its own graph's words belong to the caller; the server's log has the frames alone."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("action=hosted run=%s graph=%s error=%s\n%s", claim.run_id, claim.graph, type(error).__name__, frames)
-    if isinstance(error, ServingError):
-        return RunFinished(status="error", code=error.code, message=str(error))
-    return RunFinished(status="error", code=type(error).__name__, message=str(error))

@@ -13,10 +13,16 @@ StreamMode = Literal[
 Multitask = Literal["reject", "enqueue", "interrupt", "rollback"]
 Nodes = Literal["*"] | tuple[str, ...]
 _YEAR_S: Final = 366 * 86_400.0
+_PLACES: Final = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})  # are said elsewhere
 
 
 def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _or_values(modes: Any) -> Any:
+    """As LangGraph has it, who asks for no mode gets the values."""
+    return modes or ["values"]
 
 
 class Checkpoint(BaseModel):
@@ -69,6 +75,11 @@ class Launch(BaseModel):
         found: Mapping[str, Any] = self.config.get("configurable") or {}
         return found
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it begins with nothing of its own: it answers a question, or goes on where its thread stands."""
+        return self.input is None if self.command is None else self.command.resume is not None
+
 
 def goal_id(run_id: str, launch: Mapping[str, Any] | None) -> str:
     """Of the message that is the goal of a run of the agent."""
@@ -96,7 +107,7 @@ class NewRun(BaseModel):
     checkpoint_during: bool | None = None
     interrupt_before: Nodes | None = None
     interrupt_after: Nodes | None = None
-    stream_mode: Annotated[tuple[StreamMode, ...], BeforeValidator(listed)] = ("values",)
+    stream_mode: Annotated[tuple[StreamMode, ...], BeforeValidator(_or_values), BeforeValidator(listed)] = ("values",)
     stream_subgraphs: bool = False
     stream_resumable: bool = Field(default=False, description="every stream can be resumed, with or without it")
     on_disconnect: Literal["cancel", "continue"] = "continue"
@@ -128,9 +139,11 @@ class NewRun(BaseModel):
         return self.checkpoint
 
     def launch(self, config: Mapping[str, Any], context: Mapping[str, Any], *, temporary: bool) -> Launch:
-        """`config` and `context` are the assistant's: what the run itself says goes before them."""
+        """`config` and `context` are the assistant's: what the run itself says goes before them. Graphs that were
+        written before there was a context find the run's in `configurable`."""
         own = self.config or {}
-        configurable = {**(config.get("configurable") or {}), **(own.get("configurable") or {})}
+        said = {name: value for name, value in (self.context or {}).items() if name not in _PLACES}
+        configurable = {**(config.get("configurable") or {}), **said, **(own.get("configurable") or {})}
         return Launch(
             input=self.input,
             command=self.command,

@@ -5,18 +5,18 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, LiteralString, TypeAlias
 
-import orjson
 import psycopg
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DeadlockDetected, UniqueViolation
 from psycopg_pool import PoolClosed
 
 from graph.events import RunCreated
 from graph.profile import Profile
-from serving.database import Connection, Pool, Row, new_id
+from serving.auth.callers import Callers
+from serving.auth.filters import Held
+from serving.database import Connection, Pool, Row, fetch_all, new_id
 from serving.errors import Conflict, NotFound
 from serving.jsonb import jsonb, metadata_jsonb
 from serving.runs.cancel import cancel
@@ -24,34 +24,32 @@ from serving.runs.launch import Launch
 from serving.runs.limits import uuid_of
 from serving.runs.log import encoded
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
+from serving.runs.shown import STATUSES
 
 _AGAIN_S: Final = 1.0
 CancelAction = Literal["interrupt", "rollback"]
 Told: TypeAlias = Sequence[tuple[str, str]]  # (run id, channel) of notices
 _TEMPORARY_MINUTES: Final = 0.5  # from a stateless run's last change: its readers have had its end by then
-# A status as the SDK has it, and those that it stands for here.
-STATUSES: Final[Mapping[str, tuple[str, ...]]] = {
-    **{name: (name,) for name in ("pending", "running", "success", "error", "timeout")},
-    "interrupted": ("interrupted", "cancelled"),
-}
 _CREATE: LiteralString = """
 with made as (
     insert into threads (thread_id, tenant, metadata, ttl_minutes)
-    select %(thread_id)s::uuid, %(tenant)s, %(named)s::jsonb, %(ttl)s::float8 where %(make)s
+    select %(thread_id)s::uuid, %(tenant)s, %(born)s::jsonb || %(named)s::jsonb, %(ttl)s::float8 where %(make)s
     on conflict (thread_id) do nothing
     returning thread_id
 ), named as (
     update threads set metadata = metadata || %(named)s::jsonb
-    where thread_id = %(thread_id)s and tenant = %(tenant)s and not metadata @> %(named)s::jsonb
+    where thread_id = %(thread_id)s and tenant = %(tenant)s and metadata @> %(held)s::jsonb
+        and not metadata @> %(named)s::jsonb
     returning thread_id
 ), mine as (
-    select thread_id from threads where thread_id = %(thread_id)s and tenant = %(tenant)s
+    select thread_id from threads
+    where thread_id = %(thread_id)s and tenant = %(tenant)s and metadata @> %(held)s::jsonb
     union select thread_id from made
 ), run as (
     insert into runs (run_id, thread_id, tenant, request, request_digest, profile, graph, assistant_id, metadata,
-        launch, asked, webhook, run_at)
+        launch, caller, asked, webhook, run_at)
     select %(run_id)s, thread_id, %(tenant)s, %(request)s, %(digest)s, %(profile)s, %(graph)s, %(assistant_id)s,
-        %(metadata)s, %(launch)s, %(kept)s, %(webhook)s,
+        %(metadata)s, %(launch)s, %(caller)s::bytea, %(kept)s, %(webhook)s,
         case when %(after)s::float8 > 0 then now() + %(after)s * interval '1 second' end
     from mine, (select count(*) from named) done  -- the thread comes first
     where not exists (
@@ -86,15 +84,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A run to create. With `make_thread`, the thread is made where it isn't there. `profile`: the agent's.
+    """A run to create. With `make_thread`, the thread is made where it isn't there, with `thread_metadata`. `profile`:
+    the agent's.
 
-    `kept`: what a client of another vocabulary said beside it.
+    `kept`: what a client of another vocabulary said beside it. `held`: what the metadata of a thread that is there must
+    hold, else it isn't the caller's.
     """
 
     graph: str
     assistant_id: str
     thread_id: str
     make_thread: bool
+    thread_metadata: Mapping[str, Any]
     metadata: Mapping[str, Any]
     launch: Launch
     request: str
@@ -103,17 +104,18 @@ class Asked:
     after_seconds: float = 0.0
     run_id: str | None = None
     kept: Mapping[str, Any] | None = None
+    held: Held = field(default_factory=dict)
 
 
 class Launches:
     """One tenant's."""
 
-    def __init__(self, pool: Pool, notices: Notices, tenant: str = "default") -> None:
-        self._pool, self._notices, self._tenant = pool, notices, tenant
+    def __init__(self, pool: Pool, notices: Notices, callers: Callers, tenant: str = "default") -> None:
+        self._pool, self._notices, self._callers, self._tenant = pool, notices, callers, tenant
         self._soon: set[asyncio.Task[None]] = set()
 
     def of(self, tenant: str) -> "Launches":
-        return Launches(self._pool, self._notices, tenant)
+        return Launches(self._pool, self._notices, self._callers, tenant)
 
     async def create(self, asked: Asked) -> Row:
         """One statement: thread, run row (the queue entry) and event 1. Raises NotFound, Conflict (thread_busy)."""
@@ -131,9 +133,9 @@ class Launches:
             async with connection.transaction():
                 stopped = await self._make_way(connection, asked)
                 row = await (await connection.execute(_CREATE, values)).fetchone()
-        if row is None:
-            hint = "POST /threads makes one; if_not_exists=create does with the run"
-            raise NotFound(f"thread {asked.thread_id} not found", hint, "thread_not_found")
+                if row is None:  # and nobody has made way
+                    hint = "POST /threads makes one; if_not_exists=create does with the run"
+                    raise NotFound(f"thread {asked.thread_id} not found", hint, "thread_not_found")
         return row, [*stopped, (str(row["run_id"]), QUEUE_CHANNEL)]
 
     async def create_once(self, asked: Asked, run_id: str) -> Row:
@@ -144,23 +146,25 @@ class Launches:
             return await self.create(replace(asked, run_id=run_id))
         except UniqueViolation:
             return await self.get(None, run_id)  # made at the same moment
+        except DeadlockDetected:  # and claimed: a claim takes the run before its thread
+            return await self.create_once(asked, run_id)
 
     async def get(self, thread: str | None, run: str) -> Row:
         """Raises Unprocessable for what is no id, NotFound."""
         run_id = uuid_of(run, "run")
         if thread is None:
-            rows = await self._fetch(_ANY, (run_id, self._tenant))
+            rows = await fetch_all(self._pool, _ANY, (run_id, self._tenant))
         else:
-            rows = await self._fetch(_ONE, (run_id, uuid_of(thread, "thread"), self._tenant))
+            rows = await fetch_all(self._pool, _ONE, (run_id, uuid_of(thread, "thread"), self._tenant))
         if not rows:
-            raise NotFound(f"run {run_id} not found", "GET /threads/{thread_id}/runs lists a thread's", "run_not_found")
+            raise run_not_found(run_id)
         return rows[0]
 
     async def of_thread(self, thread: str, status: str | None, limit: int, offset: int) -> list[Row]:
         """Newest first."""
         values = {"thread": uuid_of(thread, "thread"), "tenant": self._tenant, "limit": limit, "offset": offset}
         statuses = list(STATUSES[status]) if status else None
-        return await self._fetch(_LIST, {**values, "statuses": statuses})
+        return await fetch_all(self._pool, _LIST, {**values, "statuses": statuses})
 
     async def cancel(self, thread: str | None, run: str, action: CancelAction = "interrupt", *, by: str) -> str:
         """Asks a run to stop, or ends one that waits; returns its id. Raises NotFound for one that has ended."""
@@ -187,7 +191,7 @@ class Launches:
             "thread": uuid_of(thread, "thread") if thread else None,
             "runs": [uuid_of(run, "run") for run in runs] if runs is not None else None,
         }
-        found = [str(row["run_id"]) for row in await self._fetch(_TO_CANCEL, values)]
+        found = [str(row["run_id"]) for row in await fetch_all(self._pool, _TO_CANCEL, values)]
         if not found:
             raise NotFound(
                 "no such run waits or is under way", "look at thread_id, run_ids and status", "run_not_found"
@@ -197,12 +201,12 @@ class Launches:
     async def delete(self, thread: str | None, run: str) -> None:
         """With its log and checkpoints; one under way is lost to its worker."""
         run_id = str((await self.get(thread, run))["run_id"])
-        await self._fetch(_FORGET, (self._tenant, run_id))
+        await fetch_all(self._pool, _FORGET, (self._tenant, run_id))
         self.tell([(run_id, CANCEL_CHANNEL), (run_id, QUEUE_CHANNEL)])
 
     async def last_lines(self, run_id: str) -> list[Row]:
         """The newest first: how it ended, and what it came to."""
-        return await self._fetch(_RESULT, (run_id,))
+        return await fetch_all(self._pool, _RESULT, (run_id,))
 
     async def _make_way(self, connection: Connection, asked: Asked) -> list[tuple[str, str]]:
         """What the strategy says of the thread's other runs. One that waits for a person never stays: its question is
@@ -248,13 +252,16 @@ class Launches:
             self._notices.touched(run_id, LOG_CHANNEL)
 
     def _values(self, asked: Asked) -> dict[str, Any]:
-        launch = jsonb(asked.launch.model_dump(mode="json"), "the run")
+        run_id = asked.run_id or new_id()
+        config, caller = self._callers.sealed(asked.launch.config, run_id)
+        launch = jsonb({**asked.launch.model_dump(mode="json"), "config": config}, "the run")
         return {
-            "run_id": asked.run_id or new_id(),
+            "run_id": run_id,
             "thread_id": asked.thread_id,
             "tenant": self._tenant,
             "make": asked.make_thread,
             "ttl": _TEMPORARY_MINUTES if asked.launch.temporary else None,
+            "born": metadata_jsonb(dict(asked.thread_metadata)),
             "named": jsonb({"graph_id": asked.graph, "assistant_id": asked.assistant_id}, "graph"),
             "request": asked.request,
             "digest": hashlib.sha256(f"{asked.graph} {launch}".encode()).hexdigest(),
@@ -263,38 +270,18 @@ class Launches:
             "assistant_id": asked.assistant_id,
             "metadata": metadata_jsonb(dict(asked.metadata)),
             "launch": launch,
+            "caller": caller,
+            "held": jsonb(dict(asked.held), "the filter"),
             "kept": jsonb(dict(asked.kept), "the request") if asked.kept is not None else None,
             "webhook": asked.launch.webhook,
             "after": asked.after_seconds,
             "bodies": encoded([RunCreated(goal=asked.goal, thread_id=asked.thread_id)]),
         }
 
-    async def _fetch(self, query: LiteralString, values: Any) -> list[Row]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query, values)).fetchall()
-
 
 def _told(cancelled: Mapping[str, bool]) -> list[tuple[str, str]]:
     return [(run_id, CANCEL_CHANNEL if live else QUEUE_CHANNEL) for run_id, live in cancelled.items()]
 
 
-def shown_run(row: Row) -> dict[str, Any]:
-    """As the SDK has it."""
-    status = next(name for name, ours in STATUSES.items() if row["status"] in ours)
-    launch = row["launch"] or {}
-    changed: datetime = row["finished_at"] or row["started_at"] or row["created_at"]
-    return {
-        "run_id": str(row["run_id"]),
-        "thread_id": str(row["thread_id"]),
-        "assistant_id": row["assistant_id"] and str(row["assistant_id"]),
-        "created_at": row["created_at"].isoformat(),
-        "updated_at": changed.isoformat(),
-        "status": status,
-        "metadata": row["metadata"],
-        "kwargs": launch,
-        "multitask_strategy": launch.get("multitask_strategy", "enqueue"),
-    }
-
-
-def request_json(goal: str = "") -> str:
-    return orjson.dumps({"goal": goal}).decode()
+def run_not_found(run_id: str) -> NotFound:
+    return NotFound(f"run {run_id} not found", "GET /threads/{thread_id}/runs lists a thread's", "run_not_found")

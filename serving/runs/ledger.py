@@ -1,6 +1,7 @@
 """Port `Ledger`: the row that makes an effect happen once, in Postgres (fenced) and in memory (Studio, tests)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, LiteralString
 
 import orjson
@@ -11,6 +12,7 @@ from graph.tools.effects import decided
 from serving.database import Pool, connected
 from serving.errors import Conflict
 from serving.runs.fence import OWNED, fence_lost
+from serving.runs.in_flight import InFlight
 
 # `do update` instead of `do nothing`: it waits for a concurrent insert of the key and returns that row;
 # xmax is 0 only in a row that this statement inserted. A person's yes lets a row out once: `before` says who was first.
@@ -33,7 +35,8 @@ _STEP: LiteralString = """
 with owned as (
     select run_id from runs where run_id = %(run_id)s and fence = %(fence)s for share
 )
-update effects set state = %(state)s, result = %(result)s, arguments = %(arguments)s, reason = %(reason)s
+update effects set state = %(state)s, result = %(result)s, arguments = %(arguments)s, reason = %(reason)s,
+    in_flight = %(in_flight)s
 from owned
 where effects.run_id = owned.run_id and effects.key = %(key)s
     and (effects.state = 'prepared' or (effects.state = 'unknown' and effects.fence = %(fence)s))
@@ -44,11 +47,16 @@ returning effects.key
 class PostgresLedger:
     """One attempt's view of its run's effects; each statement raises FenceLost once a newer attempt owns the run.
 
-    `lasts`: whether the attempt's lease does, by its own clock.
+    `calls`: those of this process that may still go out. `lasts`: whether the attempt's lease does, by its own clock.
     """
 
-    def __init__(self, pool: Pool, run_id: str, fence: int, lasts: Callable[[], bool] = lambda: True) -> None:
-        self._pool, self._run_id, self._fence, self._lasts = pool, run_id, fence, lasts
+    def __init__(
+        self, pool: Pool, calls: InFlight, run_id: str, fence: int, lasts: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._pool, self._calls, self._run_id, self._fence, self._lasts = pool, calls, run_id, fence, lasts
+
+    def in_flight(self, key: str, patience_s: float) -> AbstractAsyncContextManager[bool]:
+        return self._calls.alone(key, patience_s)
 
     async def prepare(self, call: EffectCall) -> Effect:
         """One commit. Raises Conflict when the key stands for another action."""
@@ -64,13 +72,12 @@ class PostgresLedger:
             raise fence_lost(self._run_id, "let anything out")
 
     async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
-        values = {"key": key, "state": state, "result": canonical(result), "arguments": None, "reason": ""}
-        await self._one(_STEP, values)
+        values = {"key": key, "state": state, "result": canonical(result), "arguments": None}
+        await self._one(_STEP, {**values, "reason": "", "in_flight": False})
 
-    async def leave_open(self, call: EffectCall, reason: str) -> None:
-        arguments = canonical(call.arguments)
-        values = {"key": call.key, "state": "unknown", "result": None, "arguments": arguments, "reason": reason}
-        await self._one(_STEP, values)
+    async def leave_open(self, call: EffectCall, reason: str, in_flight: bool = False) -> None:
+        values = {"key": call.key, "state": "unknown", "result": None, "arguments": canonical(call.arguments)}
+        await self._one(_STEP, {**values, "reason": reason, "in_flight": in_flight})
 
     async def hear(self, key: str, decision: EffectDecision) -> None:
         """Decides nothing: serving/runs/effects.py has written what a person said into the row."""
@@ -95,6 +102,10 @@ class MemoryLedger:
     def rows(self) -> tuple[Effect, ...]:
         return tuple(self._effects.values())
 
+    @asynccontextmanager
+    async def in_flight(self, key: str, patience_s: float) -> AsyncIterator[bool]:
+        yield True
+
     async def prepare(self, call: EffectCall) -> Effect:
         action = (call.tool, digest(call.arguments))
         _same_action(call.key, self._actions.setdefault(call.key, action), action)
@@ -110,7 +121,7 @@ class MemoryLedger:
     async def settle(self, key: str, state: Literal["done", "failed"], result: Mapping[str, Any]) -> None:
         self._effects[key] = Effect(key=key, state=state, result=orjson.loads(canonical(result)))
 
-    async def leave_open(self, call: EffectCall, reason: str) -> None:
+    async def leave_open(self, call: EffectCall, reason: str, in_flight: bool = False) -> None:
         self._effects[call.key] = Effect(key=call.key, state="unknown", reason=reason)
 
     async def hear(self, key: str, decision: EffectDecision) -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from graph.events import BODY, EventBody, RunEvent, RunForked
 from graph.faults import point
 from graph.tools.content import clean
-from serving.database import Connection, Pool, Row, storage
+from serving.database import Connection, Pool, Row, fetch_all, fetch_one, storage
 from serving.errors import LogDamaged
 from serving.runs.group import Fence, GroupCommit, Writing
 from serving.runs.notices import Notices
@@ -38,7 +38,7 @@ _LINES: LiteralString = """
 # Behind a change of a run's row, `with run as (...)`: its lines, in the same statement.
 AND_LINES: LiteralString = "select line.seq from run, append_events(run.run_id, null, %(bodies)s) line"
 _TAIL: LiteralString = """
-select run.tenant, run.status, run.last_seq, run.run_id::text, line.*
+select run.tenant, run.status, run.last_seq, run.run_id::text, run.graph, line.*
 from runs run left join lateral ({lines}) line on true where run.run_id = %(run_id)s order by line.seq
 """
 _STANDINGS: LiteralString = "select run_id::text, status, last_seq from runs where run_id = any(%s::uuid[])"
@@ -48,7 +48,8 @@ with entry as materialized (
 """
 _FREE: LiteralString = """
 ), free as materialized (
-    select run_id from runs where run_id in (select run_id from entry) order by run_id for no key update skip locked
+    select run_id from runs where run_id = any(array(select run_id from entry))
+    order by run_id for no key update skip locked
 ), owned as materialized (
     select entry.* from entry join free using (run_id)
 """
@@ -93,8 +94,7 @@ def encoded(bodies: Sequence[EventBody]) -> str:
 async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES) -> tuple[list[RunEvent], bool]:
     """The next page, at most so many lines, and 1 MiB of them or one line; and whether more may follow it."""
     values = {"run_id": run_id, "after": after, "lines": lines, "bytes": _PAGE_BYTES}
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(_LINES + "order by seq", values)).fetchall()
+    rows = await fetch_all(pool, _LINES + "order by seq", values)
     characters = sum(len(row["body"]) for row in rows)
     full = len(rows) == lines or characters * _MOST_BYTES_A_CHARACTER >= _PAGE_BYTES
     return [_known(run_id, row) for row in rows], full
@@ -120,10 +120,9 @@ async def read_all(pool: Pool, run_id: str, upto: int | None = None) -> list[Run
 
 
 async def read_tail(pool: Pool, run_id: str, after: int, most_bytes: int) -> Tail | None:
-    """Lines behind `after` (run_id, seq, at, kind, body as text): so many bytes, or one line. None: no such run."""
+    """Lines behind `after` (run_id, graph, seq, at, kind, body as text): so many bytes, or one line. None: no run."""
     values = {"run_id": run_id, "after": after, "lines": _PAGE_LINES, "bytes": most_bytes}
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(_TAIL.format(lines=_LINES), values)).fetchall()
+    rows = await fetch_all(pool, _TAIL.format(lines=_LINES), values)
     if not rows:
         return None
     run, lines = rows[0], tuple(row for row in rows if row["seq"] is not None)
@@ -133,8 +132,7 @@ async def read_tail(pool: Pool, run_id: str, after: int, most_bytes: int) -> Tai
 async def refuse_cut(pool: Pool, run_id: str, after: int, last_seq: int) -> None:
     """Raises LogDamaged when no line follows `after`, though the run has written `last_seq`."""
     query: LiteralString = "select coalesce(max(seq), 0) as seq from run_events where run_id = %s"
-    async with pool.connection() as connection:
-        row = await (await connection.execute(query, (run_id,))).fetchone()
+    row = await fetch_one(pool, query, (run_id,))
     if row and row["seq"] <= after < last_seq:
         message = f"the log of run {run_id} ends at line {row['seq']}, but {last_seq} were written"
         raise LogDamaged(message, f"trireme audit verify {run_id} names the cut")
@@ -142,8 +140,7 @@ async def refuse_cut(pool: Pool, run_id: str, after: int, last_seq: int) -> None
 
 async def standings(pool: Pool, run_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Run id -> (status, last seq), of those that exist."""
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(_STANDINGS, (list(run_ids),))).fetchall()
+    rows = await fetch_all(pool, _STANDINGS, (list(run_ids),))
     return {row["run_id"]: (row["status"], row["last_seq"]) for row in rows}
 
 

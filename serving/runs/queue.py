@@ -15,25 +15,31 @@ from graph.errors import FenceLost
 from graph.events import EventBody, RunFinished, RunHandedOver
 from serving.database import Pool, Row
 from serving.errors import ServingError
-from serving.hosting.config import AGENT
+from serving.hosting.config import is_hosted
 from serving.runs.bundle import Bundle
 from serving.runs.log import AND_LINES, encoded
 
 _MOST_ATTEMPTS: Final = 10
+# A run whose process died as often may be what kills it, and what runs beside it with it: it waits for a worker that
+# holds nothing, though no longer than ALONE_S, and has it to itself for as long.
+_ALONE_FROM: Final = 7
+ALONE_S: Final = 60.0
 CANCELLED = RunFinished(status="cancelled", code="cancelled", message="on request")
 
 # Each part reads its own partial index and stops at the limit; what another worker holds just now is skipped.
 _LAPSED_OR: LiteralString = """
 with lapsed as (
-    select run_id, priority, created_at as since from runs run
+    select run_id, attempts + 1 >= %(alone_from)s as alone, priority, created_at as since from runs run
     where status = 'running' and (lease_until <= now() or lease_until > now() + interval '2 minutes')
-    order by priority desc, since, run_id for update of run skip locked limit %(limit)s
+        and (attempts + 1 < %(alone_from)s or %(idle)s
+            or lease_until not between now() - %(alone)s * interval '1 second' and now())
+    order by alone desc, priority desc, since, run_id for update of run skip locked limit %(limit)s
 ), """
 _DUE_OR: LiteralString = """due as (
-    select run_id, priority, greatest(created_at, run_at) as since from runs run
+    select run_id, false as alone, priority, greatest(created_at, run_at) as since from runs run
     where (status = 'interrupted' or (status = 'pending' and run_at is not null)) and run_at <= now() """
 _READY: LiteralString = """ready as (
-    select run_id, priority, created_at as since from runs run
+    select run_id, false as alone, priority, created_at as since from runs run
     where status = 'pending' and run_at is null """
 # A parked run keeps its thread, whose checkpoint holds the pause; one that is to start later does not. First comes who
 # has begun, the last one before the others: no clock of who made them, and no wish to start later, puts one before it.
@@ -47,10 +53,12 @@ _IF_THREAD_IS_FREE: LiteralString = """and not exists (
             and (other.status = 'interrupted' or other.run_at is null or other.run_at <= now()))))
     order by priority desc, since, run_id for update of run skip locked limit %(limit)s
 ), """
-# Of a later attempt nobody can say that no checkpoint is there: the one before may have written it just now.
+# Of a later attempt nobody can say that no checkpoint is there: the one before may have written it just now. With `not
+# exists` instead of `is null` the planner reads the checkpoints of all threads, to look for those of a few.
 _TAKE: LiteralString = """next as (
     select * from (table lapsed union all table due union all table ready) found
-    order by priority desc, since, run_id limit %(limit)s
+    order by alone desc, priority desc, since, run_id
+    limit case when (select true from lapsed where alone limit 1) then 1 else %(limit)s end
 ), run as (
     update runs set status = 'running', worker = %(worker)s, lease_until = now() + %(lease)s * interval '1 second',
         fence = fence + 1, attempts = attempts + 1, woken = false, started_at = coalesce(started_at, now())
@@ -59,11 +67,11 @@ _TAKE: LiteralString = """next as (
 ), pinned as (
     update threads set bundle = %(bundle)s::jsonb from run
     where threads.thread_id = run.thread_id and threads.bundle <> %(bundle)s::jsonb and (threads.bundle = '{}'
-        or (run.forked_from is null and not exists (
-            select from run_events past where past.run_id = run.run_id and past.kind = 'model_called')))
+        or (run.forked_from is null and (select true from run_events past
+            where past.run_id = run.run_id and past.kind = 'model_called' limit 1) is null))
 )
-select run.*, threads.bundle, run.fence = 1 and not exists (
-    select from state_checkpoints held where held.tenant = run.tenant and held.thread_id = run.thread_id::text) as fresh
+select run.*, threads.bundle, run.fence = 1 and (select true from state_checkpoints held
+    where held.tenant = run.tenant and held.thread_id = run.thread_id::text limit 1) is null as fresh
 from run join next using (run_id) join threads using (thread_id),
     append_events(run.run_id, run.fence, json_build_array(json_build_object('kind', 'run_claimed', 'worker', run.worker,
         'fence', run.fence, 'attempt', run.attempts, 'bundle', %(digest)s::text)))
@@ -78,7 +86,7 @@ with run as (
             then 'pending' else %(status)s end,
         run_at = case when %(status)s = 'interrupted' and not (woken or cancel_requested)
             then %(due)s::timestamptz end,
-        finished_at = case when %(status)s = 'interrupted' then null else now() end
+        finished_at = case when %(status)s = 'interrupted' then null else now() end, caller = null
     where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
     returning run_id
 )
@@ -147,12 +155,18 @@ class Claim:
     assistant_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     launch: dict[str, Any] | None = None
+    caller: bytes | None = None  # sealed
     fresh: bool = False  # nobody has worked on it, and its thread holds no checkpoint
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing should run beside it at first."""
+        return self.attempts >= _ALONE_FROM
 
     @property
     def hosted(self) -> bool:
         """Whether its graph is one of langgraph.json, not planner, worker and critic."""
-        return self.graph not in (None, AGENT)
+        return is_hosted(self.graph)
 
     def check_attempts(self) -> None:
         """Raises ServingError where one attempt after the other came to no end."""
@@ -167,9 +181,13 @@ class Queue:
         self._pool, self.worker, self.lease_s = pool, worker, lease_s
         self._pin = {"bundle": bundle and bundle.json(), "digest": bundle.digest if bundle else ""}
 
-    async def claim(self, limit: int = 1) -> tuple[Claim, ...]:
-        """The next runs that are due or whose worker has gone silent, at most one of a thread."""
-        values = {"worker": self.worker, "lease": self.lease_s, "limit": limit, **self._pin}
+    async def claim(self, limit: int = 1, *, idle: bool = True) -> tuple[Claim, ...]:
+        """The next runs that are due or whose worker has gone silent, at most one of a thread.
+
+        `idle`: this worker holds none. One that is to be alone comes as the only one.
+        """
+        values = {"worker": self.worker, "lease": self.lease_s, "limit": limit, "idle": idle, **self._pin}
+        values |= {"alone_from": _ALONE_FROM, "alone": ALONE_S}
         async with self._pool.connection() as connection:
             asked_at = time.monotonic()
             try:
@@ -230,5 +248,6 @@ def _claim_of(row: Row, lease: Lease) -> Claim:
         assistant_id=row["assistant_id"] and str(row["assistant_id"]),
         metadata=row["metadata"],
         launch=row["launch"],
+        caller=row["caller"],
         fresh=row["fresh"],
     )

@@ -3,13 +3,15 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from graph.bounds import Bounds
+from graph.form import Form
 from privacy.redact import Redactor
 from serving.errors import BadRequest
+from serving.runs import forms
 from serving.runs.limits import check_goal
 from serving.webhooks.address import check_url
 
@@ -26,6 +28,9 @@ class RunRequest(BaseModel):
 
     goal: str
     thread_id: str | None = None
+    if_not_exists: Literal["create", "reject"] = Field(
+        default="create", description="where no thread has that thread_id: begin one, or refuse"
+    )
     collection: str = Field(default="", description="name of a document collection; empty for none")
     channel: str = Field(default="api", max_length=100, description="whose response profile the answer is written in")
     turns: tuple[tuple[_Said, _Said], ...] = Field(
@@ -34,6 +39,7 @@ class RunRequest(BaseModel):
         description="(goal, answer) of a talk that begins a new thread, oldest first",
     )
     review_plan: bool = False
+    form: Form | None = Field(default=None, description="of an answer that a program reads: JSON by a schema")
     model: str | None = Field(
         default=None, pattern=r"^[^\x00-\x1f]{1,200}$", description="a model_name of routes.yaml for this run"
     )
@@ -73,9 +79,13 @@ def with_bounds(request: RunRequest, bounds: Mapping[str, float]) -> RunRequest:
 
 
 def redacted(redactor: Redactor, request: RunRequest) -> RunRequest:
-    """The request as it may be stored. CPU-bound."""
+    """The request as it may be stored. CPU-bound. Raises BadRequest for a form that no answer can be kept to."""
+    if request.form:
+        forms.check_form(request.form)
     said: dict[str, Any] = {"goal": redactor.redact(request.goal)}
     if request.turns:
         turns = redactor.redact_json([list(turn) for turn in request.turns])
         said["turns"] = tuple((goal, answer) for goal, answer in turns)
+    if request.form:
+        said["form"] = forms.redacted(redactor, request.form)
     return request.model_copy(update=said)

@@ -2,13 +2,11 @@
 
 from typing import Any, Final, Literal, LiteralString
 
-from pydantic import BaseModel, Field
-
 from serving.database import Pool, Row
-from serving.in_time import PATIENCE_S, in_time
 from serving.jsonb import jsonb
-from serving.runs.launches import STATUSES
 from serving.runs.limits import uuid_of
+from serving.runs.shown import STATUSES
+from serving.search import PATIENCE_S, Paged, in_time
 
 _MEND: Final = "ask for thread_id as well: that has an index"
 RunStatus = Literal["pending", "error", "success", "timeout", "interrupted"]
@@ -22,14 +20,12 @@ order by run_id desc limit %(limit)s offset %(offset)s
 """
 
 
-class RunSearch(BaseModel):
+class RunSearch(Paged):
     """A run that is under way counts as pending."""
 
     metadata: dict[str, Any] | None = None
     status: RunStatus | None = None
     thread_id: str | None = None
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 async def search(

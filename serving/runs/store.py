@@ -1,36 +1,25 @@
 """The run service: what every surface calls. It writes rows and log lines; it never runs anything."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
 import orjson
 from psycopg.errors import ForeignKeyViolation
 
-from graph.events import (
-    ApprovalDecided,
-    EffectDecided,
-    EventBody,
-    RunCreated,
-    RunResumed,
-)
+from graph.events import EventBody, RunCreated
 from graph.faults import point
-from graph.ledger import EffectDecision, EffectState
-from graph.ports import ApprovalDecision
-from serving.database import Connection, Pool, Row, new_id
+from serving.database import Connection, Pool, Row, fetch_all, fetch_one, new_id
 from serving.errors import Conflict, Gone, NotFound
 from serving.idempotency import another_request, check_key
 from serving.profiles.store import ProfileStore
-from serving.runs import approvals, effects
 from serving.runs.audit import Audit, audit
-from serving.runs.effects import EffectPage, EffectView
 from serving.runs.history import History, read_history
 from serving.runs.limits import parse_id
-from serving.runs.log import AND_LINES, append_unfenced, encoded
+from serving.runs.log import AND_LINES, encoded
 from serving.runs.notices import LOG_CHANNEL, QUEUE_CHANNEL, Notices
 from serving.runs.request import RunRequest
-from serving.runs.reveals import show
-from serving.runs.view import TERMINAL, RunView, is_paused, view_of
+from serving.runs.view import RunView, view_of
 
 _CREATE: LiteralString = """
 with thread as (
@@ -57,9 +46,6 @@ with run as (
             created_at + (request ->> 'after_seconds')::float8 * interval '1 second', now()), now()) end
     where run_id = %(run_id)s returning run_id
 )
-"""
-_WOKEN: LiteralString = """
-with run as (update runs set woken = true where run_id = %(run_id)s returning run_id)
 """
 _MINE: LiteralString = """
 select runs.*, array(select name from artifacts where artifacts.run_id = runs.run_id order by name) as artifacts
@@ -106,8 +92,7 @@ class RunStore:
             "bodies": encoded([RunCreated(goal=request.goal, thread_id=thread_id)]),
         }
         try:
-            async with self._pool.connection() as connection:
-                new = await (await connection.execute(_CREATE, values)).fetchone()
+            new = await fetch_one(self._pool, _CREATE, values)
         except ForeignKeyViolation:
             # Another tenant made this thread at the same moment: it is refused now.
             return await self.create(request, key, asked)
@@ -137,89 +122,7 @@ class RunStore:
         query: LiteralString = """
             select run_id, thread_id, status, request ->> 'goal' as goal, created_at, finished_at
             from runs where tenant = %s order by run_id desc limit %s"""
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query, (self._tenant, limit))).fetchall()
-
-    async def decide(
-        self, run_id: str, approval_id: str, decision: ApprovalDecision, shown: Iterable[Mapping[str, Any]] = ()
-    ) -> RunView:
-        """Takes a person's decision once, in one transaction with the run's return to the queue and what is `shown`."""
-        async with self._pool.connection() as connection, connection.transaction():
-            row = await self._waiting(connection, run_id)
-            point("decide.locked")
-            await show(connection, shown)
-            await approvals.decide(connection, run_id, approval_id, decision)
-            line = ApprovalDecided(
-                approval_id=approval_id, decision=decision.type, by=decision.by, reason=decision.reason
-            )
-            await self._go_on(connection, row, line, decision.by)
-        point("decide.committed")
-        return await self.woken(run_id)
-
-    async def decide_effect(
-        self, run_id: str, key: str, decision: EffectDecision, shown: Iterable[Mapping[str, Any]] = ()
-    ) -> RunView:
-        """Takes what a person says about an unknown effect, once; of an ended run for the record alone."""
-        async with self._pool.connection() as connection, connection.transaction():
-            row = await self.locked(connection, run_id)
-            if row["status"] in TERMINAL and decision.decision == "retry":
-                raise _nothing_to_retry(f"run {run_id} has ended", "; trireme resume takes the run up again")
-            point("effect_decide.locked")
-            await show(connection, shown)
-            await effects.decide(connection, run_id, key, decision)
-            line = EffectDecided(key=key, decision=decision.decision, by=decision.by, note=decision.note)
-            await self._go_on(connection, row, line, decision.by)
-        point("effect_decide.committed")
-        return await self.woken(run_id)
-
-    async def decide_left_effect(self, run_id: str, key: str, decision: EffectDecision) -> EffectView | None:
-        """The same of a run that was deleted: what is said stands in the effect's row. None: no such effect."""
-        async with self._pool.connection() as connection, connection.transaction():
-            if not await effects.is_left(connection, self._tenant, run_id, key):
-                return None
-            if decision.decision == "retry":
-                raise _nothing_to_retry(f"run {run_id} was deleted")
-            await effects.decide(connection, run_id, key, decision)
-        found = await self.effects(run_id, None, 1, f"{run_id}.{key}0")  # the page that begins with it
-        return found.effects[0]
-
-    async def effects(self, run_id: str | None, state: EffectState | None, limit: int, after: str) -> EffectPage:
-        """A page of one run's effects, or of all runs'. Raises NotFound, BadRequest."""
-        if run_id is not None:
-            run_id = parse_id(run_id, "run")
-        found = await effects.page(self._pool, self._tenant, run_id, state, limit, after)
-        if run_id is not None and not found.effects:
-            await self.row(run_id)
-        return found
-
-    async def _waiting(self, connection: Connection, run_id: str) -> Row:
-        row = await self.locked(connection, run_id)
-        if row["status"] in TERMINAL:
-            hint = f"trireme status {run_id} says how it ended"
-            raise Conflict(f"run {run_id} waits for no decision: it is {row['status']}", hint, "no_decision_pending")
-        return row
-
-    async def _go_on(self, connection: Connection, row: Row, line: EventBody, by: str) -> None:
-        run_id = str(row["run_id"])
-        if is_paused(row) or row["status"] in TERMINAL:
-            await append_unfenced(connection, run_id, line)  # it is read when the run is resumed
-        elif row["status"] == "interrupted":
-            await queue_again(connection, run_id, line, RunResumed(by=by))
-        else:
-            # Another decision has set the run going: it reads this one when it gets there, or when it parks.
-            await connection.execute(_WOKEN + AND_LINES, {"run_id": run_id, "bodies": encoded([line])})
-
-    async def open_approval(self, run_id: str) -> str:
-        """The id of the one question that waits. Raises Conflict when there is none, or more than one."""
-        run = await self.get(run_id)
-        waiting = run.approvals
-        if not waiting:
-            hint = f"it waits for word on an effect: trireme effects {run_id}" if run.effects else ""
-            raise Conflict(f"run {run_id} waits for no approval", hint, "no_decision_pending")
-        if len(waiting) > 1:
-            ids = ", ".join(approval.approval_id for approval in waiting)
-            raise Conflict(f"run {run_id} waits for {len(waiting)} decisions", f"name one: {ids}", "which_approval")
-        return waiting[0].approval_id
+        return await fetch_all(self._pool, query, (self._tenant, limit))
 
     async def woken(self, run_id: str) -> RunView:
         self._notices.touched(run_id, QUEUE_CHANNEL)
@@ -232,8 +135,7 @@ class RunStore:
             return None
         check_key(key)
         query: LiteralString = "select run_id, request_digest from runs where tenant = %s and idempotency_key = %s"
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(query, (self._tenant, key))).fetchone()
+        row = await fetch_one(self._pool, query, (self._tenant, key))
         if row is None:
             return None
         if row["request_digest"] != digest:
@@ -256,11 +158,12 @@ class RunStore:
             from (select %(thread_id)s::uuid as thread_id) asked left join threads thread using (thread_id)"""
         values = {"thread_id": thread_id, "tenant": self._tenant, "collection": collection}
         values["channel"] = request.channel
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(query, values)).fetchone()
+        row = await fetch_one(self._pool, query, values)
         assert row is not None
-        if row["tenant"] not in (None, self._tenant):
-            raise NotFound(f"no thread {thread_id}", "leave thread_id out to start a new one", "thread_not_found")
+        made = request.thread_id is None or request.if_not_exists == "create"
+        if row["tenant"] != self._tenant and not (made and row["tenant"] is None):
+            hint = "leave it out to begin a conversation; trireme status RUN shows a run's"
+            raise NotFound(f"no thread {thread_id}", hint, "thread_not_found")
         if row["parked"]:
             raise Conflict(
                 f"run {row['parked']} of this thread waits for a person",
@@ -277,8 +180,7 @@ class RunStore:
 
     async def row(self, run_id: str) -> Row:
         """The run as it stands, without its log."""
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute(_MINE, (parse_id(run_id, "run"), self._tenant))).fetchone()
+        row = await fetch_one(self._pool, _MINE, (parse_id(run_id, "run"), self._tenant))
         return self._found(row, run_id)
 
     async def locked(self, connection: Connection, run_id: str) -> Row:
@@ -290,11 +192,6 @@ class RunStore:
         if row is None:
             raise NotFound(f"no run {run_id}", "trireme status lists the latest runs", "run_not_found")
         return row
-
-
-def _nothing_to_retry(why: str, more: str = "") -> Conflict:
-    hint = f"say happened or did-not{more}"
-    return Conflict(f"{why}: nothing would carry the effect out", hint, "no_decision_pending")
 
 
 async def queue_again(

@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 
 from graph.events import Noted
 from graph.prompt import Prompts
-from serving.database import Pool
+from serving.database import Pool, fetch_all
 from serving.errors import ServingError
 from serving.runs.bundle import Bundle, differing, lost
 from serving.runs.log import AttemptLog
@@ -75,8 +75,7 @@ class Bundles:
         """None when nobody has kept them."""
         if pinned.prompts == self._bundle.prompts:
             return self._terms.prompts
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_FIND, (list(pinned.prompts.values()),))).fetchall()
+        rows = await fetch_all(self._pool, _FIND, (list(pinned.prompts.values()),))
         found = {row["digest"]: row["content"] for row in rows}
         if not found.keys() >= set(pinned.prompts.values()):
             return None

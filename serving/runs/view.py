@@ -25,6 +25,7 @@ from graph.events import (
     ToolStarted,
     VerdictGiven,
 )
+from graph.form import Form
 from graph.profile import Profile
 from graph.state import Citation, Plan, StepOutcome, Verdict
 from serving.database import Row
@@ -64,6 +65,7 @@ class RunView(BaseModel):
     collection: str = ""
     channel: str = "api"
     profile: Profile = Profile()
+    form: Form | None = None
     answer: str | None = None
     partial: bool = False
     note: str = ""
@@ -109,6 +111,7 @@ def view_of(row: Row, history: History) -> RunView:
         collection=row["request"].get("collection", ""),
         channel=row["request"].get("channel", "api"),
         profile=Profile.model_validate(row["profile"] or {}),
+        form=row["request"].get("form"),
         answer=answer.text if answer else None,
         partial=answer.partial if answer else False,
         note=answer.note if answer else "",

@@ -17,7 +17,7 @@ from serving.runs.children import Children, watch
 from serving.runs.execute import PAUSE, Executor
 from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
 from serving.runs.notices import CANCEL_CHANNEL, PAUSE_CHANNEL, QUEUE_CHANNEL, Notices, listen
-from serving.runs.queue import Claim, Queue
+from serving.runs.queue import ALONE_S, Claim, Queue
 
 # The floor: a lapsed lease and a run that falls due send no notice, and a notice may be lost.
 _POLL_S = 0.75
@@ -36,6 +36,7 @@ class _Attempt:
     task: asyncio.Task[None] | None = None
     stop: Stop | None = None
     begun: bool = False
+    since: float = field(default_factory=time.monotonic)
 
 
 class Worker:
@@ -115,17 +116,21 @@ class Worker:
             await self._rest()
 
     async def _next(self) -> tuple[Claim, ...]:
-        free = self._concurrency - len(self._attempts)
+        free = 0 if self._kept_alone() else self._concurrency - len(self._attempts)
         try:
             await self._let_go_of_strays()
             point("claim.ready")
-            claims = await self._queue.claim(free) if free > 0 else ()
+            claims = await self._queue.claim(free, idle=not self._attempts) if free > 0 else ()
             if claims:
                 point("claim.committed")
             return claims
         except psycopg.Error as error:
             log.warning("action=claim error=%s retry_s=%s", type(error).__name__, _POLL_S)
             return ()
+
+    def _kept_alone(self) -> bool:
+        since = time.monotonic() - ALONE_S
+        return any(attempt.claim.alone and attempt.since > since for attempt in self._attempts.values())
 
     async def _let_go_of_strays(self) -> None:
         """Now and then: a run that this worker has in the database alone would wait for its lease to lapse."""

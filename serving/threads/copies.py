@@ -1,32 +1,45 @@
 """Threads that begin with a state: from a history that the caller sends, or from another thread."""
 
+from contextlib import nullcontext, suppress
 from typing import Any
 
+from serving.auth.filters import EVERYTHING, Held
 from serving.database import new_id
+from serving.errors import Conflict
+from serving.idempotency import Claim
 from serving.threads.saved import Saved
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.threads.thread import NewThread
 
 
-async def create(threads: ThreadStore, states: States, new: NewThread) -> dict[str, Any]:
-    """A thread whose supersteps can't be applied isn't made. Raises as ThreadStore.create, and Unprocessable."""
-    thread, made = await threads.create(new)
-    if not (made and new.supersteps):
+async def create(
+    threads: ThreadStore, states: States, new: NewThread, held: Held = EVERYTHING, *, again: bool = False
+) -> dict[str, Any]:
+    """A thread whose supersteps can't be applied isn't made; `again`: they may be left from an earlier try. Takes and
+    raises what ThreadStore.create does."""
+    thread, made = await threads.create(new, held)
+    if not new.supersteps or not (made or (again and thread["values"] is None)):
         return thread
     try:
         await states.replay(thread["thread_id"], (new.metadata or {}).get("graph_id"), new.supersteps)
     except BaseException:
-        await threads.delete_all([thread["thread_id"]])
+        if made:
+            await threads.delete_all([thread["thread_id"]])
         raise
     return await threads.get(thread["thread_id"])
 
 
-async def copy(threads: ThreadStore, saved: Saved, thread: str) -> dict[str, Any]:
-    """Its checkpoints first: a copy that is seen is whole."""
-    source, target = (await threads.get(thread))["thread_id"], new_id()
+async def copy(threads: ThreadStore, saved: Saved, thread: str, claim: Claim | None = None) -> dict[str, Any]:
+    """Its checkpoints first: a copy that is seen is whole. With a `claim` it is made once; what an earlier try has left
+    is finished."""
+    target, again = claim.id if claim else new_id(), claim is not None and claim.again
+    if again and await threads.has(target):
+        return await threads.get(target)
+    source = (await threads.get(thread))["thread_id"]
     try:
-        await saved.copy(source, target)
+        with suppress(Conflict) if again else nullcontext():  # they are there, whole
+            await saved.copy(source, target)
         await threads.copy_row(source, target)
     except BaseException:
         await threads.delete_all([target])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
-from serving.database import Pool, Row
+from serving.database import Pool, Row, fetch_all, fetch_one
 
 _LINES: Final = 2**24  # of a run
 ROOM: Final = 2**9  # of what a line tells in one vocabulary; each line has room for two
@@ -122,12 +122,10 @@ class Places:
         return True
 
     async def _one(self, query: LiteralString, values: Mapping[str, Any]) -> Row | None:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query, {**values, "tenant": self._tenant})).fetchone()
+        return await fetch_one(self._pool, query, {**values, "tenant": self._tenant})
 
 
 async def changes(pool: Pool, thread_ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """Of each thread that is there something that is another when a run of it has begun or ended."""
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(_CHANGED, (list(thread_ids),))).fetchall()
+    rows = await fetch_all(pool, _CHANGED, (list(thread_ids),))
     return {row["thread_id"]: (row["live"], row["updated_at"], row["ended"]) for row in rows}

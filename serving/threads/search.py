@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 
 from serving.database import Row
 from serving.jsonb import jsonb
-from serving.page import Page, SortOrder
 from serving.runs.limits import uuid_of
+from serving.search import Page, Sorted
 from serving.threads.extract import MOST_PATHS, extraction
-from serving.threads.store import EVERY, FIELDS, LIVE, ThreadStore
+from serving.threads.store import EVERY, FIELDS, LIVE, NOT_THE_AGENTS, ThreadStore
 from serving.threads.thread import Status, shown
 
 Selected = Literal[
@@ -55,12 +55,9 @@ class ThreadFilter(BaseModel):
         return where, given
 
 
-class ThreadSearch(ThreadFilter):
+class ThreadSearch(ThreadFilter, Sorted):
     ids: list[str] | None = Field(default=None, max_length=1_000)
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
     sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] = "updated_at"
-    sort_order: SortOrder = "desc"
     select: list[Selected] | None = None
     extract: dict[str, Annotated[str, Field(max_length=1_000)]] | None = Field(default=None, max_length=MOST_PATHS)
 
@@ -72,27 +69,31 @@ class ThreadSearch(ThreadFilter):
         return where, given
 
 
-async def search(threads: ThreadStore, wanted: ThreadSearch) -> Page:
-    """Its rows are threads as JSON, for `told`."""
-    where, given = wanted.condition()
+async def search(threads: ThreadStore, wanted: ThreadSearch, *, agents: bool = True) -> Page:
+    """Its rows are threads as JSON, for `told`. `agents`: also planner, worker and critic's."""
+    where, given = _condition(wanted, agents)
     names = (*dict.fromkeys(wanted.select), "graph") if wanted.select else EVERY
     columns: list[LiteralString] = [f"{FIELDS[name]} as {name}" for name in names]
     for number, path in enumerate((wanted.extract or {}).values()):
         column, given[f"path{number}"] = extraction(path)
         columns.append(_EXTRACT.format(column=column, at=number))
-    by, order = _ORDERS[wanted.sort_by], "asc" if wanted.sort_order == "asc" else "desc"
-    query = _SEARCH.format(columns=", ".join(columns), where=where, by=by, order=order)
+    order = {"by": _ORDERS[wanted.sort_by], "order": wanted.sort_order}
+    query = _SEARCH.format(columns=", ".join(columns), where=where, **order)
     # A plan for any metadata is wrong for most: which index is right depends on how many threads have them.
-    values = {**given, "limit": wanted.limit + 1, "offset": wanted.offset}
-    rows = await _fetched(threads, query, values, wanted)
-    return Page.of([_with_extracted(row, wanted.extract) for row in rows], wanted.offset, wanted.limit)
+    rows = await _fetched(threads, query, {**given, **wanted.one_more}, wanted)
+    return wanted.page([_with_extracted(row, wanted.extract) for row in rows])
 
 
-async def count(threads: ThreadStore, wanted: ThreadFilter) -> int:
-    where, given = wanted.condition()
+async def count(threads: ThreadStore, wanted: ThreadFilter, *, agents: bool = True) -> int:
+    where, given = _condition(wanted, agents)
     (row,) = await _fetched(threads, _COUNT.format(where=where), given, wanted)
     found: int = row["found"]
     return found
+
+
+def _condition(wanted: ThreadFilter, agents: bool) -> tuple[LiteralString, dict[str, Any]]:
+    where, given = wanted.condition()
+    return (where if agents else where + " and " + NOT_THE_AGENTS), given
 
 
 async def _fetched(

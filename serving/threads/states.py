@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import orjson
 
 from privacy.redact import Redactor
-from serving.database import Connection, Pool
+from serving.database import Connection, Pool, fetch_one
 from serving.errors import Unprocessable
 from serving.hosting.config import AGENT
 from serving.hosting.graphs import Graphs
@@ -25,9 +25,11 @@ from serving.threads.snapshot import check_select, interrupts_of, nothing, selec
 from serving.threads.store import thread_not_found
 from serving.threads.talks import standing, told_by_id
 from serving.threads.thread import Superstep, SuperstepUpdate
-from serving.threads.update import applied, check_names
+from serving.threads.update import applied, check_names, readable
 
 if TYPE_CHECKING:
+    from langgraph.types import StateSnapshot
+
     from serving.hosting.factory import Access, Graph
     from serving.runs.checkpoints import PostgresSaver
 
@@ -47,13 +49,19 @@ where tenant = %(tenant)s and thread_id = %(id)s
 
 
 class States:
-    """One tenant's."""
+    """One tenant's. `told`: what graphs find in `configurable` of who asks."""
 
-    def __init__(self, pool: Pool, graphs: Graphs, saved: Saved, stores: Stores, redactor: Redactor) -> None:
+    def __init__(
+        self, pool: Pool, graphs: Graphs, saved: Saved, stores: Stores, redactor: Redactor, told: Mapping[str, Any] = {}
+    ) -> None:
         self._pool, self._graphs, self.saved, self._stores, self._redactor = pool, graphs, saved, stores, redactor
+        self._told = told
 
     def of(self, tenant: str, redactor: Redactor) -> "States":
         return States(self._pool, self._graphs, self.saved.of(tenant), self._stores, redactor)
+
+    def told(self, told: Mapping[str, Any]) -> "States":
+        return States(self._pool, self._graphs, self.saved, self._stores, self._redactor, told)
 
     async def get(self, thread: str, at: CheckpointRef, *, subgraphs: bool, select: Collection[str] = ()) -> bytes:
         """As JSON. A thread that no graph has worked on has an empty state. Raises NotFound, Unprocessable."""
@@ -66,7 +74,7 @@ class States:
                 raise no_checkpoint(id_, at.checkpoint_id)
             return orjson.dumps(nothing(config))
         async with self._opened(graph_id, "threads.read", config, settings) as graph:
-            found = await graph.aget_state(config, subgraphs=subgraphs)
+            found = await readable(graph.aget_state(config, subgraphs=subgraphs))
         if found.metadata is None and at.checkpoint_id:
             raise no_checkpoint(id_, at.checkpoint_id)
         state = shown(found)
@@ -93,7 +101,7 @@ class States:
             return b"[]"
         wanted: dict[str, Any] = {"limit": limit, "filter": dict(metadata or {}), "before": until}
         async with self._opened(graph_id, "threads.read", config, settings) as graph:
-            found = [shown(state) async for state in graph.aget_state_history(config, **wanted)]
+            found = await readable(_all_shown(graph.aget_state_history(config, **wanted)))
         if graph_id == AGENT:
             newest = 0 if at.checkpoint_id or before or metadata else 1
             found = [*(standing(state, live) for state in found[:newest]), *map(told_by_id, found[newest:])]
@@ -130,14 +138,16 @@ class States:
         return {"checkpoint": place, "configurable": place, "checkpoint_id": place and place["checkpoint_id"]}
 
     async def replay(self, thread_id: str, graph_id: str | None, supersteps: Sequence[Superstep]) -> None:
-        """Writes a new thread's history, superstep after superstep. Raises Unprocessable."""
+        """Writes a new thread's history, superstep after superstep, if it has none. Raises Unprocessable."""
         if graph_id is None:
             raise _no_graph(thread_id)
         config = CheckpointRef().config(thread_id)
         async with self._opened(graph_id, "threads.update", config, {}) as graph:
             steps = [[await self._update_of(graph_id, each) for each in step.updates] for step in supersteps]
             async with self.saved.held(thread_id) as connection:
-                async with _updating(graph, connection) as whole:
+                if (await graph.aget_state(config)).metadata is not None:
+                    return
+                async with _replaying(graph, connection) as whole:
                     await applied(graph, lambda: whole.abulk_update_state(config, steps))
                 await self._leave(connection, whole, graph_id, thread_id)
 
@@ -170,9 +180,8 @@ class States:
 
     async def _graph_of(self, id_: str) -> tuple[str | None, Mapping[str, Any], Sequence[str]]:
         """The graph that works on the thread, the settings of its latest run, and the statuses of those not over."""
-        async with self._pool.connection() as connection:
-            values = {"id": id_, "tenant": self.saved.tenant, "agent": AGENT}
-            row = await (await connection.execute(_GRAPH, values)).fetchone()
+        values = {"id": id_, "tenant": self.saved.tenant, "agent": AGENT}
+        row = await fetch_one(self._pool, _GRAPH, values)
         if row is None:
             raise thread_not_found(id_)
         return row["graph"], row["config"], row["live"]
@@ -181,7 +190,7 @@ class States:
     async def _opened(
         self, graph_id: str, access: "Access", config: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> "AsyncIterator[Graph]":
-        given = {**(settings.get("configurable") or {}), **config["configurable"]}
+        given = {**(settings.get("configurable") or {}), **self._told, **config["configurable"]}
         store = await self._stores.of(self.saved.tenant)
         async with self._graphs.opened(graph_id, access, {**settings, "configurable": given}, store=store) as graph:
             yield graph.copy({"checkpointer": await self.saved.saver(graph_id), "store": store})
@@ -204,6 +213,17 @@ async def _updating(graph: "Graph", connection: Connection) -> "AsyncIterator[Gr
     saver: PostgresSaver = graph.checkpointer  # type: ignore[assignment]
     async with saver.updating(connection) as whole:
         yield graph.copy({"checkpointer": whole})
+
+
+@asynccontextmanager
+async def _replaying(graph: "Graph", connection: Connection) -> "AsyncIterator[Graph]":
+    saver: PostgresSaver = graph.checkpointer  # type: ignore[assignment]
+    async with saver.replaying(connection) as whole:
+        yield graph.copy({"checkpointer": whole})
+
+
+async def _all_shown(states: "AsyncIterator[StateSnapshot]") -> list[dict[str, Any]]:
+    return [shown(state) async for state in states]
 
 
 def _json(value: Any) -> bytes:

@@ -5,12 +5,13 @@ from typing import Any, Final, LiteralString
 
 from psycopg.errors import ForeignKeyViolation
 
-from serving.database import Connection, Pool, Row, new_id
+from serving.auth.filters import EVERYTHING, Held
+from serving.database import Pool, Row, fetch_all, new_id
 from serving.errors import Conflict, NotFound
 from serving.hosting.config import AGENT
-from serving.in_time import PATIENCE_S, in_time
-from serving.jsonb import metadata_jsonb
+from serving.jsonb import jsonb, metadata_jsonb
 from serving.runs.limits import uuid_of
+from serving.search import PATIENCE_S, in_time
 from serving.threads import talks
 from serving.threads.thread import NewThread, ThreadChange, Ttl, shown, ttl_of
 
@@ -18,6 +19,8 @@ _EACH: Final = "threads to look into the values of each"
 _MEND: Final = "ask for metadata, status or ids as well: these have an index"
 LIVE: LiteralString = """exists (select from runs
     where runs.thread_id = thread.thread_id and runs.status in ('pending', 'running'))"""
+NOT_THE_AGENTS: Final[LiteralString] = """(thread.metadata ->> 'graph_id' is distinct from %(agent)s and not exists (
+    select from runs its where its.thread_id = thread.thread_id and coalesce(its.graph, %(agent)s) = %(agent)s))"""
 # What each is read from.
 FIELDS: Final[dict[str, LiteralString]] = {
     "thread_id": "thread.thread_id",
@@ -31,11 +34,12 @@ FIELDS: Final[dict[str, LiteralString]] = {
     "values": talks.VALUES,
     "interrupts": talks.INTERRUPTS,
     "error": "thread.error",
-    "graph": "thread.metadata ->> 'graph_id'",  # for `told` alone
+    "graph": "case when " + talks.IS_TALK + " then %(agent)s end",  # for `told` alone
 }
 EVERY: Final = tuple(name for name in FIELDS if name != "context")
 _ALL: LiteralString = ", ".join(f"{FIELDS[name]} as {name}" for name in EVERY)
 _MINE: LiteralString = "from threads thread where tenant = %(tenant)s and thread_id = %(id)s"
+_HAS: LiteralString = "select " + _MINE + " and metadata @> %(held)s::jsonb"
 _ONE: LiteralString = "select " + _ALL + ", thread.ttl_minutes, thread.ttl_strategy " + _MINE
 _CREATE: LiteralString = """
 insert into threads (thread_id, tenant, metadata, ttl_minutes, ttl_strategy)
@@ -52,6 +56,7 @@ _COPY: LiteralString = """
 insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle)
 select %(copy)s, tenant, metadata, config, status, values, interrupts, error, bundle
 from threads where tenant = %(tenant)s and thread_id = %(id)s
+on conflict (thread_id) do nothing
 """
 
 
@@ -66,12 +71,15 @@ class ThreadStore:
     def of(self, tenant: str) -> "ThreadStore":
         return ThreadStore(self._pool, tenant, self._ttl, self._patience_s)
 
-    async def create(self, new: NewThread) -> tuple[dict[str, Any], bool]:
-        """Returns (thread, whether it is new). Raises Unprocessable, Conflict for an id that is taken."""
+    async def create(self, new: NewThread, held: Held = EVERYTHING) -> tuple[dict[str, Any], bool]:
+        """Returns (thread, whether it is new). `held`: by the metadata of one that is there, else its id is taken.
+
+        Raises Unprocessable, Conflict for an id that is taken.
+        """
         id_ = uuid_of(new.thread_id, "thread") if new.thread_id else new_id()
         values = {"metadata": metadata_jsonb(new.metadata or {}), **_lived(new.ttl or self._ttl)}
         made = await self._changed(_CREATE, id_, values)
-        if not made and (new.if_exists == "raise" or not await self.has(id_)):
+        if not made and (new.if_exists == "raise" or not await self.has(id_, held)):
             raise Conflict(
                 f"thread {id_} exists already", "leave thread_id out, or send if_exists=do_nothing", "thread_exists"
             )
@@ -112,28 +120,23 @@ class ThreadStore:
         return gone
 
     async def copy_row(self, thread: str, copy: str) -> None:
-        """The row alone, as thread `copy`."""
-        if not await self._changed(_COPY, thread, {"copy": copy}):
+        """The row alone, as thread `copy`, if that isn't there."""
+        if not await self._changed(_COPY, thread, {"copy": copy}) and not await self.has(copy):
             raise thread_not_found(thread)
 
     async def fetch(self, query: LiteralString, values: dict[str, Any], *, prepare: bool | None = None) -> list[Row]:
-        async with self._pool.connection() as connection:
-            return await self._rows(connection, query, values, prepare)
+        return await fetch_all(self._pool, query, self._given(values), prepare=prepare)
 
     async def fetch_in_time(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
         """Raises Unprocessable when it takes too long."""
         async with self._pool.connection() as connection, in_time(connection, self._patience_s, _EACH, _MEND):
-            return await self._rows(connection, query, values, prepare=False)
+            return await (await connection.execute(query, self._given(values), prepare=False)).fetchall()
 
-    async def _rows(
-        self, connection: Connection, query: LiteralString, values: dict[str, Any], prepare: bool | None
-    ) -> list[Row]:
-        given = {**values, "tenant": self._tenant, "agent": AGENT}
-        return await (await connection.execute(query, given, prepare=prepare)).fetchall()
+    def _given(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "tenant": self._tenant, "agent": AGENT}
 
-    async def has(self, id_: str) -> bool:
-        query: LiteralString = "select " + _MINE
-        return bool(await self.fetch(query, {"id": id_}))
+    async def has(self, id_: str, held: Held = EVERYTHING) -> bool:
+        return bool(await self.fetch(_HAS, {"id": id_, "held": jsonb(dict(held), "the filter")}))
 
     async def _changed(self, query: LiteralString, id_: str, values: dict[str, Any]) -> bool:
         async with self._pool.connection() as connection:

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString
 
-from graph.approval import interrupt_payload
-from graph.ports import ApprovalRequest
+from serving.runs.questions import question_of, shown
 
 # The runs of a talk, from the one that `last` finds back to its first. Each goes on behind the one that was made before
 # it on the thread, or behind the one that it names: what was said behind that is another branch of the talk.
@@ -40,24 +39,30 @@ jsonb_build_object('messages', jsonb_agg(said.message order by said.back desc, s
 """
 _NEWEST: LiteralString = "runs.thread_id = thread.thread_id order by created_at desc limit 1"
 _OF_RUNS: LiteralString = _TALK.format(last=_NEWEST, most=1_000, told=_MESSAGES)
-VALUES: LiteralString = (
-    "coalesce(case when thread.metadata ->> 'graph_id' = %(agent)s then (" + _OF_RUNS + ") end, thread.values)"
-)
+# A thread whose graph isn't said is of a goal's run, if it has any; for `exists` the planner may read all there are.
+IS_TALK: LiteralString = """(thread.metadata ->> 'graph_id' = %(agent)s or not thread.metadata ? 'graph_id'
+    and (select true from runs where runs.thread_id = thread.thread_id limit 1))"""
+VALUES: LiteralString = "coalesce(case when " + IS_TALK + " then (" + _OF_RUNS + ") end, thread.values)"
 # By run, as it was asked; `asked` makes of it what clients read.
-INTERRUPTS: LiteralString = """
-case when thread.metadata ->> 'graph_id' = %(agent)s then coalesce((
-    select jsonb_object_agg(run_id, requests) from (
-        select run_id, jsonb_agg(approvals.request order by approvals.created_at, approval_id) as requests
-        from runs join approvals using (run_id)
-        where runs.thread_id = thread.thread_id and runs.status = 'interrupted' and decision is null
-            and expires_at > clock_timestamp()
-        group by run_id) waiting), '{}') else thread.interrupts end
+_WAITING: LiteralString = """(
+    select jsonb_object_agg(run_id, questions) from (
+        select run_id, (
+            select jsonb_agg(question order by nth, since, id) from (
+                select 1 as nth, created_at as since, approval_id as id, request as question from approvals
+                where approvals.run_id = runs.run_id and decision is null and expires_at > clock_timestamp()
+                union all
+                select 2, unknown_at, key, jsonb_build_object('key', key, 'step_id', step_id, 'tool', tool,
+                    'arguments', coalesce(arguments, '{}'), 'reason', reason, 'round', round)
+                from effects where effects.run_id = runs.run_id and state = 'unknown') asked) as questions
+        from runs where runs.thread_id = thread.thread_id and runs.status = 'interrupted') waiting
+    where questions is not null)
 """
+INTERRUPTS: LiteralString = "case when " + IS_TALK + " then coalesce(" + _WAITING + ", '{}') else thread.interrupts end"
 
 
 def asked(waiting: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """The approvals that a thread waits for, as interrupts."""
-    return {run: [_interrupt(ApprovalRequest.model_validate(each)) for each in all_] for run, all_ in waiting.items()}
+    """What a thread waits for, as interrupts."""
+    return {run: [shown(question_of(each)) for each in questions] for run, questions in waiting.items()}
 
 
 def standing(state: dict[str, Any], live: Sequence[str]) -> dict[str, Any]:
@@ -78,7 +83,3 @@ def told_by_id(state: dict[str, Any]) -> dict[str, Any]:
 
 def _named(interrupts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**each, "id": each["value"].get("id", each["id"])} for each in interrupts]
-
-
-def _interrupt(request: ApprovalRequest) -> dict[str, Any]:
-    return {"id": request.id, "value": interrupt_payload(request)}

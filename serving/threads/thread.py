@@ -57,6 +57,10 @@ class ThreadChange(_Timed):
     metadata: dict[str, Any] | None = None
 
 
+class ThreadCopy(BaseModel):
+    thread_id: str
+
+
 class ThreadPrune(BaseModel):
     thread_ids: list[str] = Field(max_length=10_000)
     strategy: Strategy = "delete"

@@ -1,4 +1,4 @@
-"""What a caller may write into a graph's state, and what the graph says to it."""
+"""What a caller may write into a graph's state, and what the graph says to it, and to what it finds there."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +42,19 @@ async def applied(graph: "Graph", write: Callable[[], Awaitable[_T]]) -> _T:
         hint = "send values as the graph's state takes them: GET /assistants/{id}/schemas shows them"
         told = f"{type(error).__name__}: {_said(error)}"
         raise Unprocessable(f"the graph refuses the update: {told}", hint, "invalid_update") from error
+
+
+async def readable(read: Awaitable[_T]) -> _T:
+    """What a run left may be nothing that the graph's own code takes: an input that its schema refused, two values
+    where there is place for one. Raises Unprocessable."""
+    try:
+        return await read
+    except _OURS:
+        raise
+    except Exception as error:
+        hint = "look at an earlier checkpoint, or run the graph on the thread with an input that it takes"
+        told = f"{type(error).__name__}: {_said(error)}"
+        raise Unprocessable(f"the graph can't read its state: {told}", hint, "unreadable_state") from error
 
 
 def _said(error: Exception) -> str:

@@ -12,6 +12,10 @@ from serving.errors import BadRequest, SettingsError
 _Address: TypeAlias = IPv4Address | IPv6Address
 _LONGEST: Final = 2_000
 _NAT64: Final = ip_network("64:ff9b::/96")
+# All of IPv6 that is given out; what lies beside it leads, if anywhere, into somebody's own network.
+_UNICAST: Final = ip_network("2000::/3")
+# What this version of Python doesn't know of: protocol assignments, relays, documentation.
+_SPECIAL: Final = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 _HINT: Final = "send a full http(s) address that the server can reach"
 
 
@@ -64,7 +68,9 @@ class Networks:
 
 
 def _is_public(address: _Address) -> bool:
-    return address.is_global and not address.is_multicast
+    given_out = isinstance(address, IPv4Address) or address in _UNICAST or address in _NAT64
+    special = address.is_multicast or any(address in network for network in _SPECIAL)
+    return given_out and address.is_global and not special
 
 
 def _meant(address: _Address) -> Iterable[_Address]:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from privacy.sealer import Sealer
-from serving.database import Pool, Row
+from serving.database import Pool, Row, fetch_all
 from serving.errors import ServingError
 from serving.webhooks.address import AddressRefused, Networks
 from serving.webhooks.delivery import MOST_ATTEMPTS
@@ -97,8 +97,7 @@ class Courier:
             return []
         values = {"limit": limit, "lease": self._timeout_s * 1.5 + 1}
         try:
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(_CLAIM, values)).fetchall()
+            return await fetch_all(self._pool, _CLAIM, values)
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("action=claim_webhooks error=%s retry_s=%s", type(error).__name__, _POLL_S)
             return []

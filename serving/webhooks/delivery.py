@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, LiteralString
 
 from pydantic import BaseModel
 
-from serving.database import Pool, Row
+from serving.database import Pool, Row, fetch_all
 from serving.errors import BadRequest, NotFound
 from serving.runs.limits import parse_id
 
@@ -77,8 +77,7 @@ class Deliveries:
         return _shown(rows[0])
 
     async def _rows(self, query: LiteralString, values: dict[str, Any]) -> list[Row]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query, {**values, "tenant": self._tenant})).fetchall()
+        return await fetch_all(self._pool, query, {**values, "tenant": self._tenant})
 
 
 def _shown(row: Row) -> DeliveryView:

@@ -6,9 +6,9 @@ from typing import Any, Final, LiteralString
 import orjson
 
 from privacy.redact import Redactor
-from serving.database import Pool, Row
-from serving.hosting.config import AGENT
-from serving.runs.launches import shown_run
+from serving.database import Pool, Row, fetch_one
+from serving.hosting.config import is_hosted
+from serving.runs.shown import shown_run
 from serving.runs.store import RunStore
 
 _LEFT: LiteralString = "select values, error from threads where thread_id = %s"
@@ -24,10 +24,9 @@ class Messages:
         """JSON: the run's object in its caller's vocabulary, with `type` and `values`. A hosted graph's values are its
         own, and go as they are. Raises NotFound."""
         row = await self._runs.row(run_id)
-        async with self._pool.connection() as connection:
-            thread = await (await connection.execute(_LEFT, (row["thread_id"],))).fetchone()
+        thread = await fetch_one(self._pool, _LEFT, (row["thread_id"],))
         left = thread or {"values": None, "error": None}
-        if row["graph"] not in (None, AGENT):
+        if is_hosted(row["graph"]):
             return _text({**_shown(row), **left})
         view = await self._runs.get(run_id)
         values = left["values"] or {"answer": view.answer}

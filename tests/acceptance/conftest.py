@@ -15,7 +15,7 @@ import pytest
 
 from serving.processes.postgres import EmbeddedPostgres
 from tests.acceptance.command import run_command
-from tests.conftest import without_fsync
+from tests.conftest import fresh_database, without_power_cuts
 
 if TYPE_CHECKING:
     from tests.acceptance.hosted import Hosted
@@ -42,7 +42,7 @@ class Home:
         return self.settings.get("DATABASE_URL") or EmbeddedPostgres(self.path).dsn
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "serving", *arguments]
+        return [sys.executable, "-P", "-m", "serving", *arguments]
 
     def run(
         self, *arguments: str, timeout: float = 90, stdin: str = "", **settings: str
@@ -116,7 +116,7 @@ def running(path: Path, **settings: str) -> Iterator[Up]:
     try:
         url = wait_for_line(process, "API").split()[1]
         wait_for_line(process, "Ctrl-C stops")
-        without_fsync(home.dsn)
+        without_power_cuts(home.dsn)
         yield Up(home, url, process)
     finally:
         end(process)
@@ -141,10 +141,11 @@ def api(up: Up) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Hosted"]:
+def hosted(template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Hosted"]:
     """One stack with a language model behind a real socket, for all tests that say what it answers."""
     from tests.acceptance.hosted import hosting
 
-    names = ("Despina Seedling", "Aris Saplingson", "Eleni Sproutwell")
-    with hosting(tmp_path_factory.mktemp("hosted"), *names) as stack:
+    names = ("Despina Seedling", "Aris Saplingson", "Eleni Sproutwell", 'Bo "Twig" Rootley')
+    path = tmp_path_factory.mktemp("hosted")
+    with fresh_database(template_database) as dsn, hosting(path, dsn, *names) as stack:
         yield stack

@@ -41,11 +41,12 @@ class Hosted:
 
 
 @contextmanager
-def hosting(path: Path, *known_names: str) -> Iterator[Hosted]:
+def hosting(path: Path, dsn: str, *known_names: str) -> Iterator[Hosted]:
     names = path / "names.txt"
     names.write_text("\n".join(known_names))
     with closing(ModelServer()) as model, receiving() as traces:
         settings = {
+            "DATABASE_URL": dsn,
             "OPENAI_BASE_URL": model.base(_NAME),
             "TRIREME_MODEL": "tiny-test-model",
             "TRIREME_KNOWN_NAMES": str(names),

@@ -1,7 +1,6 @@
 """API processes and a worker over one database, and keys of several tenants, as an operator sets them up."""
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from psycopg.rows import dict_row
 from serving.keys.key import create
 from tests.acceptance.conftest import Home, end
 from tests.acceptance.processes import wait_until
+from tests.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def serving(
     dsn: str, path: Path, apis: int = 1, *, worker: bool = True, settings: Mapping[str, str] | None = None
 ) -> Iterator[Keyed]:
     home = Home(path, {"DATABASE_URL": dsn, "TRIREME_LEASE_S": "3", "TRIREME_HEARTBEAT_S": "0.5", **(settings or {})})
-    ports = [_free_port() for _ in range(apis)]
+    ports = [free_port() for _ in range(apis)]
     urls = tuple(f"http://127.0.0.1:{port}" for port in ports)
     with ExitStack() as started:
         commands = [*(("serve", "--port", str(port)) for port in ports), *([("worker",)] if worker else [])]
@@ -58,11 +58,6 @@ def serving(
             started.callback(end, process)
         assert wait_until(lambda: all(map(_answers, urls)) and (not worker or (path / "worker.ready").exists()))
         yield Keyed(home, urls, processes)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def _answers(url: str) -> bool:

@@ -20,7 +20,7 @@ def processes_of(home: Path) -> dict[int, str]:
     return {pid: command for pid, command in found.items() if pid != os.getpid() and command}
 
 
-def left_behind(home: Path, *, besides: str = "\0", patience_s: float = 20.0) -> list[str]:
+def left_behind(home: Path, *, besides: str = "\0", patience_s: float = 60.0) -> list[str]:
     """The command lines that are still there after a while, without those that hold `besides`."""
 
     def there() -> list[str]:
@@ -30,7 +30,7 @@ def left_behind(home: Path, *, besides: str = "\0", patience_s: float = 20.0) ->
     return there()
 
 
-def wait_until(happened: Callable[[], bool], patience_s: float = 30.0) -> bool:
+def wait_until(happened: Callable[[], bool], patience_s: float = 90.0) -> bool:
     """Looks every 50 ms; False when it has not happened in time."""
     deadline = time.monotonic() + patience_s
     while not happened():

@@ -72,6 +72,8 @@ def test_an_id_that_no_run_has_is_refused_by_every_command(up: Up) -> None:
     assert 'no run "\\udcff": an id is a UUID' in refused(up.home, "logs", "\udcff")
     assert "the reason holds half a surrogate pair" in refused(up.home, "approve", MISSING, "--reason", "\udcff")
     assert 'no thread "nope": an id is a UUID' in refused(up.home, "run", VACATION, "--thread", "nope")
+    mistyped = refused(up.home, "run", VACATION, "--thread", MISSING)
+    assert f"no thread {MISSING}: leave it out to begin a conversation" in mistyped
 
 
 # ------------------------------------------------------------------------------------------------ documents
@@ -222,6 +224,24 @@ def test_a_routes_file_that_is_missing_is_named(home: Home) -> None:
     assert f"{file}: No such file" in done.stdout
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(up: Up) -> None:
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
+    home = Home(up.home.path, up.home.settings | proxies)
+    assert home.run("status").returncode == 0
+    assert f"runs at {up.url}" in home.run("doctor").stdout
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("run", VACATION)])
+def test_output_that_cannot_be_written_is_told_in_one_line(up: Up, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            up.home.command(*arguments), env=up.home.environment, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("trireme: the output can't be written: No space left on device: ")
+
+
 def test_an_unknown_model_ends_the_run_with_the_names_that_are_known(hosted: Hosted) -> None:
     hosted.says(*story("never asked"))
     done = hosted.up.home.run("run", VACATION, "--model", "gpt-nonsense", "--json")
@@ -261,6 +281,10 @@ def test_a_run_ends_clearly_when_its_provider_fails_and_resume_finishes_it(
     assert failed["status"] == "error"
     assert failed["error"]["code"] == code
     assert says in failed["error"]["message"]
+    logged = (hosted.up.home.path / "logs" / "worker.log").read_text()
+    (line,) = [line for line in logged.splitlines() if f"run={failed['run_id']}" in line and " ERROR " in line]
+    assert line.endswith(failed["error"]["message"])
+    assert 'File "' not in logged, "an operator needs no traceback of what was foreseen"
     hosted.says(*story("Six days."))
     resumed = hosted.up.home.run("resume", failed["run_id"])
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

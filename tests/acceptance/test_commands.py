@@ -1,8 +1,13 @@
 """The command line as scripts and people without a terminal use it, against one running stack."""
 
+import os
+import pty
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from email import message_from_bytes
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import httpx
@@ -137,6 +142,30 @@ def test_without_a_terminal_a_plan_that_waits_says_how_to_go_on(up: Up, answered
     assert "6 unused vacation days" in approved.stdout
 
 
+@pytest.mark.parametrize(
+    ("typed", "code", "says"), [(b"\x03", 130, "the run is kept"), (b"\x04", 3, "or --reject"), (b"y\n", 0, "6 unused")]
+)
+def test_at_a_terminal_the_plan_is_asked_for_and_ctrl_c_leaves_the_question(
+    up: Up, answered: dict[str, Any], typed: bytes, code: int, says: str
+) -> None:
+    command = up.home.command("run", VACATION, "--docs", DOCUMENTS, "--review-plan")
+    child, terminal = pty.fork()
+    if not child:
+        os.execve(command[0], command, up.home.environment)
+    said, guard = b"", Timer(60, os.kill, (child, signal.SIGKILL))
+    guard.start()
+    with suppress(OSError):  # what a terminal says when its last process has gone
+        while part := os.read(terminal, 4096):
+            said += part
+            if said.endswith(b"[l]ater: "):
+                os.write(terminal, typed)
+    guard.cancel()
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code, said
+    assert says.encode() in said
+    assert b"\r\n  steps:\r\n  - id: s1\r\n    goal: How many unused" in said
+
+
 def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(
     up: Up, api: httpx.Client, reviewed: str, tmp_path: Path
 ) -> None:
@@ -154,13 +183,23 @@ def test_a_plan_can_be_edited_and_a_bad_edit_loses_nothing(
     ):
         assert word in refusal(up.home, "plan", reviewed, "--edit", "--file", "-", stdin=bad)
     assert "can't be read" in refusal(up.home, "plan", reviewed, "--edit", "--file", str(tmp_path / "none.yaml"))
+    assert "without --edit" in refusal(up.home, "plan", reviewed, "--file", str(tmp_path / "none.yaml"))
     without_editor = Home(up.home.path, {"VISUAL": "no-such-editor"})
     assert "'no-such-editor' can't be started" in refusal(without_editor, "plan", reviewed, "--edit")
-    edited = tmp_path / "plan.yaml"
+    edited, editor = tmp_path / "plan.yaml", tmp_path / "editor"
     question = "How many vacation days does a full-time employee have a year?"
     edited.write_text(yaml.safe_dump({"steps": [{**plan["steps"][0], "goal": question}]}))
-    done = up.home.run("plan", reviewed, "--edit", "--file", str(edited))
+    editor.write_text('#!/bin/sh\nsed -i "s/tools:/tolls:/" "$1"\n')
+    editor.chmod(0o755)
+    with_editor = Home(up.home.path, {"VISUAL": str(editor)})
+    again = refusal(with_editor, "plan", reviewed, "--edit").split("what you wrote is kept: trireme ")[1].split()
+    assert "tolls:" in refusal(up.home, *again) + Path(again[-1]).read_text()
+    assert "nothing was changed" in refusal(Home(up.home.path, {"VISUAL": "true"}), "plan", reviewed, "--edit")
+    # Ctrl-C in an editor is meant for it, and reaches whoever waits for it, too.
+    editor.write_text(f'#!/bin/sh\nkill -INT $PPID\nsleep 0.2\ncat {edited} > "$1"\n')
+    done = with_editor.run("plan", reviewed, "--edit")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert list(up.home.path.glob("draft-*")) == [Path(again[-1])]
     assert "28 vacation days" in done.stdout
     assert "plan_edited" in [event["kind"] for event in events_of(api, reviewed)]
 

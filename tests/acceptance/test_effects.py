@@ -37,11 +37,11 @@ def mail_server(server: SmtpServer) -> Iterator[SmtpServer]:
         loop.close()
 
 
-def test_a_person_says_what_became_of_an_email_that_was_cut_off(tmp_path: Path) -> None:
+def test_a_person_says_what_became_of_an_email_that_was_cut_off(database: str, tmp_path: Path) -> None:
     """The server takes the first message and hangs up without a word, as a lost connection looks; then it is well."""
     with (
         mail_server(SmtpServer(answers={".": None})) as server,
-        running(tmp_path, SMTP_URL=f"smtp://127.0.0.1:{server.port}") as up,
+        running(tmp_path, DATABASE_URL=database, SMTP_URL=f"smtp://127.0.0.1:{server.port}") as up,
     ):
 
         def trireme(*arguments: str, code: int) -> str:

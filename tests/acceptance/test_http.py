@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.conftest import Home, Up, end
 from tests.acceptance.processes import wait_until
+from tests.ports import free_port
 
 GOAL = "What is in the documents?"
 SECRET = "zanzibar-77"
@@ -217,6 +218,9 @@ def test_metrics_and_openapi_are_what_their_readers_expect(api: httpx.Client, fi
     for route in ("/runs", "/runs/{run_id}", "/runs/{run_id}/events", "/runs/{run_id}/approve", "/ok", "/metrics"):
         assert route in paths
     assert api.get("/ok").json() == {"ok": True}
+    assert api.get("/").json() == {"ok": True}
+    assert [(api.head(path).status_code, api.head(path).content) for path in ("/ok", "/")] == [(200, b"")] * 2
+    assert "MCP" in api.post("/mcp", json={}).json()["hint"]
     assert api.get("/info").json()["name"] == "trireme"
     assert api.get("/docs").status_code == 200
 
@@ -244,8 +248,7 @@ def guarded(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     key = b64encode((up.home.path / "server-vault.key").read_bytes()).decode()
     settings = {"DATABASE_URL": up.home.dsn, "TRIREME_API_KEY": SECRET, "TRIREME_VAULT_KEY": key}
     home = Home(tmp_path_factory.mktemp("guarded"), settings)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = home.start("serve", "--port", str(port))
     address = f"http://127.0.0.1:{port}"
     assert wait_until(lambda: _answers(address))
@@ -276,7 +279,7 @@ def test_with_an_api_key_set_every_route_but_ok_wants_it(guarded: str) -> None:
 
 def test_a_process_with_another_vault_key_ends_and_says_what_to_set(up: Up, tmp_path: Path) -> None:
     other = Home(tmp_path, {"DATABASE_URL": up.home.dsn, "TRIREME_PORT": "0"})
-    serve, worker = other.run("serve", timeout=30), other.run("worker", timeout=30)
+    serve, worker = other.run("serve", timeout=90), other.run("worker", timeout=90)
     assert serve.returncode != 0
     assert "TRIREME_VAULT_KEY" in serve.stderr
     (line,) = worker.stderr.splitlines()
@@ -288,7 +291,7 @@ def test_a_process_with_another_vault_key_ends_and_says_what_to_set(up: Up, tmp_
 def test_nothing_listens_beyond_loopback_without_a_key(up: Up, tmp_path: Path, host: str) -> None:
     home = Home(tmp_path, {"TRIREME_PORT": "0", "TRIREME_HOST": host})
     for command, settings in (("up", {}), ("serve", {"DATABASE_URL": up.home.dsn})):
-        done = home.run(command, timeout=30, **settings)
+        done = home.run(command, timeout=90, **settings)
         (line,) = done.stderr.splitlines()
         assert line.startswith("trireme: refusing to listen on" if host == "0.0.0.0" else "trireme: can't listen on")
         assert done.returncode in (1, 2)

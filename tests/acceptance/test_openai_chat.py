@@ -1,5 +1,6 @@
 """OpenAI's own client, and `llm`, against a running stack: models, chats, threads, approvals, errors."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import httpx
 import openai as sdk
 import pytest
 from openai import OpenAI
+from pydantic import BaseModel
 
 from tests.acceptance.conftest import Up
 from tests.acceptance.openai_place import COLLECTION, QUESTION, openai, status_of
@@ -18,6 +20,8 @@ from tests.acceptance.processes import wait_until
 
 __all__ = ["openai"]
 MODEL = f"trireme:{COLLECTION}"
+LOOP = {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}
+TOOLS: Any = [{"type": "function", "function": {"name": "f"}}]
 
 
 def user(text: str) -> dict[str, str]:
@@ -52,16 +56,18 @@ def test_a_chat_is_a_run_whose_answer_comes_back_whole(openai: OpenAI, up: Up) -
     assert choice.message.reasoning_content.startswith("Plan:\n- s1 ")
     assert "search_documents" in choice.message.reasoning_content
     assert "Verdict: accept" in choice.message.reasoning_content
-    view = httpx.get(f"{up.url}/runs/{run}", timeout=30).json()
+    view = httpx.get(f"{up.url}/runs/{run}", timeout=90).json()
     assert (view["status"], view["thread_id"], view["channel"]) == ("success", thread, "web")
     assert completion.usage.prompt_tokens == view["usage"]["input_tokens"] > 0
     assert completion.usage.prompt_tokens_details.cached_tokens == view["usage"]["cached_tokens"] > 0
 
 
-def test_a_stream_grows_to_the_answer_and_ends_with_its_usage(openai: OpenAI) -> None:
+def test_a_stream_grows_to_the_answer_and_ends_with_its_usage_whatever_tools_are_offered(openai: OpenAI) -> None:
     stream = openai.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": QUESTION}],
+        tools=TOOLS,
+        tool_choice="auto",
         stream=True,
         stream_options={"include_usage": True},
     )
@@ -80,19 +86,55 @@ def test_a_stream_grows_to_the_answer_and_ends_with_its_usage(openai: OpenAI) ->
     assert chunks[-1].usage.total_tokens == chunks[-1].usage.prompt_tokens + chunks[-1].usage.completion_tokens
 
 
+def test_the_offline_model_fills_a_form_of_one_text_and_says_what_it_can_not(openai: OpenAI, up: Up) -> None:
+    class Said(BaseModel):
+        answer: str
+
+    class Limit(BaseModel):
+        knots: int
+
+    asked: Any = {"model": MODEL, "messages": [user(QUESTION)]}
+    completion = openai.chat.completions.parse(**asked, response_format=Said)
+    assert completion.choices[0].message.parsed is not None
+    assert "3 knots" in completion.choices[0].message.parsed.answer
+    with pytest.raises(sdk.InternalServerError, match=r"offline.*OPENAI_API_KEY or TRIREME_ROUTES") as error:
+        openai.chat.completions.parse(**asked, response_format=Limit)
+    assert status_of(up, error.value.response.headers["x-run-id"]) == "error"
+
+
+def test_a_title_that_open_webui_asks_for_begins_no_run(openai: OpenAI) -> None:
+    prompt = (
+        f'### Task:\nName it.\n### Output:\nJSON format: {{ "title": "..." }}\n'
+        f"### Chat History:\n<chat_history>\nUSER: {QUESTION}\nASSISTANT: \n</chat_history>"
+    )
+    asked: Any = {"model": MODEL, "messages": [user(prompt)]}
+    raw = openai.chat.completions.with_raw_response.create(**asked)
+    titled = json.dumps({"title": QUESTION}, separators=(",", ":"))
+    assert (raw.headers.get("x-run-id"), raw.parse().choices[0].message.content) == (None, titled)
+    chunks = [chunk for chunk in openai.chat.completions.create(**asked, stream=True) if chunk.choices]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == titled
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    response = openai.responses.create(model=MODEL, input=prompt)
+    assert (response.status, response.output_text) == ("completed", titled)
+    with openai.responses.stream(model=MODEL, input=prompt) as events:
+        assert events.get_final_response().output_text == titled
+    with pytest.raises(sdk.NotFoundError):
+        openai.responses.retrieve(response.id)
+
+
 def test_the_same_conversation_goes_on_on_its_thread_and_a_changed_one_does_not(openai: OpenAI, up: Up) -> None:
     opening = f"{QUESTION} ({uuid.uuid4().hex})"
     first, thread, _ = chat(openai, user(opening))
     said = [user(opening), assistant(first.choices[0].message.content)]
     _, again, run = chat(openai, *said, user("And what does a berth cost a night?"))
     assert again == thread
-    events = httpx.get(f"{up.url}/runs/{run}/events", timeout=30).text
+    events = httpx.get(f"{up.url}/runs/{run}/events", timeout=90).text
     assert opening in events.partition("conversation_recalled")[2]
     _, anew, _ = chat(openai, user(opening))
     assert anew != thread, "an answer that is asked for again doesn't hear the first one"
     _, branch, run = chat(openai, *said, user("Who is the harbour master?"))
     assert branch != thread
-    events = httpx.get(f"{up.url}/runs/{run}/events", timeout=30).text
+    events = httpx.get(f"{up.url}/runs/{run}/events", timeout=90).text
     assert opening in events.partition("conversation_recalled")[2], "what was said comes along"
     assert "berth cost a night" not in events.partition("plan_proposed")[0]
     _, other, _ = chat(openai, *said, user("And what does a berth cost a night?"), user="somebody-else")
@@ -154,24 +196,51 @@ def test_where_the_channel_asks_for_a_link_a_reply_decides_nothing(openai: OpenA
     _, _, same = chat(openai, user(opening), assistant(question), user("approve"), extra_body={"channel": "api"})
     assert same == run
     assert status_of(up, run) == "interrupted"
-    httpx.post(f"{up.url}/runs/{run}/cancel", timeout=30)
+    httpx.post(f"{up.url}/runs/{run}/cancel", timeout=90)
 
 
-def test_a_run_outlives_a_client_that_hangs_up(openai: OpenAI, up: Up) -> None:
+def test_a_run_outlives_a_client_that_hangs_up_and_says_so(openai: OpenAI, up: Up) -> None:
     raw = openai.chat.completions.with_streaming_response.create(
-        model=MODEL, messages=[{"role": "user", "content": QUESTION}], stream=True
+        model=MODEL,
+        messages=[{"role": "user", "content": QUESTION}],
+        stream=True,
+        extra_body={"on_disconnect": "continue"},
     )
     with raw as answer:
         run = answer.headers["x-run-id"]
     assert wait_until(lambda: status_of(up, run) == "success")
 
 
+def test_of_two_people_who_say_the_same_each_decides_what_they_were_asked(openai: OpenAI, up: Up) -> None:
+    opening = f"{QUESTION} ({uuid.uuid4().hex})"
+    first, other = [chat(openai, user(opening), extra_body={"review_plan": True}) for _ in range(2)]
+    said = [user(opening), assistant(first[0].choices[0].message.content), user("reject")]
+    _, _, decided = chat(openai, *said)
+    assert (decided, status_of(up, other[2])) == (first[2], "interrupted")
+    httpx.post(f"{up.url}/runs/{other[2]}/cancel", timeout=90)
+
+
+def test_a_run_that_somebody_else_waits_for_outlives_the_chat_that_decides_for_it(openai: OpenAI, up: Up) -> None:
+    asked = {"goal": QUESTION, "review_plan": True, "channel": "web"}
+    made = httpx.post(f"{up.url}/runs", params={"wait": True}, json=asked, timeout=60).json()
+    assert made["status"] == "interrupted"
+    for said in ("Why do you ask?", "approve"):
+        words: Any = [user(said)]
+        raw = openai.chat.completions.with_streaming_response.create(
+            model=MODEL, messages=words, stream=True, extra_headers={"X-Thread-Id": made["thread_id"]}
+        )
+        with raw as answer:
+            assert answer.headers["x-run-id"] == made["run_id"]
+    assert wait_until(lambda: status_of(up, made["run_id"]) in ("success", "cancelled"))
+    assert status_of(up, made["run_id"]) == "success"
+
+
 def test_a_run_that_is_cancelled_is_an_error_that_is_not_tried_again(openai: OpenAI, up: Up) -> None:
     _, thread, run = chat(openai, user(QUESTION), extra_body={"review_plan": True})
-    httpx.post(f"{up.url}/runs/{run}/cancel", timeout=30)
+    httpx.post(f"{up.url}/runs/{run}/cancel", timeout=90)
     key = {"Idempotency-Key": uuid.uuid4().hex, "X-Thread-Id": thread}
     _, _, run = chat(openai, user(QUESTION), extra_body={"review_plan": True}, extra_headers=key)
-    httpx.post(f"{up.url}/runs/{run}/cancel", timeout=30)
+    httpx.post(f"{up.url}/runs/{run}/cancel", timeout=90)
     with pytest.raises(sdk.ConflictError) as error:
         chat(openai.with_options(max_retries=2), user(QUESTION), extra_body={"review_plan": True}, extra_headers=key)
     assert error.value.code == "cancelled"
@@ -218,8 +287,16 @@ def test_the_same_idempotency_key_gives_the_same_run(openai: OpenAI) -> None:
             "unsupported_content",
         ),
         ({"n": 2}, 400, "unsupported"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "unsupported"),
-        ({"response_format": {"type": "json_object"}}, 400, "unsupported"),
+        ({"tools": TOOLS, "tool_choice": {"type": "custom", "custom": {"name": "f"}}}, 400, "unsupported"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "g"}}}, 400, "unsupported"),
+        ({"tools": TOOLS * 2, "tool_choice": "required"}, 400, "unsupported"),
+        ({"response_format": {"type": "grammar"}}, 400, "unsupported"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}}, 400, "invalid_request"),
+        (
+            {"tools": [{"type": "function", "name": "f", "parameters": LOOP}], "tool_choice": "required"},
+            400,
+            "bad_schema",
+        ),
         ({"metadata": {"a": "x" * 600}}, 400, "bad_metadata"),
         ({"extra_body": {"channel": "telepathy"}}, 400, "unknown_channel"),
         ({"extra_headers": {"Idempotency-Key": "a b"}}, 400, "bad_request"),
@@ -240,6 +317,8 @@ def test_what_is_no_json_gets_openais_error_too(up: Up) -> None:
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_request"
     assert httpx.get(f"{up.url}/v1/nothing").json()["error"]["code"] == "not_found"
+    embeddings = httpx.post(f"{up.url}/v1/embeddings", json={"input": "a", "model": "m"})
+    assert (embeddings.status_code, "ask the model trireme:NAME" in embeddings.text) == (404, True)
 
 
 def test_llm_talks_to_the_agent(up: Up, openai: OpenAI, tmp_path: Path) -> None:

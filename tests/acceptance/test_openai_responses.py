@@ -21,6 +21,7 @@ BERTH = "And what does a berth cost a night?"
 
 
 DECISION = {"type": "mcp_approval_response", "approval_request_id": "mcpr_plan-1", "approve": True}
+FORMAT = {"type": "json_schema", "name": "limit", "strict": True}
 
 
 def run_of(response: Response) -> str:
@@ -28,11 +29,11 @@ def run_of(response: Response) -> str:
 
 
 def thread_of(up: Up, response: Response) -> str:
-    return str(httpx.get(f"{up.url}/runs/{run_of(response)}", timeout=30).json()["thread_id"])
+    return str(httpx.get(f"{up.url}/runs/{run_of(response)}", timeout=90).json()["thread_id"])
 
 
 def recalled(up: Up, response: Response) -> str:
-    events = httpx.get(f"{up.url}/runs/{run_of(response)}/events", timeout=30).text
+    events = httpx.get(f"{up.url}/runs/{run_of(response)}/events", timeout=90).text
     return events.partition("conversation_recalled")[2].partition("plan_proposed")[0]
 
 
@@ -52,7 +53,7 @@ def test_a_response_is_a_run_that_can_be_read_again(openai: OpenAI, up: Up) -> N
     assert message.type == "message"
     assert message.content[0].type == "output_text"
     assert [note.filename for note in message.content[0].annotations if note.type == "file_citation"] == ["harbour.md"]
-    view = httpx.get(f"{up.url}/runs/{run_of(made)}", timeout=30).json()
+    view = httpx.get(f"{up.url}/runs/{run_of(made)}", timeout=90).json()
     assert made.usage is not None
     assert made.usage.input_tokens_details.cached_tokens == view["usage"]["cached_tokens"] > 0
     again = openai.responses.retrieve(made.id)
@@ -142,7 +143,7 @@ def test_a_reply_decides_where_the_channel_takes_one(openai: OpenAI, up: Up) -> 
     assert done.id == parked.id
     assert "Approval needed" in done.output_text, "another plan was made, and is asked about"
     openai.responses.cancel(done.id)
-    lines = httpx.get(f"{up.url}/runs/{run_of(parked)}/events", timeout=30).text
+    lines = httpx.get(f"{up.url}/runs/{run_of(parked)}/events", timeout=90).text
     assert "ask the harbour master" in lines
 
 
@@ -191,7 +192,7 @@ def test_what_was_said_elsewhere_comes_along_as_items(openai: OpenAI, up: Up) ->
         ({"model": "gpt-4o"}, 404, "model_not_found"),
         ({"input": " "}, 400, "goal_empty"),
         ({"input": []}, 400, "no_user_message"),
-        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "7"}]}, 400, "unsupported_content"),
+        ({"input": [{"type": "computer_call_output", "call_id": "c", "output": "7"}]}, 400, "unsupported_content"),
         ({"input": [{"type": "message", "role": 7}]}, 400, "invalid_request"),
         ({"input": [DECISION]}, 400, "bad_request"),
         ({"input": [{"type": "mcp_approval_response"}]}, 400, "invalid_request"),
@@ -199,8 +200,11 @@ def test_what_was_said_elsewhere_comes_along_as_items(openai: OpenAI, up: Up) ->
         ({"previous_response_id": "resp_0"}, 400, "previous_response_not_found"),
         ({"background": True, "store": False}, 400, "unsupported"),
         ({"conversation": "conv_1"}, 400, "unsupported"),
-        ({"text": {"format": {"type": "json_object"}}}, 400, "unsupported"),
-        ({"tools": [{"type": "web_search"}]}, 400, "unsupported"),
+        ({"text": {"format": {"type": "grammar"}}}, 400, "unsupported"),
+        ({"text": {"format": {**FORMAT, "schema": {"type": "array"}}}}, 400, "bad_schema"),
+        ({"text": {"format": {**FORMAT, "schema": {"type": "objekt"}}}}, 400, "bad_schema"),
+        ({"text": {"format": {**FORMAT, "schema": {"type": "object", "title": "x" * 1_000_000}}}}, 400, "bad_schema"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, 400, "unsupported"),
     ],
 )
 def test_a_request_that_can_not_be_served_gets_openais_error(

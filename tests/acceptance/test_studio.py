@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -24,6 +23,7 @@ from serving.settings import Settings
 from tests.acceptance.conftest import Home, end, wait_for_line
 from tests.conftest import everything_in
 from tests.integration.model_server import Answer, ModelServer
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LANGGRAPH = ROOT / ".venv-studio" / "bin" / "langgraph"
@@ -106,11 +106,6 @@ def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
     ours = ("TRIREME_", "LANGSMITH_", "LANGCHAIN_", "LANGFUSE_", "LANGGRAPH_", "ANTHROPIC_", "OPENAI_", "GEMINI_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith((*ours, "DATABASE_URL"))}
     return {**clean, "TRIREME_HOME": str(home), "LANGGRAPH_CLI_NO_ANALYTICS": "1", **settings}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

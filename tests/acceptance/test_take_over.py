@@ -1,6 +1,7 @@
 """A worker killed with -9 in the middle of a run: another one takes over and the run finishes."""
 
 import os
+import shlex
 import signal
 import subprocess
 from collections import Counter
@@ -90,6 +91,16 @@ def test_a_run_does_not_depend_on_the_terminal_that_started_it(up: Up, api: http
     assert api.get(f"/runs/{run_id}").json()["status"] == "success"
 
 
+def test_who_reads_no_further_is_told_that_the_run_is_kept(up: Up, api: httpx.Client) -> None:
+    command = shlex.join(up.home.command("run", GOAL, "--docs", str(DEMO / "documents")))
+    piped = ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(piped, env=up.home.environment, capture_output=True, text=True, timeout=90, check=False)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    run_id = done.stderr.split()[-1]
+    assert done.stderr.splitlines()[-1].startswith("the run is kept")
+    assert wait_until(lambda: api.get(f"/runs/{run_id}").json()["status"] == "success")
+
+
 def test_ctrl_c_keeps_the_run_and_resume_finishes_it(home: Home) -> None:
     slow = {"TRIREME_TESTING": "true", "TRIREME_FAULTS": "fan_out.ready=sleep 2"}
     starter = home.start("run", GOAL, "--docs", str(DEMO / "documents"), **slow)
@@ -98,10 +109,9 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(home: Home) -> None:
     starter.send_signal(signal.SIGINT)
     rest = starter.stdout.read()
     assert starter.wait(30) == 130, rest
-    assert "trireme logs" in rest
+    run_id = rest.partition("trireme logs ")[2].split()[0]
     assert "Traceback" not in rest
     starter.stdout.close()
-    run_id = home.run("status").stdout.split()[0]
     done = home.run("resume", run_id)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 unused vacation days" in done.stdout

@@ -97,7 +97,7 @@ def test_a_threads_stream_is_its_own_tenants(tenants: tuple[Tenant, Tenant]) -> 
         own = _heard(tenant.client, f"{path}/stream/events", asked)
         assert MAIL[tenant.name] in own
         assert '"completed"' in own
-        assert not _heard(other.client, f"{path}/stream/events", asked)
+        assert not _heard(other.client, f"{path}/stream/events", asked, 1.5)
         with other.client.stream("POST", f"{path}/stream/events", json={**asked, "since": 1}) as guess:
             assert guess.status_code == 400, "where its runs stand is not told either"
         tree = {"id": 1, "method": "agent.getTree"}
@@ -107,11 +107,14 @@ def test_a_threads_stream_is_its_own_tenants(tenants: tuple[Tenant, Tenant]) -> 
         assert other.client.post(f"{path}/commands", json=start).json()["type"] == "error"
 
 
-def _heard(client: httpx.Client, path: str, asked: dict[str, Any]) -> str:
-    heard = ""
-    with suppress(httpx.ReadTimeout), client.stream("POST", path, json=asked, timeout=2) as answer:
+def _heard(client: httpx.Client, path: str, asked: dict[str, Any], patience_s: float = 60.0) -> str:
+    """To the end of a run, or until nothing comes for so long."""
+    heard, patience = "", httpx.Timeout(60, read=patience_s)
+    with suppress(httpx.ReadTimeout), client.stream("POST", path, json=asked, timeout=patience) as answer:
         for line in answer.iter_lines():
             heard += line
+            if '"completed"' in line:
+                break
     return heard
 
 

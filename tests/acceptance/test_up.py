@@ -38,6 +38,8 @@ def home(place: Path) -> Iterator[Home]:
 
 
 def test_up_says_where_everything_is_and_ctrl_c_stops_it_all(home: Home) -> None:
+    for name in ("graph", "calendar"):  # of ours, and of Python's: nothing is imported from where one stands
+        (home.path / f"{name}.py").write_text("raise SystemExit('a file of the user was run')")
     process = home.start("up")
     address = wait_for_line(process, "API").split()[1]
     assert "postgresql:///" in wait_for_line(process, "Postgres")
@@ -54,7 +56,7 @@ def test_up_says_where_everything_is_and_ctrl_c_stops_it_all(home: Home) -> None
     assert wait_until(lambda: httpx.get(f"{address}/ok", timeout=20).status_code == 200)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
-    assert left_behind(home.path, patience_s=0.5) == []
+    assert left_behind(home.path, patience_s=5) == []
     end(process)
 
 
@@ -146,10 +148,10 @@ def test_langgraph_json_says_what_is_served_and_where_and_what_has_no_effect_is_
             _check_what_is_served(client)
     assert "read_config" in (home.path / "logs" / "api.log").read_text()
     end(process)
-    file.write_bytes(orjson.dumps({"graphs": {}, "auth": {"path": "./auth.py:auth"}}))
+    file.write_bytes(orjson.dumps({"graphs": {}, "encryption": {"path": "./sealed.py:sealed"}}))
     refused = home.run("up", "--config", str(file))
     assert refused.returncode == 2
-    assert f"{file}: auth: custom authentication isn't run here" in refused.stderr
+    assert f"{file}: encryption: custom encryption isn't run here" in refused.stderr
 
 
 def _check_what_is_served(client: httpx.Client) -> None:
@@ -183,7 +185,7 @@ def _why_untold(client: httpx.Client) -> list[str]:
     return [one["error"] for one in found["deliveries"]]
 
 
-def test_of_two_ups_at_once_one_is_refused_and_says_where_the_other_is(home: Home) -> None:
+def test_of_two_ups_at_once_one_is_refused_and_when_the_other_is_killed_the_next_one_starts(home: Home) -> None:
     both = [home.start("up"), home.start("up")]
     assert wait_until(lambda: any(process.poll() is not None for process in both))
     (refused,) = [process for process in both if process.poll() is not None]
@@ -197,26 +199,22 @@ def test_of_two_ups_at_once_one_is_refused_and_says_where_the_other_is(home: Hom
     third = home.run("up")
     assert third.returncode == 1
     assert third.stderr.startswith(f"trireme: trireme runs already at {url} (pid {up.pid}): ")
-    up.send_signal(signal.SIGTERM)
-    assert up.wait(60) == 0
-    assert left_behind(home.path, patience_s=0.5) == []
+    run_id = httpx.post(f"{url}/runs", json={"goal": VACATION, "review_plan": True}).json()["run_id"]
+    up.kill()
+    up.wait()
+    assert left_behind(home.path, besides="postgres") == []
     for process in both:
         end(process)
-
-
-def test_a_killed_up_takes_its_processes_along_and_the_next_one_starts(home: Home) -> None:
-    with running(home.path) as up:
-        run_id = httpx.post(f"{up.url}/runs", json={"goal": VACATION, "review_plan": True}).json()["run_id"]
-        os.kill(up.process.pid, signal.SIGKILL)
-        up.process.wait()
-        assert left_behind(home.path, besides="postgres") == []
-    with running(home.path) as up:
-        assert httpx.get(f"{up.url}/runs/{run_id}").json()["goal"] == VACATION
+    with running(home.path) as next_one:
+        assert httpx.get(f"{next_one.url}/runs/{run_id}").json()["goal"] == VACATION
+        next_one.process.send_signal(signal.SIGTERM)
+        assert next_one.process.wait(60) == 0
+        assert left_behind(home.path, patience_s=5) == []
 
 
 def test_a_run_with_a_stack_of_its_own_goes_on_when_its_worker_is_killed(tmp_path: Path) -> None:
     faults = {"TRIREME_TESTING": "true", "TRIREME_FAULTS": "plan.logged=kill"}  # the next worker logs no plan
-    lease = {"TRIREME_PORT": "0", "TRIREME_LEASE_S": "2", "TRIREME_HEARTBEAT_S": "1"}
+    lease = {"TRIREME_PORT": "0", "TRIREME_LEASE_S": "3", "TRIREME_HEARTBEAT_S": "0.5"}
     done = Home(tmp_path, faults | lease).run("run", VACATION, "--docs", DOCUMENTS, "--json")
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == ["the worker process ended; starting it again"]
@@ -260,11 +258,11 @@ def test_a_run_that_is_ended_at_any_moment_stops_all_without_a_traceback(
     time.sleep(0.2)
     if process.poll() is None:
         os.killpg(process.pid, number)  # who presses it once, presses it twice
-    output, _ = process.communicate(timeout=40)
+    output, _ = process.communicate(timeout=90)
     assert "Traceback" not in output, f"after {moment:.2f} s: {output}"
     # While it loads, and in its very last moment, the signal itself ends the process: a shell says 130 to that too.
     assert process.returncode in (130, 0, -number), f"after {moment:.2f} s: {output}"
-    assert left_behind(home.path, patience_s=1.0) == [], f"after {moment:.2f} s: {output}"
+    assert left_behind(home.path, patience_s=5) == [], f"after {moment:.2f} s: {output}"
 
 
 @pytest.mark.parametrize("milliseconds", [20, 50, 90])
@@ -277,7 +275,7 @@ from serving.cli.start import main
 main()
 """
     command = [sys.executable, "-c", interrupted]
-    done = subprocess.run(command, env=home.environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, env=home.environment, capture_output=True, text=True, timeout=90, check=False)
     assert "Traceback" not in done.stderr
     assert done.returncode in (-signal.SIGINT, 130)
 
@@ -287,8 +285,8 @@ def test_ctrl_c_while_up_starts_for_the_first_time_leaves_a_home_that_works(tmp_
     process = home.start("up")
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) in (130, 0)
-    assert left_behind(tmp_path, patience_s=1.0) == []
+    assert process.wait(60) in (130, 0)
+    assert left_behind(tmp_path, patience_s=5) == []
     end(process)
     postgres = EmbeddedPostgres(tmp_path)
     assert postgres.start()

@@ -114,7 +114,7 @@ def ended(client: httpx.Client, url: str) -> str:
 
 def delivery(client: httpx.Client, run_id: str, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The run's one delivery, once it is as `done` says."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         found = client.get("/webhooks/deliveries", params={"run_id": run_id}).json()["deliveries"]
         assert len(found) <= 1

@@ -18,6 +18,7 @@ from graph.ports import ApprovalRequest, ModelCall, ModelReply, Models, OnPiece,
 from graph.state import Plan
 from privacy.redact import from_record
 from serving.database import new_id, open_pool
+from serving.processes.serve import calm_collector
 from serving.settings import Settings, load_settings
 from tests.bench.plain_runs import act, plain_graph, working
 
@@ -50,7 +51,7 @@ async def _agents(runs: int) -> None:
 
     wiring.open_models = open_models
     async with wiring.open_worker(load_settings()) as worker:
-        print("ready", flush=True)
+        _ready()
         await worker.serve()
 
 
@@ -83,7 +84,7 @@ async def _plain(runs: int) -> None:
             return await act(state, runtime)
 
         async with working(dsn, pool, runs + SPARE, plain_graph(first)):
-            print("ready", flush=True)
+            _ready()
             await asyncio.Event().wait()
 
 
@@ -107,9 +108,15 @@ async def _stock(runs: int) -> None:
         saver = AsyncPostgresSaver(pool)
         await saver.setup()
         compiled: Any = plain_graph(first).compile(checkpointer=saver)
-        print("ready", flush=True)
+        _ready()
         await asyncio.to_thread(sys.stdin.readline)
         await asyncio.gather(*(compiled.ainvoke(_given(), _config(), durability="sync") for _ in range(runs)))
+
+
+def _ready() -> None:
+    """For all the collector is as in our worker."""
+    calm_collector()
+    print("ready", flush=True)
 
 
 def _given() -> dict[str, Any]:

@@ -10,12 +10,13 @@ from importlib.resources import files
 import psycopg
 
 from serving.runs.heartbeat import EXIT_START_AGAIN
-from tests.chaos.arena import Arena
+from tests.chaos.arena import LEASE_S, Arena
 from tests.chaos.caller import Caller, Told
 from tests.chaos.counter import Wire
 from tests.chaos.history import histories, take_overs
 from tests.chaos.models import KINDS
 from tests.chaos.oracle import Findings, judge
+from tests.chaos.pulse import Pulse
 
 Trouble = Callable[["Bout"], Awaitable[None]]
 
@@ -30,9 +31,10 @@ class Bout:
     times: int = 1
     kinds: Sequence[str] = KINDS
     width: int = 10
-    patience_s: float = 30.0
+    patience_s: float = 60.0
     chance: random.Random = field(init=False)
     wire: Wire = field(init=False)
+    pulse: Pulse = field(default_factory=Pulse)
     callers: list[Caller] = field(default_factory=list)
     tasks: set[asyncio.Task[Told]] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
@@ -46,6 +48,10 @@ class Bout:
         self.wire = Wire(str(self.arena.home / "counter.sock"))
 
     async def fight(self, trouble: Trouble) -> Findings:
+        with self.pulse.felt():
+            return await self._fight(trouble)
+
+    async def _fight(self, trouble: Trouble) -> Findings:
         await self.arena.fill_all()
         beside = [asyncio.create_task(work) for work in (self._keep_busy(), self._keep_filled())]
         try:
@@ -65,7 +71,9 @@ class Bout:
         findings.wrong += self.missed
         findings.wrong += [f"a caller broke off: {task.exception()!r}" for task in broken if not task.cancelled()]
         known = histories(self.arena.dsn, [each.run_id for each in told if each.run_id])
-        findings.take_overs = take_overs(known.values(), self.arena.zygote.processes.values())
+        for died, taken in take_overs(known.values(), self.arena.zygote.processes.values()):
+            findings.take_overs.append(taken - died)
+            findings.slow_take_overs += taken - died - self.pulse.kept_s(died, taken) > LEASE_S + 1
         written = sorted(at for history in known.values() for at in history.times)
         findings.recoveries = [
             min((at for at in written if at > back), default=back + 99) - back for back in self.database_back

@@ -147,7 +147,7 @@ class Caller:
             if asked["kind"] == "approval_requested":
                 self._aside(self._decide(asked["approval_id"]))
             elif asked["kind"] == "effect_unknown":
-                self._aside(self._look(asked["key"]))
+                self._aside(self._look(asked["key"], asked["round"]))
 
     async def _decide(self, approval_id: str) -> None:
         """Two reviewers at once, of two minds: only one may be heard."""
@@ -155,12 +155,15 @@ class Caller:
         minds = ["approve", "reject"] if self.chance.random() < 0.3 else ["approve"]
         await asyncio.gather(*(self._answer(approval_id, decision) for decision in minds))
 
-    async def _look(self, key: str) -> None:
-        """As a person does: looks in the world outside whether it happened, and says so."""
+    async def _look(self, key: str, round_: int) -> None:
+        """As a person does: looks in the world outside whether it happened, and says so. A word whose answer is lost is
+        sent again."""
         await asyncio.sleep(self.chance.uniform(0, 0.3))
-        happened = (await self._wire.ask(act="check", key=key))["happened"]
-        decision = "happened" if happened else self.chance.choice(["did_not", "retry"])
-        await self.say(f"effects/{key}", body={"decision": decision})
+        refused = b"effect_in_flight"
+        while b"effect_in_flight" in refused or b"effect_look_again" in refused:
+            happened = (await self._wire.ask(act="check", key=key))["happened"]
+            decision = "happened" if happened else self.chance.choice(["did_not", "retry"])
+            refused = (await self.say(f"effects/{key}", body={"decision": decision, "round": round_})).body
         self.told.looked += 1
 
     async def _answer(self, approval_id: str, decision: str) -> None:

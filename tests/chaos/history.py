@@ -92,8 +92,8 @@ def _read(read: Callable[..., list[tuple[Any, ...]]], ids: list[str]) -> dict[st
     return found
 
 
-def take_overs(known: Iterable[History], processes: Iterable[Process]) -> list[float]:
-    """Seconds from a worker's death, or stop, to the next claim of a run it had; where another worker stood by."""
+def take_overs(known: Iterable[History], processes: Iterable[Process]) -> list[tuple[float, float]]:
+    """From when to when: a worker's death, or stop, and the next claim of a run it had; where another one stood by."""
     workers = [process for process in processes if process.kind == "worker"]
     fell: defaultdict[int, list[float]] = defaultdict(list)
     for process in workers:
@@ -103,7 +103,7 @@ def take_overs(known: Iterable[History], processes: Iterable[Process]) -> list[f
         for pid, begun, ended in _tenures(history):
             died = min((at for at in fell[pid] if begun < at < ended), default=None)
             if died and any(_stood_by(other, died) for other in workers if other.pid != pid):
-                found.append(ended - died)
+                found.append((died, ended))
     return found
 
 

@@ -29,12 +29,14 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     take_overs: list[float] = field(default_factory=list)
+    slow_take_overs: int = 0
     recoveries: list[float] = field(default_factory=list)
 
     def add(self, other: "Findings") -> None:
         self.wrong += other.wrong
         self.counts += other.counts
         self.take_overs += other.take_overs
+        self.slow_take_overs += other.slow_take_overs
         self.recoveries += other.recoveries
 
 

@@ -21,6 +21,7 @@ from tests.chaos.scenarios import (
     ALONE,
     API_KILLED,
     CALM,
+    DECIDED,
     FORKED,
     HELD,
     KILLED_BEHIND_AN_EFFECT,
@@ -86,8 +87,17 @@ def taken_over_without_a_new_fence() -> None:
     queue._CLAIM = _reworded(queue._CLAIM, "fence = fence + 1", "fence = greatest(fence, 1)")
 
 
-def let_out_without_a_look_at_the_lease() -> None:
-    _module("runs.ledger").PostgresLedger.check_lease = lambda self: None
+def let_out_without_its_lock() -> None:
+    _module("runs.in_flight").InFlight.alone = lambda *_: nullcontext(True)
+
+
+def decided_behind_a_call_in_flight() -> None:
+    async def require_ended(*_: Any) -> None:
+        """Whoever looked, and whenever, is believed."""
+
+    _module("runs.decisions").require_ended = require_ended
+    effects = _module("runs.effects")
+    effects._DECIDE = _reworded(effects._DECIDE, "not in_flight and not call_in_flight(key)", "true")
 
 
 def renewed_after_its_end() -> None:
@@ -272,7 +282,8 @@ SCENARIOS: dict[Callable[[], None], Scenario] = {
     checkpoints_without_fence: ROBBED,
     effects_without_fence: ROBBED_AMID_EFFECTS,
     taken_over_without_a_new_fence: ROBBED,
-    let_out_without_a_look_at_the_lease: OVERTAKEN,
+    let_out_without_its_lock: OVERTAKEN,
+    decided_behind_a_call_in_flight: DECIDED,
     renewed_after_its_end: OVERSLEPT,
     acknowledged_before_the_commit: API_KILLED,
     key_from_position: KILLED_BEHIND_AN_EFFECT,

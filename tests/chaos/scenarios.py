@@ -52,9 +52,9 @@ async def overslept(bout: Bout) -> None:
     await _stood_still(bout, worker, "heartbeat.ready:3", LEASE_S + 0.3)
 
 
-async def overtaken(bout: Bout) -> None:
-    """A worker stands still between its commit and the call behind it until another one has checked and called."""
-    await _stood_still(bout, bout.arena.by_kind("worker")[-1], "effect.prepared:1", LEASE_S + 1.2)
+async def overtaken(bout: Bout, seconds: float) -> None:
+    """A worker stands still behind its last look at its lease, until another one, or a person, has looked as well."""
+    await _stood_still(bout, bout.arena.by_kind("worker")[-1], "effect.let_out:1", LEASE_S + seconds)
 
 
 async def _stood_still(bout: Bout, slot: Slot, at: str, seconds: float) -> None:
@@ -85,7 +85,8 @@ Scenario = tuple[Callable[[Bout], Awaitable[None]], Sequence[str], int]
 _FAN = ("fan",)
 ROBBED: Scenario = (robbed, ("fan", "asks", "revises"), 6)
 ROBBED_AMID_EFFECTS: Scenario = (robbed_amid_effects, ("fan", "asks", "revises"), 6)
-OVERTAKEN: Scenario = (overtaken, ("checks",), 2)
+OVERTAKEN: Scenario = (partial(overtaken, seconds=1.2), ("checks",), 2)
+DECIDED: Scenario = (partial(overtaken, seconds=3.0), ("asks",), 2)
 OVERSLEPT: Scenario = (overslept, _FAN, 4)
 API_KILLED: Scenario = (partial(struck, kind="api", name="accept.received", action="kill"), _FAN, 3)
 KILLED_BEHIND_AN_EFFECT: Scenario = (partial(struck, kind="worker", name="effect.done", action="kill"), ("asks",), 3)

@@ -12,6 +12,7 @@ from serving.api.app import create_app
 from serving.api.stream import Tails
 from serving.api.thread_tails import ThreadTails
 from serving.assistants.store import AssistantStore
+from serving.auth.callers import Callers
 from serving.crons.store import CronStore
 from serving.database import open_row_pool
 from serving.documents.embed import HashingEmbedder
@@ -43,6 +44,7 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             pool=house.pool,
             runs=house.store,
             controls=house.controls,
+            decisions=house.decisions,
             forks=house.forks,
             tails=tails,
             thread_tails=ThreadTails(house.pool, tails),
@@ -56,7 +58,7 @@ async def open_api(house: House, memory: MemoryStore) -> AsyncIterator[httpx.Asy
             states=States(house.pool, graphs, Saved(house.pool, KEY), stores, redactor),
             stores=stores,
             graphs=graphs,
-            launches=Launches(house.pool, house.notices),
+            launches=Launches(house.pool, house.notices, Callers(KEY)),
             crons=CronStore(house.pool),
             profiles=ProfileStore(house.pool),
             keys=Keys(house.pool),

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
 from memory.store import MemoryStore
 from serving.database import Pool, open_pool
+from serving.runs.in_flight import InFlight
 from serving.wiring import memory_store
 from tests.conftest import fresh_database
+from tests.integration.api_house import open_api
 from tests.integration.run_house import House, open_house
 
 
@@ -45,6 +48,14 @@ async def pool(database: str) -> AsyncIterator[Pool]:
     await pool.close()
 
 
+@pytest.fixture
+async def calls(database: str) -> AsyncIterator[InFlight]:
+    """Of a worker over this database."""
+    calls = InFlight(database, "test")
+    yield calls
+    await calls.close()
+
+
 @pytest.fixture(scope="session")
 def runs_memory(runs_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryStore]:
     memory = memory_store(runs_database, tmp_path_factory.mktemp("memory"))
@@ -66,3 +77,19 @@ async def house(emptied: str, runs_memory: MemoryStore, tmp_path: Path) -> Async
     """An empty queue and everything behind it."""
     async with open_house(emptied, tmp_path, runs_memory) as house:
         yield house
+
+
+@pytest.fixture
+async def api(house: House, runs_memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_api(house, runs_memory) as client:
+        yield client
+
+
+@pytest.fixture
+def no_terms(house: House) -> None:
+    """Everything is kept for ever, as in a new deployment."""
+    house.execute("delete from retention where tenant <> '*'")
+    house.execute(
+        "update retention set events_days = null, checkpoints_days = null, artifacts_days = null, keys_days = 30"
+    )
+    house.execute("delete from vault")

@@ -1,13 +1,14 @@
 """One process's back end in a test: the real log, queue, store, executor and worker; only the models are scripted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from graph.build import RunGraph, build
 from graph.events import EventBody, RunEvent
@@ -23,6 +24,7 @@ from serving.database import Pool, new_id, open_pool, open_row_pool
 from serving.documents.embed import HashingEmbedder
 from serving.documents.store import DocumentStore
 from serving.documents.tables import Databases
+from serving.errors import Conflict, ServingError
 from serving.hosting.graphs import Graphs
 from serving.items.stores import Stores
 from serving.rights import runtime_dsn
@@ -31,10 +33,12 @@ from serving.runs.attempts import AttemptDeps
 from serving.runs.bundle import Bundle, bundle_of
 from serving.runs.checkpoints.branches import Branches
 from serving.runs.control import RunControls
+from serving.runs.decisions import Decisions
 from serving.runs.execute import Executor
 from serving.runs.fork import Forks
 from serving.runs.heartbeat import Heartbeat
 from serving.runs.hosted import HostedRuns
+from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog, read_all
 from serving.runs.notices import Notices
@@ -78,10 +82,12 @@ class Lookup:
 class House:
     dsn: str
     pool: Pool
+    calls: InFlight
     notices: Notices
     queue: Queue
     store: RunStore
     controls: RunControls
+    decisions: Decisions
     forks: Forks
     parts: Callable[[Models], AttemptDeps]
     prompts: Prompts = field(default_factory=present_prompts)
@@ -103,7 +109,7 @@ class House:
 
     async def claim(self) -> Claim:
         """What a worker that polls gets: a row that is being written to at this moment is skipped, and comes next."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (claims := await self.queue.claim()):
                 await asyncio.sleep(0.01)
         return claims[0]
@@ -117,9 +123,10 @@ class House:
         async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
             events = log(events)
             deps = await self.parts(models)(claim, request, events, terms)
-            where = (self.pool, claim.run_id, claim.fence)
+            run_id, fence = claim.run_id, claim.fence
             tools = Registry(tool for tool in installed if tool.name in terms.tools)
-            runner = ToolRunner(tools, PostgresLedger(*where), PostgresApprovals(*where), claim.run_id)
+            ledger = PostgresLedger(self.pool, self.calls, run_id, fence)
+            runner = ToolRunner(tools, ledger, PostgresApprovals(self.pool, run_id, fence), run_id)
             return replace(deps, tools=runner)
 
         bundles = Bundles(self.pool, self.bundle, self.prompts)
@@ -145,13 +152,13 @@ class House:
             worker.drain()
             await serving
 
-    async def until(self, run_id: str, done: Callable[[RunView], bool], seconds: float = 30.0) -> RunView:
+    async def until(self, run_id: str, done: Callable[[RunView], bool], seconds: float = 60.0) -> RunView:
         async with asyncio.timeout(seconds):
             while not done(view := await self.store.get(run_id)):
                 await asyncio.sleep(0.01)
         return view
 
-    async def ended(self, run_id: str, seconds: float = 30.0) -> RunView:
+    async def ended(self, run_id: str, seconds: float = 60.0) -> RunView:
         return await self.until(run_id, lambda view: view.finished_at is not None, seconds)
 
     async def events(self, run_id: str) -> list[RunEvent]:
@@ -174,12 +181,13 @@ async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float =
     vault = PostgresVault(runtime, KEY)
     await pool.open()
     await rows.open()
-    notices = Notices(pool)
+    notices, calls = Notices(pool), InFlight(runtime, "test")
 
     def parts(models: Models) -> AttemptDeps:
         return AttemptDeps(
             pool=pool,
-            models=models,
+            calls=calls,
+            models_of=lambda _: models,
             documents=DocumentStore(rows, HashingEmbedder()),
             databases=Databases(),
             memory=memory,
@@ -194,10 +202,12 @@ async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float =
         house = House(
             dsn=dsn,
             pool=pool,
+            calls=calls,
             notices=notices,
             queue=Queue(pool, "", lease_s),
             store=store,
             controls=RunControls(pool, notices, store),
+            decisions=Decisions(pool, store),
             forks=forks,
             parts=parts,
         )
@@ -205,8 +215,23 @@ async def open_house(dsn: str, home: Path, memory: MemoryStore, lease_s: float =
         yield replace(house, queue=Queue(pool, f"test-{new_id()}", lease_s, house.bundle))
     finally:
         vault.close()
+        await calls.close()
         await pool.close()
         await rows.close()
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """For as long as a machine that is busy may need."""
+    async with asyncio.timeout(60):
+        while not happened():
+            await asyncio.sleep(0.01)
+
+
+async def code_of(call: Awaitable[Any], error: type[ServingError] = Conflict) -> str:
+    """With which a call is refused."""
+    with pytest.raises(error) as raised:
+        await call
+    return raised.value.code
 
 
 def gapless(events: Sequence[RunEvent]) -> bool:

@@ -18,7 +18,7 @@ TOKENS = 100
 """What every call of a scripted model uses, in tokens: 90 in, of these 30 cached, and 10 out."""
 
 
-def spoken(text: str, *calls: ToolCall, parsed: BaseModel | None = None) -> ModelReply:
+def spoken(text: str, *calls: ToolCall, parsed: BaseModel | dict[str, Any] | None = None) -> ModelReply:
     usage = Usage(input_tokens=90, output_tokens=10, cached_tokens=30)
     return ModelReply(from_record(text), "scripted", usage, calls, parsed)
 

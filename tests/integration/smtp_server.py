@@ -28,11 +28,16 @@ class Delivery:
 
 @dataclass
 class SmtpServer:
-    """Keeps what it takes (RFC 5321, AUTH PLAIN, STARTTLS). `answers` replaces its reply to a verb; None hangs up."""
+    """Keeps what it takes (RFC 5321, AUTH PLAIN, STARTTLS). `answers` replaces its reply to a verb; None hangs up.
+    `holds`: the verb that it replies to when it may `go_on`. `left`: somebody has gone."""
 
     tls: ssl.SSLContext | None = None
     implicit_tls: bool = False
     answers: dict[str, str | None] = field(default_factory=dict)
+    holds: str = ""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: list[Delivery] = field(default_factory=list)
     port: int = 0
 
@@ -45,6 +50,13 @@ class SmtpServer:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._talk(reader, writer)
+        finally:
+            writer.close()
+            self.left.set()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         now = Delivery("", [], b"", self.implicit_tls, "")
         await self._say(writer, "220 mail.example.org ready")
         while line := (await reader.readline()).decode().strip():
@@ -52,6 +64,9 @@ class SmtpServer:
             reply = self.answers.get(verb, self._reply(verb, line, now))
             if reply is None:
                 break
+            if verb == self.holds:
+                self.asked.set()
+                await self.go_on.wait()
             await self._say(writer, reply)
             if verb == "STARTTLS" and self.tls:
                 await writer.start_tls(self.tls)
@@ -60,7 +75,6 @@ class SmtpServer:
                 await self._take(reader, writer, now)
             if verb == "QUIT" or writer.is_closing():
                 break
-        writer.close()
 
     def _reply(self, verb: str, line: str, now: Delivery) -> str:
         if verb == "EHLO":

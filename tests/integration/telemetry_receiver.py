@@ -17,11 +17,14 @@ from tests.unit.telemetry_story import BEGAN, RUN_ID, THREAD_ID, TICK, story
 
 
 class Receiver:
-    """Keeps what it took. `answers`: the statuses of the next requests, then 200; `delay_s` is waited before each."""
+    """Keeps what it took. `answers`: the statuses of the next requests, then 200; `delay_s` is waited before each,
+    and `hangs` until it is set."""
 
     def __init__(self) -> None:
         self.answers: list[int] = []
         self.delay_s = 0.0
+        self.hangs: threading.Event | None = None
+        self.asked = 0
         self.refuse_trace = b""
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
@@ -44,7 +47,10 @@ class Receiver:
         return [next(iter(self.spans(n).values())).trace_id for n in range(len(self.requests))]
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> int:
+        self.asked += 1
         time.sleep(self.delay_s)
+        if self.hangs:
+            self.hangs.wait(60)
         status = self.answers.pop(0) if self.answers else 200
         request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
         if self.refuse_trace and request.resource_spans[0].scope_spans[0].spans[0].trace_id == self.refuse_trace:

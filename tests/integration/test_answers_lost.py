@@ -12,11 +12,15 @@ import psycopg
 import pytest
 
 from memory.store import MemoryStore
+from serving.auth.callers import Callers
+from serving.database import new_id
+from serving.runs.launch import Launch
+from serving.runs.launches import Asked, Launches
 from serving.runs.request import RunRequest
 from serving.wiring import memory_store
 from tests.integration.api_house import open_api
 from tests.integration.cutting_proxy import CuttingProxy
-from tests.integration.run_house import GOAL, House, Lookup, gapless, kinds, open_house
+from tests.integration.run_house import GOAL, KEY, House, Lookup, gapless, kinds, open_house, until
 from tests.integration.scripted_models import ScriptedModels, plans
 
 APPEND, CHECKPOINT = "append_events(owned.", "insert into state_checkpoints"
@@ -31,13 +35,34 @@ def proxy(runs_database: str) -> Iterator[CuttingProxy]:
 
 @pytest.fixture
 async def far(house: House, proxy: CuttingProxy, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
-    """The same database, behind the proxy."""
-    async with open_house(proxy.dsn, tmp_path, runs_memory) as far:
+    """The same database, behind the proxy; who had to wait for a lease to lapse would wait for too long."""
+    async with open_house(proxy.dsn, tmp_path, runs_memory, lease_s=90) as far:
         yield far
 
 
 def models() -> ScriptedModels:
     return ScriptedModels(planner=plans("s1", "s2<s1"))
+
+
+async def test_a_create_that_is_sent_again_while_the_first_ones_run_is_claimed_is_the_same_run(house: House) -> None:
+    """A create takes the thread before the run, a claim the run before the thread: Postgres ends one of them."""
+    run_id, thread_id = new_id(), new_id()
+    launches, made = Launches(house.pool, house.notices, Callers(KEY)), {"thread": thread_id, "run": run_id}
+    asked = Asked("slow", new_id(), thread_id, False, {}, {}, Launch(), "{}")
+    house.execute("insert into threads (thread_id) values (%s)", thread_id)
+    async with await psycopg.AsyncConnection.connect(house.dsn) as connection:
+        await connection.execute("set deadlock_timeout = '30s'")  # the other one is ended
+        first = """insert into runs (run_id, thread_id, request, request_digest, status)
+            values (%(run)s, %(thread)s, '{}', '', 'pending')"""
+        await connection.execute(first, made)
+        again = asyncio.create_task(launches.create_once(asked, run_id))
+        waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        async with asyncio.timeout(30):
+            while not house.execute(waiting):
+                await asyncio.sleep(0.01)
+        await connection.execute("update threads set metadata = '{}' where thread_id = %(thread)s", made)
+    assert str((await again)["run_id"]) == run_id
+    assert house.execute("select count(*) from runs") == [(1,)]
 
 
 async def test_a_create_whose_answer_is_lost_is_the_same_run_when_it_is_sent_again(
@@ -56,7 +81,7 @@ async def test_a_create_whose_answer_is_lost_is_the_same_run_when_it_is_sent_aga
     ("words", "skip"),
     [(APPEND, 1), (APPEND, 4), (APPEND, 9), (CHECKPOINT, 0), (CHECKPOINT, 3), (CLAIM, 0), (END, 0)],
 )
-async def test_a_run_whose_answer_is_lost_goes_on_within_seconds_and_repeats_nothing(
+async def test_a_run_whose_answer_is_lost_goes_on_before_its_lease_is_over_and_repeats_nothing(
     far: House, proxy: CuttingProxy, words: str, skip: int
 ) -> None:
     plain = await far.finish(models())
@@ -64,8 +89,8 @@ async def test_a_run_whose_answer_is_lost_goes_on_within_seconds_and_repeats_not
     lookup, run_id = Lookup(), await far.create()
     lost = proxy.cut(words, skip)
     async with far.worker(models(), lookup):
-        assert await asyncio.to_thread(lost.wait, 5)
-        view = await far.ended(run_id, 5)
+        assert await asyncio.to_thread(lost.wait, 30)
+        view = await far.ended(run_id)
     assert view.status == "success"
     events = await far.events(run_id)
     assert gapless(events)
@@ -75,14 +100,14 @@ async def test_a_run_whose_answer_is_lost_goes_on_within_seconds_and_repeats_not
 
 async def test_a_pool_without_a_free_connection_ends_attempts_and_no_run(far: House) -> None:
     far.pool.timeout = 0.3
-    async with far.worker(models(), Lookup(takes_s=0.1)), AsyncExitStack() as held:
+    async with far.worker(models(), Lookup(takes_s=0.5)) as worker, AsyncExitStack() as held:
         run_ids = [await far.create() for _ in range(4)]
         await far.until(run_ids[0], lambda view: view.plan is not None)
         for _ in range(far.pool.max_size):
-            await held.enter_async_context(far.pool.connection(timeout=5))
-        await asyncio.sleep(1.2)
+            await held.enter_async_context(far.pool.connection(timeout=30))
+        await until(lambda: not worker._attempts)
         await held.aclose()
-        views = [await far.ended(run_id, 5) for run_id in run_ids]
+        views = [await far.ended(run_id) for run_id in run_ids]
     assert {view.status for view in views} == {"success"}
     logs = [await far.events(run_id) for run_id in run_ids]
     assert all(gapless(log) for log in logs)
@@ -94,13 +119,10 @@ async def test_a_way_that_was_closed_for_a_while_is_used_again_by_all(far: House
         run_ids = [await far.create() for _ in range(8)]
         await asyncio.sleep(0.3)
         proxy.down()
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
         proxy.up()
-        opened = asyncio.get_running_loop().time()
         views = [await far.ended(run_id) for run_id in run_ids]
-        took = asyncio.get_running_loop().time() - opened
     assert {view.status for view in views} == {"success"}
-    assert took < 5
     for run_id in run_ids:
         assert gapless(await far.events(run_id))
 
@@ -126,7 +148,7 @@ async def test_without_a_database_every_route_says_503_in_seconds_and_with_one_i
         proxy.down()
         started = time.monotonic()
         refused = await answers()
-        assert time.monotonic() - started < 12
+        assert time.monotonic() - started < 30
         for answer in refused:
             assert answer.status_code == 503, (answer.request.url, answer.text)
             assert answer.headers["Retry-After"]
@@ -134,5 +156,5 @@ async def test_without_a_database_every_route_says_503_in_seconds_and_with_one_i
         proxy.up()
         started = time.monotonic()
         assert {answer.status_code for answer in await answers()} <= set(before)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
     await memory.close()

@@ -1,23 +1,15 @@
 """JSON bodies that can't be read, or can't be kept as they came: refused by place or field, and nothing is stored."""
 
-from collections.abc import AsyncIterator
+import gzip
 
 import httpx
 import orjson
 import pytest
 
-from memory.store import MemoryStore
-from tests.integration.api_house import open_api
 from tests.integration.run_house import House
 
 DEEP = b'{"goal": ' + b"[" * 101 + b"]" * 101 + b"}"
 SECTION = {"path": "a.md", "digest": "1", "sections": [{"text": "fine"}, {"text": "a\0"}]}
-
-
-@pytest.fixture
-async def api(house: House, runs_memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(house, runs_memory) as client:
-        yield client
 
 
 async def said(api: httpx.AsyncClient, body: bytes, path: str = "/runs", method: str = "POST") -> tuple[int, str, str]:
@@ -48,6 +40,12 @@ async def test_what_cannot_be_kept_as_it_came_is_refused_by_its_place(
 ) -> None:
     assert await said(api, body) == (400, "invalid_request", message)
     assert house.execute("select count(*) from runs") == [(0,)]
+
+
+async def test_a_body_that_is_packed_is_refused_as_that(api: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await api.post("/runs", content=gzip.compress(b'{"goal": "a"}'), headers=headers)
+    assert (answer.status_code, answer.json()["hint"]) == (400, "send it as it is, without Content-Encoding")
 
 
 async def test_pairs_of_surrogates_are_characters(house: House, api: httpx.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from langgraph.checkpoint.serde.types import INTERRUPT
 from graph.errors import FenceLost
 from serving.database import Pool
 from tests.integration.checkpoint_house import checkpoint, claim, compiled, config, opened, put, saver
+from tests.integration.run_house import until
 
 
 def execute(dsn: str, query: str, *values: Any) -> list[Any]:
@@ -78,7 +79,7 @@ async def test_a_run_whose_row_is_locked_holds_up_no_other(emptied: str) -> None
         await other.execute("select from runs where run_id = %s for update", (locked,))
         waiting = asyncio.create_task(put(saver(pool, locked, 1), config(its_thread), step=1))
         for step in range(5):
-            await asyncio.wait_for(put(saver(pool, free, 1), config(other_thread), step=step), 2)
+            await asyncio.wait_for(put(saver(pool, free, 1), config(other_thread), step=step), 30)
         assert not waiting.done()
         await other.rollback()
         await waiting
@@ -120,12 +121,10 @@ async def test_checkpoints_of_runs_that_write_together_share_commits(emptied: st
     claims = [claim(emptied) for _ in range(64)]
     async with opened(emptied) as pool:
         savers = [saver(pool, run_id, 1) for run_id, _ in claims]
-        before = execute(emptied, "select pg_current_wal_lsn(), txid_current()")[0][1]
         places = [config(thread_id) for _, thread_id in claims]
         await asyncio.gather(*(put(keeper, at, step=1) for keeper, at in zip(savers, places, strict=True)))
-        used = execute(emptied, "select txid_current()")[0][0] - before
     assert rows(emptied) == 64
-    assert used <= 8
+    assert execute(emptied, "select count(distinct xmin::text) from state_checkpoints")[0][0] <= 7
 
 
 async def test_cancelled_writers_leave_the_pool_whole(emptied: str) -> None:
@@ -138,7 +137,7 @@ async def test_cancelled_writers_leave_the_pool_whole(emptied: str) -> None:
             await asyncio.gather(*writers, return_exceptions=True)
         await asyncio.gather(*(put(saver(pool), config(), step=at) for at in range(20)))
         assert pool.get_stats().get("connections_lost", 0) == 0
-        assert pool.get_stats()["pool_available"] == pool.get_stats()["pool_size"]
+        await until(lambda: pool.get_stats()["pool_available"] == pool.get_stats()["pool_size"])
 
 
 async def test_writing_goes_on_when_the_backend_is_killed(emptied: str) -> None:

@@ -15,6 +15,7 @@ from privacy.detect import Detector
 from privacy.redact import Redactor
 from serving.assistants.assistant import system_assistant_id
 from serving.assistants.store import AssistantStore
+from serving.auth.callers import Callers
 from serving.crons.cron import NewCron
 from serving.crons.firing import Clockwork, Maker
 from serving.crons.store import CronStore
@@ -41,12 +42,14 @@ class Place:
 
     def clockwork(self) -> Clockwork:
         redactor = Redactor(Detector(), PostgresVault(self.dsn, KEY))
-        maker = Maker(self.assistants, Launches(self.pool, Notices(self.pool)), ProfileStore(self.pool), redactor)
+        maker = Maker(
+            self.assistants, Launches(self.pool, Notices(self.pool), Callers(KEY)), ProfileStore(self.pool), redactor
+        )
         return Clockwork(self.pool, lambda _: maker)
 
     async def cron(self, thread: str | None = None, **asked: Any) -> str:
         await self.assistants.get(AGENT)
-        given = {"schedule": "0 * * * *", **_GOAL, **asked}
+        given = {"schedule": "0 0 1 1 *", **_GOAL, **asked}
         new = NewCron.model_validate({"assistant_id": AGENT, **given})
         payload = new.payload() | {"assistant_id": system_assistant_id(AGENT)}
         return str((await self.crons.create(new, thread, payload, None))["cron_id"])
@@ -97,8 +100,8 @@ async def test_what_a_run_is_asked_holds_no_personal_value(place: Place) -> None
 
 
 async def test_what_was_missed_is_made_once(place: Place) -> None:
-    cron = await place.cron(schedule="* * * * *")
-    place.due(cron, timedelta(days=2))
+    cron = await place.cron(schedule="0 0 1 * *")
+    place.due(cron, timedelta(days=400))
     work = place.clockwork()
     assert await work.fire() == 1
     assert await work.fire() == 0
@@ -161,7 +164,7 @@ async def test_a_worker_that_is_killed_loses_and_doubles_nothing(place: Place, p
     await asyncio.to_thread(process.join, 30)
     assert process.exitcode == -signal.SIGKILL
     assert len(place.runs()) == made
-    work, until = place.clockwork(), time.monotonic() + 10
+    work, until = place.clockwork(), time.monotonic() + 30
     while await work.fire() != 1 - made:  # until Postgres has noticed that it is gone
         assert time.monotonic() < until
     ((whose, _, status, _),) = place.runs()

@@ -1,6 +1,7 @@
 """Decisions over HTTP that are late, doubled, foreign or malformed: each gets its code, and changes nothing."""
 
 import asyncio
+import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,15 +12,19 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from graph.ledger import EffectDecision
 from graph.tools.policy import Policy, Rule
 from serving.api.app import create_app
+from serving.auth.callers import Callers
 from serving.database import new_id
+from serving.errors import NotFound
 from serving.keys.key import create
+from serving.runs.in_flight import InFlight
 from serving.runs.launches import Launches
 from serving.settings import Settings
 from serving.wiring import open_api_services
-from tests.integration.run_house import KEY, House
-from tests.integration.test_effects import CUT, Notifier, executor, models, parked
+from tests.integration.run_house import KEY, House, code_of
+from tests.integration.test_effects import CUT, Notifier, executor, goes_on, models, parked
 
 ASK = Policy(rules=(Rule(action="ask"),))
 EDIT = {"decision": "edit", "arguments": {"text": "Better"}}
@@ -241,13 +246,74 @@ async def test_an_unknown_effect_is_shown_and_decided_once(house: House, api: ht
     assert (await api.get("/effects", params={"state": "unknown"})).json() == {"effects": [], "next": None}
 
 
+async def test_an_unknown_effect_is_asked_about_like_an_approval_wherever_a_thread_is_shown(
+    house: House, api: httpx.AsyncClient
+) -> None:
+    view = await parked(house, Notifier([CUT]))
+    key, thread, at = view.effects[0].key, view.thread_id, f"/threads/{view.thread_id}"
+    (asked,) = (await api.get(at)).json()["interrupts"][view.run_id]
+    assert (asked["id"], asked["value"]["id"], asked["value"]["expires_at"]) == (key, key, None)
+    (action,) = asked["value"]["action_requests"]
+    assert (action["name"], action["args"]) == ("notify", {"text": "[EMAIL_1] s1"})
+    assert CUT.args[0] in action["description"]
+    assert asked["value"]["response_schema"]["properties"]["decision"]["enum"] == ["happened", "did_not", "retry"]
+    (found,) = (await api.post("/threads/search", json={"status": "interrupted", "ids": [thread]})).json()
+    state = (await api.get(f"{at}/state")).json()
+    waited = (await api.get(f"{at}/runs/{view.run_id}/join")).json()
+    shown = [found["interrupts"][view.run_id], state["interrupts"], state["tasks"][0]["interrupts"]]
+    assert [*shown, waited["__interrupt__"]] == [[asked]] * 4
+    streamed = (await api.get(f"{at}/runs/{view.run_id}/stream", headers={"Last-Event-ID": "-1"})).text
+    updates = [json.loads(line[6:]) for line in streamed.splitlines() if '"__interrupt__"' in line]
+    assert {json.dumps(each["__interrupt__"]) for each in updates} == {json.dumps([asked])}
+    answer = {"interrupt_id": key, "response": {"type": "reject", "message": "I looked"}}
+    for refused in ("", "no_such_interrupt"):
+        command = {"id": 1, "method": "input.respond", "params": answer}
+        assert (await api.post(f"{at}/commands", json=command)).json().get("error", "") == refused
+    assert house.execute("select decision, note from effects where key = %s", key) == [("did_not", "I looked")]
+
+
+@pytest.mark.parametrize(
+    ("resume", "state", "verdict"),
+    [
+        ({"decisions": [{"type": "approve"}]}, "done", "happened"),
+        ([{"type": "response", "args": "did not"}], "failed", "did_not"),
+        ([{"interruptId": "KEY", "status": "resolved", "payload": {"type": "retry"}}], "approved", "retry"),
+        ({"KEY": {"decision": "did_not", "note": "I asked bo@example.com", "by": "mia"}}, "failed", "did_not"),
+    ],
+)
+async def test_an_unknown_effect_is_answered_by_resume_in_the_shapes_of_an_approval(
+    house: House, api: httpx.AsyncClient, resume: Any, state: str, verdict: str
+) -> None:
+    notifier = Notifier([CUT])
+    view = await parked(house, notifier)
+    key, route = view.effects[0].key, f"/threads/{view.thread_id}/runs"
+    answer = json.loads(json.dumps(resume).replace("KEY", key))
+    body = {"assistant_id": "trireme", "command": {"resume": answer}}
+    for unclear in ("perhaps", {"type": "ignore"}, {"nobodys": True, "another": True}):
+        refusal = await api.post(route, json={**body, "command": {"resume": unclear}})
+        assert (refusal.status_code, "happened, did_not or retry" in refusal.json()["hint"]) == (422, True)
+    again = {"Idempotency-Key": "once"}
+    taken = [await api.post(route, json=body, headers=again) for _ in range(2)]
+    assert [(each.status_code, each.json()["run_id"]) for each in taken] == [(200, view.run_id)] * 2
+    late = await api.post(route, json=body)
+    assert (late.status_code, late.json()["code"]) == (409, "no_decision_pending")
+    by, note = ("mia (local)", "I asked [EMAIL_S") if verdict == "did_not" and "note" in str(resume) else ("local", "")
+    row = house.execute("select state, decision, decided_by, decided_at < now(), note from effects where key = %s", key)
+    assert row[0][:4] == (state, verdict, by, True)
+    assert row[0][4].startswith(note)
+    (shown,) = (await api.get(f"/runs/{view.run_id}/effects")).json()["effects"]
+    assert shown["note"] == note.replace("[EMAIL_S", "bo@example.com")
+    assert (await api.get(f"/threads/{view.thread_id}")).json()["interrupts"] == {}
+    assert (await goes_on(house, view.run_id, notifier)).status == "success"
+
+
 @pytest.mark.parametrize("way", ["run", "thread", "rollback"])
 async def test_an_effect_that_nobody_knows_of_outlives_its_run(house: House, api: httpx.AsyncClient, way: str) -> None:
     """Deleted while it waits for a person's word, or rolled back around the call: it is shown, and decided for the
     record."""
     if way == "rollback":
         run_id, key = await cut_around_a_call(house)
-        await Launches(house.pool, house.notices).cancel(None, run_id, "rollback", by="mia")
+        await Launches(house.pool, house.notices, Callers(KEY)).cancel(None, run_id, "rollback", by="mia")
     else:
         view = await parked(house, Notifier([CUT]))
         run_id, key, thread = view.run_id, view.effects[0].key, view.thread_id
@@ -275,6 +341,51 @@ async def cut_around_a_call(house: House) -> tuple[str, str]:
     await asyncio.gather(attempt, return_exceptions=True)
     house.execute("update runs set status = 'pending', lease_until = null where run_id = %s", run_id)
     return run_id, notifier.keys[0]
+
+
+@pytest.mark.parametrize("way", ["cancelled", "deleted"])
+async def test_a_call_that_outlives_its_run_is_decided_by_nobody_who_looked_before_it_ended(
+    house: House, api: httpx.AsyncClient, way: str
+) -> None:
+    run_id, key = await cut_around_a_call(house)
+    worker, stranger = InFlight(house.dsn, "vm-7"), house.decisions.of(house.store.of("acme"))
+    async with worker.alone(key, 0):
+        await Launches(house.pool, house.notices, Callers(KEY)).cancel(
+            None, run_id, "interrupt" if way == "cancelled" else "rollback", by="mia"
+        )
+        (open_,) = (await api.get("/effects?state=unknown")).json()["effects"]
+        assert (open_["key"], open_["run_status"], open_["in_flight"]) == (key, way, True)
+        answer = await api.post(f"/runs/{run_id}/effects/{key}", json={"decision": "did_not"})
+        assert (answer.status_code, answer.json()["code"]) == (409, "effect_in_flight")
+        assert "vm-7" in answer.json()["message"]
+        assert f"trireme effects {run_id}" in answer.json()["hint"]
+    await worker.close()
+    word = EffectDecision(decision="did_not", by="eve")
+    assert await code_of(stranger.decide_effect(run_id, key, word), NotFound) == "run_not_found"
+    assert await stranger.decide_left_effect(run_id, key, word) is None
+    assert await decide(api, run_id, key, decision="did_not") == (409, "effect_look_again"), "and no stranger's word"
+    assert await decide(api, run_id, key, decision="did_not") == (200, "")
+
+
+async def test_a_word_that_was_on_its_way_while_the_call_went_out_again_is_not_taken(
+    house: House, api: httpx.AsyncClient
+) -> None:
+    view, worker = await parked(house, Notifier([CUT])), InFlight(house.dsn, "vm-7")
+    run_id, key = view.run_id, view.effects[0].key
+    with psycopg.connect(house.dsn) as faster:
+        faster.execute("select from runs where run_id = %s for update", (run_id,))
+        slow = asyncio.create_task(decide(api, run_id, key, decision="did_not"))
+        waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        async with asyncio.timeout(30):
+            while not house.execute(waiting):
+                await asyncio.sleep(0.01)
+        async with worker.alone(key, 0):
+            for state in ("approved", "prepared", "unknown"):  # a retry, whose worker then stands still in the call
+                faster.execute("update effects set state = %s where key = %s", (state, key))
+            faster.commit()
+            assert await slow == (409, "effect_look_again")
+    await worker.close()
+    assert await decide(api, run_id, key, decision="did_not") == (200, "")
 
 
 async def test_a_word_on_an_effect_that_is_foreign_late_or_malformed_is_refused(

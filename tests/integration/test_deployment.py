@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from serving.database import open_pool
 from serving.deployment import require_same_key
 from serving.errors import SettingsError
 from serving.vault import vault_key
+from tests.acceptance.processes import wait_until
 
 KEY = base64.b64encode(b"k" * 32).decode()
 
@@ -50,6 +52,20 @@ async def test_a_process_that_cannot_start_says_why_in_one_line(database: str, t
     code, said = _told(process, database, tmp_path, base64.b64encode(b"o" * 32).decode())
     assert (code, said.count("\n")) == (2, 1), said
     assert said.startswith("trireme: this process has another vault key than the deployment")
+
+
+@pytest.mark.parametrize("process", ["serve", "worker"])
+def test_a_process_that_still_loads_ends_at_once_when_it_is_told_to(tmp_path: Path, process: str) -> None:
+    settings = {"DATABASE_URL": "postgresql:///none", "TRIREME_HOME": str(tmp_path), "TRIREME_PARENT": str(os.getpid())}
+    command = [sys.executable, "-m", "serving", process, *(["--port", "0"] if process == "serve" else [])]
+    loading = subprocess.Popen(command, env=os.environ | settings, stdin=subprocess.PIPE)
+    try:  # it imports, which nothing interrupts, and then waits for the end of its stdin, which never comes
+        assert wait_until(lambda: "_sqlite3" in Path(f"/proc/{loading.pid}/maps").read_text())
+        loading.terminate()
+        assert loading.wait(20) == -signal.SIGTERM
+    finally:
+        loading.kill()
+        loading.communicate()
 
 
 def test_a_key_file_that_is_none_is_named(tmp_path: Path) -> None:

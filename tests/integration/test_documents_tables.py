@@ -80,7 +80,7 @@ async def test_the_time_limit_stops_a_cross_join(store: DocumentStore) -> None:
     started = time.monotonic()
     with pytest.raises(ValueError, match=r"took longer than 0\.5 s"):
         await tables.query("select sum(a.range) from orders, range(1000000) a, range(1000000) b")
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
 
 
 async def test_a_query_that_nobody_waits_for_any_more_is_ended(store: DocumentStore) -> None:
@@ -91,7 +91,7 @@ async def test_a_query_that_nobody_waits_for_any_more_is_ended(store: DocumentSt
         await asyncio.wait_for(query, 0.5)
     started = time.monotonic()
     await asyncio.get_running_loop().shutdown_default_executor()  # waits for its threads
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 async def test_a_run_without_tables_says_so(store: DocumentStore) -> None:

@@ -16,17 +16,16 @@ from graph.tools.policy import Policy, Rule
 from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
 from serving.database import Within
-from serving.errors import Conflict, NotFound, ServingError
+from serving.errors import Conflict, NotFound
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.execute import Executor
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.queue import CANCELLED, Claim
 from serving.runs.request import RunRequest
-from serving.runs.store import RunStore
 from serving.runs.terms import Terms
 from serving.runs.view import RunView
-from tests.integration.run_house import House, gapless, kinds
+from tests.integration.run_house import House, code_of, gapless, kinds
 from tests.integration.scripted_models import ScriptedModels, plans, spoken, tool_call, tool_results
 
 ALLOW = Policy(rules=(Rule(action="allow"),))
@@ -77,8 +76,9 @@ def models(*steps: str) -> ScriptedModels:
 def executor(house: House, tool: Tool, scripted: ScriptedModels | None = None, policy: Policy = ALLOW) -> Executor:
     async def make_deps(claim: Claim, request: RunRequest, events: AttemptLog, terms: Terms) -> Deps:
         deps = await house.parts(scripted or models())(claim, request, events, terms)
-        where = (house.pool, claim.run_id, claim.fence)
-        runner = ToolRunner(Registry([tool]), PostgresLedger(*where), PostgresApprovals(*where), claim.run_id, policy)
+        where = (claim.run_id, claim.fence)
+        ledger, approvals = PostgresLedger(house.pool, house.calls, *where), PostgresApprovals(house.pool, *where)
+        runner = ToolRunner(Registry([tool]), ledger, approvals, claim.run_id, policy)
         return replace(deps, tools=runner)
 
     whole = house.executor(scripted or models())
@@ -99,14 +99,8 @@ async def goes_on(house: House, run_id: str, notifier: Notifier, *steps: str) ->
     return await house.store.get(run_id)
 
 
-def said(decision: Any, note: str = "") -> EffectDecision:
-    return EffectDecision(decision=decision, note=note, by="mia")
-
-
-async def code_of(call: Awaitable[Any], error: type[ServingError] = Conflict) -> str:
-    with pytest.raises(error) as raised:
-        await call
-    return raised.value.code
+def said(decision: Any, note: str = "", round: int = 1) -> EffectDecision:
+    return EffectDecision(decision=decision, round=round, note=note, by="mia")
 
 
 def row_of(house: House, key: str) -> tuple[Any, ...]:
@@ -143,7 +137,7 @@ async def test_the_run_goes_on_with_what_a_person_says(
     notifier = Notifier([CUT])
     view = await parked(house, notifier)
     key = view.effects[0].key
-    woken = await house.store.decide_effect(view.run_id, key, said(decision, "I called them"))
+    woken = await house.decisions.decide_effect(view.run_id, key, said(decision, "I called them"))
     assert (woken.status, woken.effects) == ("pending", ())
     view = await goes_on(house, view.run_id, notifier)
     assert (view.status, view.effects) == ("success", ())
@@ -160,11 +154,14 @@ async def test_a_retry_that_is_cut_again_is_asked_about_again(house: House) -> N
     notifier = Notifier([CUT, TimeoutError()])
     view = await parked(house, notifier)
     key = view.effects[0].key
-    await house.store.decide_effect(view.run_id, key, said("retry"))
+    await house.decisions.decide_effect(view.run_id, key, said("retry"))
     view = await goes_on(house, view.run_id, notifier)
     assert (view.status, view.effects[0].round) == ("interrupted", 2)
     assert view.effects[0].reason == "notify did not answer within 60 s"
-    await house.store.decide_effect(view.run_id, key, said("did_not"))
+    for late in (said("retry"), said("happened", round=3)):
+        with pytest.raises(Conflict, match="what waits is round 2"):
+            await house.decisions.decide_effect(view.run_id, key, late)
+    await house.decisions.decide_effect(view.run_id, key, said("did_not", round=2))
     view = await goes_on(house, view.run_id, notifier)
     assert view.status == "success"
     assert notifier.keys == [key, key]
@@ -206,11 +203,11 @@ async def test_two_unknown_effects_of_steps_at_the_same_time_are_decided_one_by_
     notifier = Notifier([CUT, CUT])
     view = await parked(house, notifier, "s1", "s2")
     first, second = (effect.key for effect in view.effects)
-    await house.store.decide_effect(view.run_id, second, said("happened"))
+    await house.decisions.decide_effect(view.run_id, second, said("happened"))
     view = await goes_on(house, view.run_id, notifier, "s1", "s2")
     assert view.status == "interrupted"
     assert [effect.key for effect in view.effects] == [first]
-    await house.store.decide_effect(view.run_id, first, said("did_not"))
+    await house.decisions.decide_effect(view.run_id, first, said("did_not"))
     view = await goes_on(house, view.run_id, notifier, "s1", "s2")
     assert view.status == "success"
     assert sorted(notifier.keys) == sorted([first, second])
@@ -221,7 +218,7 @@ async def test_both_are_decided_before_the_run_goes_on(house: House) -> None:
     notifier = Notifier([CUT, CUT])
     view = await parked(house, notifier, "s1", "s2")
     await asyncio.gather(
-        *(house.store.decide_effect(view.run_id, effect.key, said("happened")) for effect in view.effects)
+        *(house.decisions.decide_effect(view.run_id, effect.key, said("happened")) for effect in view.effects)
     )
     view = await goes_on(house, view.run_id, notifier, "s1", "s2")
     assert (view.status, len(notifier.keys)) == ("success", 2)
@@ -235,15 +232,15 @@ async def test_what_waits_for_both_an_approval_and_a_word_wakes_for_the_word(hou
     await whole.attempt(await house.claim())
     view = await house.store.get(run_id)
     assert (len(view.approvals), view.effects) == (2, ())
-    await house.store.decide(run_id, view.approvals[0].approval_id, ApprovalDecision(type="approve", by="mia"))
+    await house.decisions.decide(run_id, view.approvals[0].approval_id, ApprovalDecision(type="approve", by="mia"))
     await whole.attempt(await house.claim())
     view = await house.store.get(run_id)
     assert (len(view.approvals), len(view.effects)) == (1, 1)
-    await house.store.decide_effect(run_id, view.effects[0].key, said("happened"))
+    await house.decisions.decide_effect(run_id, view.effects[0].key, said("happened"))
     await whole.attempt(await house.claim())
     view = await house.store.get(run_id)
     assert (len(view.approvals), view.effects) == (1, ())
-    await house.store.decide(run_id, view.approvals[0].approval_id, ApprovalDecision(type="approve", by="mia"))
+    await house.decisions.decide(run_id, view.approvals[0].approval_id, ApprovalDecision(type="approve", by="mia"))
     await whole.attempt(await house.claim())
     assert (await house.store.get(run_id)).status == "success"
     assert len(notifier.keys) == 2
@@ -254,7 +251,7 @@ async def test_of_many_decisions_at_a_time_one_is_taken(house: House) -> None:
     key = view.effects[0].key
     words = ["happened", "did_not", "retry"] * 4
     taken = await asyncio.gather(
-        *(house.store.decide_effect(view.run_id, key, said(word)) for word in words), return_exceptions=True
+        *(house.decisions.decide_effect(view.run_id, key, said(word)) for word in words), return_exceptions=True
     )
     assert sum(isinstance(each, RunView) for each in taken) == 1
     assert {each.code for each in taken if isinstance(each, Conflict)} == {"effect_already_decided"}
@@ -268,8 +265,8 @@ async def test_what_cannot_be_decided_is_refused_by_kind_and_changes_nothing(hou
     view = await parked(house, Notifier([CUT]))
     other = await parked(house, Notifier([CUT]))
     key = view.effects[0].key
-    decide = house.store.decide_effect
-    stranger = RunStore(house.pool, house.notices, tenant="acme")
+    decide = house.decisions.decide_effect
+    stranger = house.decisions.of(house.store.of("acme"))
     assert await code_of(decide(done, notifier.keys[0], said("retry"))) == "no_decision_pending"
     assert await code_of(decide(other.run_id, key, said("retry")), NotFound) == "effect_not_found"
     assert await code_of(stranger.decide_effect(view.run_id, key, said("retry")), NotFound) == "run_not_found"
@@ -293,7 +290,7 @@ async def test_a_run_cancelled_around_a_call_leaves_an_effect_to_look_after(hous
     assert row_of(house, key)[0] == "unknown"
     (end,) = await house.bodies(run_id, "run_finished")
     assert (end.status, end.effects) == ("cancelled", (key,)), "the log says so"
-    view = await house.store.decide_effect(run_id, key, said("happened", "it is in their inbox"))
+    view = await house.decisions.decide_effect(run_id, key, said("happened", "it is in their inbox"))
     assert (view.status, row_of(house, key)[0]) == ("cancelled", "done")
     assert (await house.events(run_id))[-1].body.kind == "effect_decided"
     assert gapless(await house.events(run_id))
@@ -324,7 +321,7 @@ async def test_a_run_that_fails_around_a_call_says_so_in_the_statement_that_ends
     await house.queue.leave(claim, "error", RunFinished(status="error", code="gave_up", message='ä " {}'))
     (end,) = await house.bodies(run_id, "run_finished")
     assert (end.effects, end.code, end.message) == (tuple(notifier.keys), "gave_up", 'ä " {}')
-    (shown,) = (await house.store.effects(run_id, "unknown", 10, "")).effects
+    (shown,) = (await house.decisions.effects(run_id, "unknown", 10, "")).effects
     assert shown.arguments == {"text": "[EMAIL_1] s1"}, "for the person who is to say what became of it"
     assert (await house.store.audit(run_id)).intact
 
@@ -336,7 +333,7 @@ async def test_a_run_that_ends_while_an_effect_is_being_prepared_names_it(house:
     claim = await house.claim()
     async with house.pool.connection() as connection, connection.transaction():
         within: Any = Within(connection)
-        await PostgresLedger(within, run_id, claim.fence).prepare(call)
+        await PostgresLedger(within, house.calls, run_id, claim.fence).prepare(call)
         if ended_by == "a person":
             await connection.execute(
                 "update runs set status = 'pending', lease_until = null where run_id = %s", (run_id,)
@@ -346,7 +343,7 @@ async def test_a_run_that_ends_while_an_effect_is_being_prepared_names_it(house:
             ends = house.queue.leave(claim, "cancelled", CANCELLED)
         ending = asyncio.ensure_future(ends)
         waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not house.execute(waiting):
                 await asyncio.sleep(0.01)
     await ending
@@ -358,9 +355,8 @@ async def test_an_effect_that_is_not_unknown_is_not_decided(house: House) -> Non
     """Two effects: one done, one unknown."""
     notifier = Notifier(["sent", CUT])
     view = await parked(house, notifier, "s1", "s2<s1")
-    assert (
-        await code_of(house.store.decide_effect(view.run_id, notifier.keys[0], said("retry"))) == "effect_not_unknown"
-    )
+    late = house.decisions.decide_effect(view.run_id, notifier.keys[0], said("retry"))
+    assert await code_of(late) == "effect_not_unknown"
 
 
 async def test_effects_are_listed_a_page_at_a_time_and_for_their_tenant_alone(house: House) -> None:
@@ -371,13 +367,13 @@ async def test_effects_are_listed_a_page_at_a_time_and_for_their_tenant_alone(ho
     after: str | None = ""
     pages = 0
     while after is not None:
-        page = await house.store.effects(None, "unknown", 2, after)
+        page = await house.decisions.effects(None, "unknown", 2, after)
         seen += [effect.run_id for effect in page.effects]
         after, pages = page.next, pages + 1
     assert seen == [view.run_id for view in reversed(waiting)]
     assert pages == 2
-    everything = await house.store.effects(None, None, 50, "")
+    everything = await house.decisions.effects(None, None, 50, "")
     assert sorted(effect.state for effect in everything.effects) == ["done"] + ["unknown"] * 3
-    assert (await RunStore(house.pool, house.notices, tenant="acme").effects(None, None, 50, "")).effects == []
-    mine = await house.store.effects(waiting[0].run_id, None, 50, "")
+    assert (await house.decisions.of(house.store.of("acme")).effects(None, None, 50, "")).effects == []
+    mine = await house.decisions.effects(waiting[0].run_id, None, 50, "")
     assert [effect.run_id for effect in mine.effects] == [waiting[0].run_id]

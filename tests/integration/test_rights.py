@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import LiteralString
 
@@ -13,7 +13,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from graph.events import RunFinished
 from serving.errors import SettingsError
-from serving.migrate import migrate
+from serving.migrate import migrate, rehearse
 from serving.rights import ROLE, runtime_dsn
 from tests.integration.run_house import House
 
@@ -113,6 +113,27 @@ def test_without_the_role_the_trigger_still_holds_and_the_doctor_says_how_to_men
     for statement in emptying:
         with psycopg.connect(plain_user) as connection, pytest.raises(psycopg.errors.RaiseException, match="append"):
             connection.execute(statement)
+
+
+@pytest.mark.parametrize("start", [migrate, rehearse])
+def test_a_database_that_cannot_be_worked_on_is_named_with_the_mend(
+    template_database: str, plain_user: str, start: Callable[[str], object]
+) -> None:
+    make, name = psycopg.conninfo.make_conninfo, psycopg.conninfo.conninfo_to_dict(plain_user)["user"]
+    with pytest.raises(SettingsError, match="read-only") as refused:
+        start(make(plain_user, options="-c default_transaction_read_only=on"))
+    assert "name the primary, and a user who may write" in refused.value.hint
+    with pytest.raises(SettingsError, match="may not write") as refused:
+        start(make(plain_user, dbname="trireme"))
+    assert f"grant trireme_runtime to {name}" in refused.value.hint
+    with pytest.raises(SettingsError, match="refuses the schema: permission denied"):
+        start(make(plain_user, dbname="postgres"))
+
+
+def test_the_doctor_leaves_an_empty_database_empty(plain_user: str) -> None:
+    rehearse(plain_user)
+    with psycopg.connect(plain_user) as connection:
+        assert connection.execute("select to_regclass('runs')").fetchone() == (None,)
 
 
 def test_a_user_who_was_granted_the_role_gets_it(template_database: str, plain_user: str) -> None:

@@ -159,18 +159,24 @@ async def test_seconds_are_limited_within_a_models_call(house: House) -> None:
 
 async def test_a_tool_that_outlasts_the_seconds_is_the_last_one(house: House) -> None:
     """A call that has begun is not cut off, since it may have an effect; what it found is kept."""
-    lookup = Lookup(takes_s=0.7)
-    view = await house.finish(ScriptedModels(worker=never_reports), lookup, bounds=Bounds(seconds=0.6))
-    await stopped(house, view, "seconds")
+    for seconds in (0.6, 2, 6):  # a busy machine may need the first ones for the way there
+        lookup = Lookup(takes_s=seconds + 0.1)
+        view = await house.finish(ScriptedModels(worker=never_reports), lookup, bounds=Bounds(seconds=seconds))
+        await stopped(house, view, "seconds")
+        if lookup.asked:
+            break
     assert len(lookup.asked) == 1
     assert [source.path for source in view.steps[0].sources] == ["notes/attempt-0.md"]
 
 
 async def test_a_tool_is_stopped_when_the_runs_seconds_are_over_and_not_when_its_own_are(house: House) -> None:
-    started = time.monotonic()
-    view = await house.finish(ScriptedModels(), Lookup(takes_s=30), bounds=Bounds(seconds=2))
-    await stopped(house, view, "seconds")
-    assert time.monotonic() - started < 8
+    for seconds in (1, 3, 9):  # as above
+        started, lookup = time.monotonic(), Lookup(takes_s=50)
+        view = await house.finish(ScriptedModels(), lookup, bounds=Bounds(seconds=seconds))
+        await stopped(house, view, "seconds")
+        if lookup.asked:
+            break
+    assert time.monotonic() - started < 30
     (finished,) = await house.bodies(view.run_id, "tool_finished")
     assert '"timeout"' in finished.content
 
@@ -237,6 +243,6 @@ async def test_a_bound_that_is_reached_while_planning_again_asks_no_person(house
     run_id = await house.create(review_plan=True, bounds=Bounds(model_calls=4))
     executor = house.executor(models)
     await executor.attempt(await house.claim())
-    await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
+    await house.decisions.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
     await executor.attempt(await house.claim())
     await stopped(house, await house.store.get(run_id), "model_calls")

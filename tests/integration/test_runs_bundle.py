@@ -40,7 +40,7 @@ async def parked(house: House) -> str:
     """A run whose plan is made and waits for a person, who then approves: it is pending, to be gone on with."""
     run_id = await house.create(review_plan=True)
     await house.executor(ScriptedModels()).attempt(await house.claim())
-    await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
+    await house.decisions.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
     return run_id
 
 

@@ -98,7 +98,7 @@ async def test_a_poisoned_checkpoint_ends_one_run_and_calls_nothing(house: House
     await house.executor(ScriptedModels()).attempt(await house.claim())
     changed = "update state_checkpoints set sealed = %s where run_id = %s returning 1"
     assert house.execute(changed, as_msgpack(witness), run_id)
-    await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
+    await house.decisions.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
     await house.executor(ScriptedModels()).attempt(await house.claim())
     view = await house.store.get(run_id)
     assert view.status == "error"

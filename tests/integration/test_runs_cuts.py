@@ -14,7 +14,6 @@ from tests.integration.run_house import CutLog, House, Lookup, PausedLog, gaples
 from tests.integration.scripted_models import (
     ACCEPT,
     ScriptedModels,
-    after,
     finds_and_reports,
     plans,
     revise,
@@ -42,17 +41,29 @@ class Story:
         return found
 
 
-async def one_after_the_other(call: ModelCall) -> ModelReply:
-    """The second step is slower, so that findings come in the same order in every run."""
-    assert isinstance(call.task, StepTask)
-    return await after(0.02 if call.task.step.id == "s2" else 0.001, finds_and_reports)(call)
+class OneAfterTheOther:
+    """The second step reports when the first one has, so that findings come in the same order in every run."""
+
+    def __init__(self) -> None:
+        self._under_way: set[str] = set()
+
+    async def __call__(self, call: ModelCall) -> ModelReply:
+        assert isinstance(call.task, StepTask)
+        step = call.task.step.id
+        self._under_way.add(step)
+        await asyncio.sleep(0.001)
+        while step == "s2" and "s1" in self._under_way:
+            await asyncio.sleep(0.001)
+        if call.transcript:
+            self._under_way.discard(step)
+        return await finds_and_reports(call)
 
 
 def models() -> ScriptedModels:
     """Two steps side by side and one behind them; the critic wants one of them again."""
     return ScriptedModels(
         planner=plans("s1", "s2", "s3<s1,s2"),
-        worker=one_after_the_other,
+        worker=OneAfterTheOther(),
         critic=rules(revise("s2"), ACCEPT),
     )
 

@@ -15,11 +15,11 @@ from serving.runs.fork import Fork, Forks
 from serving.runs.log import AttemptLog
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
-from tests.integration.run_house import House, Lookup, gapless, kinds
+from tests.integration.pruning import keep, pruned
+from tests.integration.run_house import House, Lookup, code_of, gapless, kinds
 from tests.integration.scripted_models import ACCEPT, ScriptedModels, fails, plans, revise, rules
-from tests.integration.test_retention import keep, pruned
 from tests.integration.test_runs_control import plan
-from tests.integration.test_runs_store import APPROVE, code_of, parked
+from tests.integration.test_runs_store import APPROVE, parked
 from tests.integration.test_runs_worker import Gate
 
 TABLES = ("state_checkpoints", "state_values", "state_items")
@@ -43,8 +43,9 @@ async def carried_out(house: House, run_id: str, models: ScriptedModels, lookup:
 
 
 def kept(house: House, thread_id: str) -> list[tuple[Any, ...]]:
-    """All that is stored of a thread's state."""
-    return [row for table in TABLES for row in house.execute(f"select * from {table} where thread_id = %s", thread_id)]  # noqa: S608
+    """All that is stored of a thread's state; in one order, whatever plan Postgres has for it."""
+    query = "select * from {} where thread_id = %s"
+    return sorted((row for table in TABLES for row in house.execute(query.format(table), thread_id)), key=str)
 
 
 async def test_a_fork_goes_on_from_the_point_and_repeats_nothing_before_it(house: House) -> None:
@@ -152,12 +153,12 @@ async def test_a_fork_cut_anywhere_goes_on_as_a_fork(house: House) -> None:
 
 async def test_approvals_of_a_fork_are_asked_anew(house: House) -> None:
     parent = await parked(house)
-    await house.store.decide(parent, "plan-1", APPROVE)
+    await house.decisions.decide(parent, "plan-1", APPROVE)
     await house.executor(ScriptedModels()).attempt(await house.claim())
     fork = await forked(house, parent, await line_of(house, parent, "plan_proposed"))
     view = await carried_out(house, fork.run_id, ScriptedModels())
     assert [approval.approval_id for approval in view.approvals] == ["plan-1"]
-    await house.store.decide(fork.run_id, "plan-1", ApprovalDecision(type="approve", by="ann"))
+    await house.decisions.decide(fork.run_id, "plan-1", ApprovalDecision(type="approve", by="ann"))
     assert (await carried_out(house, fork.run_id, ScriptedModels())).status == "success"
 
 

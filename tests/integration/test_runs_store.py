@@ -1,7 +1,6 @@
 """The run service: made once per key, decided once, cancelled and resumed as stated; every refusal has its own code."""
 
 import asyncio
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,21 +11,15 @@ from graph.errors import ModelUnavailable
 from graph.ports import ApprovalDecision
 from graph.state import Plan, Step
 from serving.database import new_id
-from serving.errors import BadRequest, Conflict, NotFound, ServingError
+from serving.errors import BadRequest, NotFound, ServingError
 from serving.runs.fork import Fork
 from serving.runs.plan_edit import edited_plan
 from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
-from tests.integration.run_house import House, Lookup, gapless, kinds
+from tests.integration.run_house import House, Lookup, code_of, gapless, kinds
 from tests.integration.scripted_models import ScriptedModels, fails, plans
 
 APPROVE = ApprovalDecision(type="approve", by="ops@example.com")
-
-
-async def code_of(call: Awaitable[Any], error: type[ServingError] = Conflict) -> str:
-    with pytest.raises(error) as raised:
-        await call
-    return raised.value.code
 
 
 async def parked(house: House, **options: Any) -> str:
@@ -123,15 +116,15 @@ def test_a_request_that_no_run_could_carry_is_refused_before_it_is_stored(fields
     "run_id", ["", "7", "x" * 10_000, "01a1fc00-0000-7000-8000-000000000000", "'; drop table runs"]
 )
 async def test_an_unknown_id_is_not_found_wherever_it_is_used(house: House, run_id: str) -> None:
-    store, controls, plan = house.store, house.controls, Plan(steps=(Step(id="s1", goal="g", done_when="d"),))
+    decisions, controls, plan = house.decisions, house.controls, Plan(steps=(Step(id="s1", goal="g", done_when="d"),))
     calls = (
-        store.get(run_id), store.open_approval(run_id), controls.cancel(run_id, "x"), controls.pause(run_id, "x"),
+        house.store.get(run_id), decisions.open_approval(run_id), decisions.decide(run_id, "plan-1", APPROVE),
+        controls.cancel(run_id, "x"), controls.pause(run_id, "x"),
         controls.resume(run_id, "x"), controls.edit_plan(run_id, plan, 1, "x"), house.forks.points(run_id),
         house.forks.fork(run_id, Fork(), "x"),
     )  # fmt: skip
     for call in calls:
         assert await code_of(call, NotFound) == "run_not_found"
-    assert await code_of(store.decide(run_id, "plan-1", APPROVE), NotFound) == "run_not_found"
 
 
 async def test_a_pending_run_is_cancelled_at_once(house: House) -> None:
@@ -149,7 +142,7 @@ async def test_a_parked_run_is_cancelled_at_once_and_takes_no_decision_any_more(
     run_id = await parked(house)
     view = await house.controls.cancel(run_id, by="ops")
     assert (view.status, view.approvals) == ("cancelled", ())
-    assert await code_of(house.store.decide(run_id, "plan-1", APPROVE)) == "no_decision_pending"
+    assert await code_of(house.decisions.decide(run_id, "plan-1", APPROVE)) == "no_decision_pending"
     assert await code_of(house.controls.cancel(run_id, by="ops")) == "run_ended"
     assert await house.queue.claim() == ()
 
@@ -162,7 +155,7 @@ async def test_a_cancelled_run_can_be_resumed_and_goes_on(house: House) -> None:
     executor = house.executor(models)
     await executor.attempt(await house.claim())
     assert (await house.store.get(run_id)).status == "interrupted", "the plan still needs its approval"
-    await house.store.decide(run_id, "plan-1", APPROVE)
+    await house.decisions.decide(run_id, "plan-1", APPROVE)
     await executor.attempt(await house.claim())
     view = await house.store.get(run_id)
     assert (view.status, view.error) == ("success", None)
@@ -196,20 +189,20 @@ async def test_a_resumed_run_repeats_no_finished_step_and_costs_what_both_attemp
 
 async def test_a_decision_is_taken_once(house: House) -> None:
     run_id = await parked(house)
-    assert await house.store.open_approval(run_id) == "plan-1"
-    view = await house.store.decide(run_id, "plan-1", APPROVE)
+    assert await house.decisions.open_approval(run_id) == "plan-1"
+    view = await house.decisions.decide(run_id, "plan-1", APPROVE)
     assert (view.status, view.approvals) == ("pending", ())
-    assert await code_of(house.store.decide(run_id, "plan-1", APPROVE)) == "approval_already_decided"
-    assert await code_of(house.store.open_approval(run_id)) == "no_decision_pending"
+    assert await code_of(house.decisions.decide(run_id, "plan-1", APPROVE)) == "approval_already_decided"
+    assert await code_of(house.decisions.open_approval(run_id)) == "no_decision_pending"
     await house.executor(ScriptedModels()).attempt(await house.claim())
-    assert await code_of(house.store.decide(run_id, "plan-1", APPROVE)) == "no_decision_pending"
+    assert await code_of(house.decisions.decide(run_id, "plan-1", APPROVE)) == "no_decision_pending"
     assert kinds(await house.events(run_id)).count("approval_decided") == 1
 
 
 async def test_ten_people_deciding_at_once_are_one_decision(house: House) -> None:
     run_id = await parked(house)
     taken = await asyncio.gather(
-        *(house.store.decide(run_id, "plan-1", APPROVE) for _ in range(10)), return_exceptions=True
+        *(house.decisions.decide(run_id, "plan-1", APPROVE) for _ in range(10)), return_exceptions=True
     )
     assert sum(not isinstance(each, BaseException) for each in taken) == 1
     assert {each.code for each in taken if isinstance(each, ServingError)} == {"approval_already_decided"}
@@ -218,11 +211,11 @@ async def test_ten_people_deciding_at_once_are_one_decision(house: House) -> Non
 
 async def test_a_decision_on_what_was_never_asked_is_not_found_and_a_late_one_says_so(house: House) -> None:
     run_id = await parked(house)
-    assert await code_of(house.store.decide(run_id, "plan-2", APPROVE), NotFound) == "not_found"
+    assert await code_of(house.decisions.decide(run_id, "plan-2", APPROVE), NotFound) == "not_found"
     edit = ApprovalDecision(type="edit", by="ops")
-    await code_of(house.store.decide(run_id, "plan-1", edit), BadRequest)
+    await code_of(house.decisions.decide(run_id, "plan-1", edit), BadRequest)
     house.execute("update approvals set expires_at = now() - interval '1 second'")
-    assert await code_of(house.store.decide(run_id, "plan-1", APPROVE)) == "approval_expired"
+    assert await code_of(house.decisions.decide(run_id, "plan-1", APPROVE)) == "approval_expired"
     assert (await house.store.get(run_id)).status == "interrupted"
     assert kinds(await house.events(run_id)).count("approval_decided") == 0
 
@@ -236,7 +229,7 @@ async def test_a_plan_that_nobody_decided_in_time_is_turned_down_and_the_run_goe
     view = await house.store.get(run_id)
     assert view.status == "interrupted"
     assert [approval.approval_id for approval in view.approvals] == ["plan-2"], "the second plan is asked for, not both"
-    assert await house.store.open_approval(run_id) == "plan-2"
+    assert await house.decisions.open_approval(run_id) == "plan-2"
     assert "nobody decided before it expired" in str(models.by("planner")[0].messages[-1].content)
 
 

@@ -1,7 +1,9 @@
 """A real worker beside the test: it claims, keeps its leases, stops what it must, hands back what it can't finish."""
 
 import asyncio
+import gc
 import time
+import weakref
 from datetime import UTC, datetime
 
 import pytest
@@ -9,21 +11,22 @@ import pytest
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from graph.state import Plan
 from serving.runs.heartbeat import Heartbeat
+from serving.runs.log import AttemptLog
 from serving.runs.queue import Queue
 from serving.runs.view import RunView
 from serving.runs.worker import Worker
-from tests.integration.run_house import House, Lookup, gapless, kinds
+from tests.integration.run_house import House, Lookup, gapless, kinds, until
 from tests.integration.scripted_models import (
     ACCEPT,
     REPLAN,
     ScriptedModels,
     Turn,
-    after,
     finds_and_reports,
     plans,
     revise,
     rules,
 )
+from tests.quickest import quickest
 
 
 def waits(view: RunView) -> bool:
@@ -58,22 +61,46 @@ async def test_a_run_is_done_by_a_worker_that_was_idle(house: House, monkeypatch
     assert (view.status, view.answer) == ("success", "It is 42 [1].")
 
 
+@pytest.mark.parametrize(("review_plan", "status"), [(False, "success"), (True, "interrupted")])
+async def test_a_run_that_ended_or_waits_takes_no_memory(house: House, review_plan: bool, status: str) -> None:
+    logs: list[weakref.ref[AttemptLog]] = []
+
+    def noted(log: AttemptLog) -> AttemptLog:
+        logs.append(weakref.ref(log))
+        return log
+
+    run_id, claim = await house.create(review_plan=review_plan), await house.claim()
+    gc.disable()  # which comes by at some time: nothing may wait for it
+    try:
+        await house.executor(ScriptedModels(), log=noted).attempt(claim)
+        async with asyncio.timeout(30):
+            while any(log() for log in logs):
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+    assert (len(logs), (await house.store.get(run_id)).status) == (1, status)
+
+
 async def test_a_running_run_is_cancelled_within_a_second(house: House) -> None:
-    gate = Gate()
-    async with house.worker(ScriptedModels(worker=gate)):
-        run_id = await house.create()
-        await asyncio.wait_for(gate.reached.wait(), 30)
-        begun = time.monotonic()
-        assert (await house.controls.cancel(run_id, by="ops")).status == "running"
-        view = await house.ended(run_id)
-        assert time.monotonic() - begun < 1.0
-        assert view.status == "cancelled"
-        other = await house.create()
-        gate.open()
-        assert (await house.ended(other)).status == "success", "the worker lives on"
-    events = await house.events(run_id)
-    assert gapless(events)
-    assert kinds(events)[-2:] == ["cancel_requested", "run_finished"]
+    async def cancelled_after_s() -> float:
+        gate = Gate()
+        async with house.worker(ScriptedModels(worker=gate)):
+            run_id = await house.create()
+            await asyncio.wait_for(gate.reached.wait(), 30)
+            begun = time.monotonic()
+            assert (await house.controls.cancel(run_id, by="ops")).status == "running"
+            view = await house.ended(run_id)
+            took = time.monotonic() - begun
+            assert view.status == "cancelled"
+            other = await house.create()
+            gate.open()
+            assert (await house.ended(other)).status == "success", "the worker lives on"
+        events = await house.events(run_id)
+        assert gapless(events)
+        assert kinds(events)[-2:] == ["cancel_requested", "run_finished"]
+        return took
+
+    assert await quickest(cancelled_after_s, 1.0) < 1.0
 
 
 async def test_a_cancel_that_comes_before_the_attempt_has_begun_ends_the_run(house: House) -> None:
@@ -82,7 +109,7 @@ async def test_a_cancel_that_comes_before_the_attempt_has_begun_ends_the_run(hou
     async with house.worker(ScriptedModels()) as worker:
         worker._start(claim)
         worker.cancel(run_id)
-        assert (await house.ended(run_id, seconds=2)).status == "cancelled"
+        assert (await house.ended(run_id)).status == "cancelled"
 
 
 async def test_a_cancel_without_a_notice_comes_through_with_the_next_heartbeat(house: House) -> None:
@@ -91,7 +118,7 @@ async def test_a_cancel_without_a_notice_comes_through_with_the_next_heartbeat(h
         run_id = await house.create()
         await asyncio.wait_for(gate.reached.wait(), 30)
         house.execute("update runs set cancel_requested = true where run_id = %s", run_id)
-        assert (await house.ended(run_id, seconds=3)).status == "cancelled"
+        assert (await house.ended(run_id)).status == "cancelled"
 
 
 async def test_a_plan_is_carried_out_when_a_person_approves_it(house: House) -> None:
@@ -103,7 +130,7 @@ async def test_a_plan_is_carried_out_when_a_person_approves_it(house: House) -> 
         assert (asked.approval_id, asked.approval_kind) == ("plan-1", "plan")
         assert view.plan is not None
         assert asked.arguments == view.plan.model_dump(mode="json")
-        await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
+        await house.decisions.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
         view = await house.ended(run_id)
     assert (view.status, len(view.steps)) == ("success", 2)
     decided = (await house.bodies(run_id, "approval_decided"))[0]
@@ -118,7 +145,7 @@ async def test_an_edited_plan_is_the_one_that_is_carried_out(house: House) -> No
     async with house.worker(models):
         run_id = await house.create(review_plan=True)
         await house.until(run_id, waits)
-        await house.store.decide(run_id, "plan-1", ApprovalDecision(type="edit", arguments=edited, by="ops"))
+        await house.decisions.decide(run_id, "plan-1", ApprovalDecision(type="edit", arguments=edited, by="ops"))
         view = await house.ended(run_id)
     assert [step.step_id for step in view.steps] == ["s7"]
     assert view.plan is not None
@@ -137,9 +164,9 @@ async def test_a_rejected_plan_is_made_again_with_the_reason_and_costs_no_critic
             view = await house.until(run_id, lambda v, r=round_: waits(v) and v.approvals[0].approval_id == f"plan-{r}")  # type: ignore[misc]
             assert len(view.approvals) == 1
             decision = ApprovalDecision(type="reject", reason=f"too thin, {round_}", by="ops")
-            await house.store.decide(run_id, f"plan-{round_}", decision)
+            await house.decisions.decide(run_id, f"plan-{round_}", decision)
         await house.until(run_id, lambda v: waits(v) and v.approvals[0].approval_id == "plan-4")
-        await house.store.decide(run_id, "plan-4", ApprovalDecision(type="approve", by="ops"))
+        await house.decisions.decide(run_id, "plan-4", ApprovalDecision(type="approve", by="ops"))
         view = await house.ended(run_id)
     assert view.status == "success"
     instructions = [str(call.messages[-1].content) for call in models.by("planner")]
@@ -152,9 +179,9 @@ async def test_a_second_plan_of_a_reviewed_run_is_asked_for_as_well(house: House
     async with house.worker(ScriptedModels(critic=rules(REPLAN, ACCEPT))):
         run_id = await house.create(review_plan=True)
         await house.until(run_id, waits)
-        await house.store.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
+        await house.decisions.decide(run_id, "plan-1", ApprovalDecision(type="approve", by="ops"))
         view = await house.until(run_id, lambda v: waits(v) and v.approvals[0].approval_id == "plan-2")
-        await house.store.decide(run_id, "plan-2", ApprovalDecision(type="approve", by="ops"))
+        await house.decisions.decide(run_id, "plan-2", ApprovalDecision(type="approve", by="ops"))
         assert (await house.ended(run_id)).status == "success"
     assert len(view.steps) == 1
 
@@ -188,9 +215,7 @@ async def test_a_worker_that_loses_its_lease_stops_the_attempt(house: House) -> 
         run_id = await house.create()
         await asyncio.wait_for(gate.reached.wait(), 30)
         house.execute("update runs set fence = fence + 1, worker = 'another' where run_id = %s", run_id)
-        async with asyncio.timeout(8):
-            while worker._attempts:
-                await asyncio.sleep(0.01)
+        await until(lambda: not worker._attempts)
     assert kinds(await house.events(run_id))[-1] != "run_finished"
 
 
@@ -219,13 +244,11 @@ async def test_a_worker_that_claims_its_own_lapsed_run_goes_on_with_the_new_clai
         old.open()
         await asyncio.sleep(0.1)
         assert worker._attempts[run_id].claim.fence == 2
-        before = house.execute("select lease_until from runs")[0][0]
-        await asyncio.sleep(0.7)
-        assert house.execute("select lease_until from runs")[0][0] > before, "its heart beats"
+        before = house.execute("select lease_until from runs")
+        await until(lambda: house.execute("select lease_until from runs") > before)
         new.open()
         assert (await house.ended(run_id)).status == "success"
-        await asyncio.sleep(0.05)
-        assert worker._attempts == {}
+        await until(lambda: not worker._attempts)
     events = await house.events(run_id)
     assert gapless(events)
     assert kinds(events).count("run_claimed") == 2
@@ -244,7 +267,7 @@ async def test_a_worker_takes_no_more_than_it_may(house: House) -> None:
 
     async with house.worker(ScriptedModels(worker=stands_still), concurrency=3) as worker:
         runs = [await house.create() for _ in range(9)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for gate in gates[:3]:
                 await gate.reached.wait()
         assert await worker._next() == ()
@@ -267,8 +290,7 @@ async def test_a_drain_takes_at_most_a_second_although_a_process_hears_no_sigter
         await process.wait()
         return await finds_and_reports(call)
 
-    took = []
-    for _ in range(2):  # other work on the machine may hold up one
+    async def drained_after_s() -> float:
         started.clear()
         async with house.worker(ScriptedModels(worker=waits_for_a_process)) as worker:
             run_id = await house.create()
@@ -276,13 +298,24 @@ async def test_a_drain_takes_at_most_a_second_although_a_process_hears_no_sigter
             begun = datetime.now(UTC)
             worker.drain()
         handed = next(each for each in await house.events(run_id) if each.body.kind == "run_handed_over")
-        took.append((handed.at - begun).total_seconds())
         await house.controls.cancel(run_id, by="ops")
-    assert min(took) < 1.0, took
+        return (handed.at - begun).total_seconds()
+
+    assert await quickest(drained_after_s, 1.0) < 1.0
 
 
 async def test_two_workers_share_a_queue(house: House) -> None:
-    models = ScriptedModels(worker=after(0.01, finds_and_reports))
+    under_way, three_at_once = 0, asyncio.Event()  # which takes both of them
+
+    async def together(call: ModelCall) -> ModelReply:
+        nonlocal under_way
+        under_way += 1
+        if under_way == 3:
+            three_at_once.set()
+        await three_at_once.wait()
+        return await finds_and_reports(call)
+
+    models = ScriptedModels(worker=together)
     executor = house.executor(models)
     queue, heartbeat = Queue(house.pool, "other", 10.0), Heartbeat(house.dsn, "other", 10.0, 0.5, 60)
     other = Worker(house.dsn, queue, house.notices, executor, heartbeat, 2)

@@ -17,6 +17,7 @@ from serving.documents.store import DocumentStore
 from serving.documents.tables import CollectionTables, Databases
 from serving.runs.approvals import PostgresApprovals
 from serving.runs.artifacts import PostgresArtifacts
+from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
@@ -39,10 +40,10 @@ async def store(database: str) -> AsyncIterator[DocumentStore]:
     await rows.close()
 
 
-def ports(pool: Pool, store: DocumentStore, run_id: str) -> dict[str, Callable[[], Awaitable[Any]]]:
+def ports(pool: Pool, calls: InFlight, store: DocumentStore, run_id: str) -> dict[str, Callable[[], Awaitable[Any]]]:
     """Everything that an attempt asks of Postgres, by name."""
     documents = CollectionDocuments(store, "docs")
-    ledger = PostgresLedger(pool, run_id, 1)
+    ledger = PostgresLedger(pool, calls, run_id, 1)
     log = AttemptLog(pool, run_id, 1, Notices(pool))
     return {
         "overview": documents.overview,
@@ -72,21 +73,21 @@ async def cut_off(dsn: str, work: Callable[[], Awaitable[Any]]) -> BaseException
 
 
 async def test_every_port_says_storage_lost_when_its_connection_is_cut_and_works_again_afterwards(
-    database: str, pool: Pool, store: DocumentStore
+    calls: InFlight, database: str, pool: Pool, store: DocumentStore
 ) -> None:
-    for name, work in ports(pool, store, make_run(database)).items():
+    for name, work in ports(pool, calls, store, make_run(database)).items():
         error = await cut_off(database, work)
         assert isinstance(error, StorageLost), f"{name}: {error!r}"
         await work()
 
 
-async def test_a_pool_without_a_free_connection_is_storage_lost(database: str) -> None:
+async def test_a_pool_without_a_free_connection_is_storage_lost(calls: InFlight, database: str) -> None:
     pool = open_pool(database, largest=1)
     pool.timeout = 0.2
     await pool.open()
     async with pool.connection():
         with pytest.raises(StorageLost, match="PoolTimeout"):
-            await PostgresLedger(pool, make_run(database), 1).prepare(CALL)
+            await PostgresLedger(pool, calls, make_run(database), 1).prepare(CALL)
     await pool.close()
 
 

@@ -25,6 +25,7 @@ from websockets.sync.client import connect
 from serving.cli.client import Client
 from serving.errors import ServingError
 from tests.conftest import fresh_database
+from tests.ports import free_port
 
 _ID = re.compile(rb"^id: (\d+)-[0-9a-f]{12}$", re.MULTILINE)
 _LINE_BYTES, _LINES = 20_000, 2_500
@@ -80,17 +81,13 @@ def dsn(template_database: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def apis(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Api]]:
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(free.getsockname()[1])
-    started = [_start(dsn, port, tmp_path_factory.mktemp("api")) for port in ports]
+    started = [_start(dsn, free_port(), tmp_path_factory.mktemp("api")) for _ in range(2)]
     for api in started:
-        _until(lambda api=api: _answers(api), 40)
+        _until(lambda api=api: _answers(api), 60)
     yield started[0], started[1]
     for api in started:
         api.process.send_signal(signal.SIGTERM)
-        api.process.wait(10)
+        api.process.wait(60)
 
 
 def _start(dsn: str, port: int, home: Path) -> Api:
@@ -159,7 +156,7 @@ def test_a_reader_that_takes_nothing_is_cut_and_goes_on_at_another_process(apis:
         _write(dsn, run_id, orjson.dumps(bodies).decode())
         most = max(most, first.rss)
     _end(dsn, run_id)
-    time.sleep(2.5)  # its patience is 1 s, the poll's step another
+    _until(lambda: first.sockets_of(slow) == 0)  # its patience is 1 s, the poll's step another
     most = max(most, first.rss)
     assert most - before < 20 * 2**20
     got = _rest(slow)
@@ -184,7 +181,7 @@ def test_a_web_socket_that_is_not_read_is_cut_at_the_same_bound_and_goes_on(apis
         _write(dsn, run_id, orjson.dumps(bodies).decode())
         most = max(most, first.rss)
     _end(dsn, run_id)
-    _until(lambda: first.sockets_of(slow) == 0, 10)  # its patience is 1 s
+    _until(lambda: first.sockets_of(slow) == 0)  # its patience is 1 s
     assert max(most, first.rss) - before < 12 * 2**20
     got = _rest(slow)
     assert len(got) < 8 * 2**20, "what kernel and transport had taken, no more"

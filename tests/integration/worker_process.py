@@ -22,7 +22,7 @@ from serving.runs.heartbeat import Heartbeat
 from serving.runs.worker import Worker
 from serving.wiring import memory_store
 from tests.integration.run_house import KEY, Lookup, Query, open_house
-from tests.integration.scripted_models import ScriptedModels, Turn, after, finds_and_reports, plans
+from tests.integration.scripted_models import ACCEPT, ScriptedModels, Turn, after, finds_and_reports, plans, rules
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.integration.worker_process", "serving.api.app", "uvicorn"])
@@ -30,7 +30,8 @@ _PROCESSES.set_forkserver_preload(["tests.integration.worker_process", "serving.
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """`turn`: a step's model answers after `takes_s`, or blocks the loop for ever. Effects are lines of `effects`."""
+    """`turn`: a step's model answers after `takes_s`, or blocks the loop for ever. Effects are lines of `effects`.
+    `holds`: the critic waits for the file `told-PID` in `home`, so that no run ends before."""
 
     dsn: str
     home: Path
@@ -38,6 +39,7 @@ class WorkerProcess:
     turn: Literal["answers", "blocks"] = "answers"
     takes_s: float = 0.1
     steps: tuple[str, ...] = ("s1",)
+    holds: bool = False
     slots: int = 8
     lease_s: float = 10.0
     beat_s: float = 0.5
@@ -58,7 +60,11 @@ class WorkerProcess:
     async def _serve(self) -> int:
         memory = memory_store(self.dsn, self.home)
         turn: Turn = after(self.takes_s, finds_and_reports) if self.turn == "answers" else _blocks
-        models = ScriptedModels(planner=after(self.takes_s, plans(*self.steps)), worker=turn)
+        models = ScriptedModels(
+            planner=after(self.takes_s, plans(*self.steps)),
+            worker=turn,
+            critic=self._told if self.holds else rules(ACCEPT),
+        )
         async with open_house(self.dsn, self.home, memory, self.lease_s) as house:
             heartbeat = Heartbeat(self.dsn, house.queue.worker, self.lease_s, self.beat_s, self.stall_s)
             executor = house.executor(models, Effects(self.effects))
@@ -68,6 +74,11 @@ class WorkerProcess:
             code = await worker.serve()
         await memory.close()
         return code
+
+    async def _told(self, call: ModelCall) -> ModelReply:
+        while not (self.home / f"told-{os.getpid()}").exists():
+            await asyncio.sleep(0.02)
+        return await rules(ACCEPT)(call)
 
 
 def start_api(dsn: str, home: Path, listener: socket.socket) -> BaseProcess:
@@ -120,7 +131,7 @@ async def _blocks(call: ModelCall) -> ModelReply:
     return await finds_and_reports(call)
 
 
-def wait_for(dsn: str, query: str, seconds: float = 30.0) -> None:
+def wait_for(dsn: str, query: str, seconds: float = 60.0) -> None:
     """Until the query's first value is true."""
     deadline = time.monotonic() + seconds
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -90,7 +90,7 @@ def cluster(path: Path, dsn: str, **settings: str) -> Iterator[Cluster]:
         stack.callback(_end, members)
         for member in members:
             member.start()
-        assert wait_until(lambda: all(member.ready() for member in members), 60), "the cluster is not ready"
+        assert wait_until(lambda: all(member.ready() for member in members)), "the cluster is not ready"
         proxy = stack.enter_context(RoundRobin([member.port for member in apis]).running())
         keeper = threading.Thread(target=keep_up)
         keeper.start()

@@ -32,11 +32,16 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    request: pytest.FixtureRequest, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     if request.config.getoption("--cluster"):
         yield request.getfixturevalue("clustered")
         return
-    with running(tmp_path_factory.mktemp("sdk"), **SETTINGS) as server:
+    with (
+        fresh_database(template_database) as dsn,
+        running(tmp_path_factory.mktemp("sdk"), DATABASE_URL=dsn, **SETTINGS) as server,
+    ):
         yield server
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -19,8 +18,10 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from tests.acceptance.conftest import Up, end, running
+from tests.conftest import fresh_database
 from tests.integration.model_server import Answer, ModelServer
 from tests.node import node_with, run_tests
+from tests.ports import free_port
 from tests.sdk.test_javascript import HERE
 from tests.sdk.test_run_survives import worker_of
 from tests.sdk.test_thread_streams import frames
@@ -61,16 +62,16 @@ class Agent:
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def agent(template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     path = tmp_path_factory.mktemp("agent")
     names = path / "names.txt"
     names.write_text(PERSON)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with closing(ModelServer()) as model:
-        settings = {"OPENAI_BASE_URL": model.base("any"), "TRIREME_MODEL": "m", "TRIREME_KNOWN_NAMES": str(names)}
+    port = free_port()
+    with closing(ModelServer()) as model, fresh_database(template_database) as dsn:
+        own = {"OPENAI_BASE_URL": model.base("any"), "TRIREME_MODEL": "m", "TRIREME_KNOWN_NAMES": str(names)}
+        settings = {"DATABASE_URL": dsn, **own}
         with running(path, **settings) as up:
-            other = up.home.start("serve", "--port", str(port), DATABASE_URL=up.home.dsn)
+            other = up.home.start("serve", "--port", str(port))
             try:
                 yield Agent(up, _ready(f"http://127.0.0.1:{port}"), model)
             finally:
@@ -78,7 +79,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
 
 
 def _ready(url: str) -> str:
-    for _ in range(300):
+    for _ in range(1_200):
         try:
             httpx.get(f"{url}/ok").raise_for_status()
         except httpx.HTTPError:

@@ -101,10 +101,12 @@ async def test_a_key_makes_one_run_whichever_process_it_is_sent_to(each: tuple[A
 
 
 async def test_reject_lets_one_in_of_those_who_come_at_once(each: tuple[Any, ...], thread: str) -> None:
-    given = {"steps": 1, "delay": 0.5}
+    given = {"steps": 1, "delay": 60}
     asked = [one.runs.create(thread, "slow", input=given, multitask_strategy="reject") for one in each * 4]
     outcomes = [type(outcome) for outcome in await asyncio.gather(*asked, return_exceptions=True)]
     assert sorted(map(str, outcomes)) == sorted(map(str, [dict, *[ConflictError] * 7]))
+    (run,) = await each[0].runs.list(thread)
+    await each[0].runs.cancel(thread, run["run_id"], wait=True)
 
 
 async def test_a_thread_that_is_made_at_both_is_one(each: tuple[Any, ...]) -> None:

@@ -37,7 +37,7 @@ async def ticking(client: Any, cron: Any) -> AsyncIterator[Any]:
         await client.crons.update(cron["cron_id"], enabled=False)
 
 
-async def soon(look: Callable[[], Any], most_s: float = 15.0) -> Any:
+async def soon(look: Callable[[], Any], most_s: float = 60.0) -> Any:
     """What is found, as soon as there is something."""
     until = time.monotonic() + most_s
     while not (found := await look()):
@@ -190,7 +190,7 @@ async def test_changes_that_come_at_once_are_all_made(client: Any, assistant: st
 
 
 async def test_no_run_begins_behind_the_end(client: Any, assistant: str) -> None:
-    cron = await client.crons.create(assistant, schedule=NEVER_YET, end_time=datetime.now(UTC) + timedelta(seconds=5))
+    cron = await client.crons.create(assistant, schedule=NEVER_YET, end_time=datetime.now(UTC) + timedelta(minutes=1))
     assert cron["next_run_date"] is None
 
 

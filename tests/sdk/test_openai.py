@@ -11,6 +11,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 from openai import OpenAI
 
 from tests.acceptance.conftest import Up
+from tests.acceptance.processes import wait_until
 
 
 @pytest.fixture
@@ -19,12 +20,16 @@ def openai(server: Up) -> Iterator[OpenAI]:
         yield client
 
 
-def chat(client: OpenAI, *texts: str, **options: Any) -> tuple[Any, str]:
+def chat(client: OpenAI, *texts: Any, **options: Any) -> tuple[Any, str]:
     """(message, thread): what is said is a person's and the graph's in turn."""
     roles = ("user", "assistant")
     messages: Any = [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)]
     raw = client.chat.completions.with_raw_response.create(model="chat", messages=messages, **options)
     return raw.parse().choices[0].message, raw.headers["x-thread-id"]
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
 
 
 def test_hosted_graphs_are_models(openai: OpenAI) -> None:
@@ -71,6 +76,19 @@ def test_a_named_thread_is_given_the_last_message_and_another_all(
         assert said == ["first", "You said: first", "second", "You said: second"]
 
 
+def test_a_picture_goes_to_a_graph_as_it_was_sent(openai: OpenAI, sync_client: SyncLangGraphClient) -> None:
+    words, url = {"type": "text", "text": "What is this?"}, "data:image/png;base64,iVBORw0KGgo="
+    picture: Any = [words, {"type": "image_url", "image_url": {"url": url, "detail": "low"}}]
+    message, thread = chat(openai, picture)
+    assert message.content == "You said: What is this?"
+    values: Any = sync_client.threads.get_state(thread)["values"]
+    assert values["messages"][0]["content"] == picture
+    parts: Any = [{**words, "type": "input_text"}, {"type": "input_image", "image_url": url, "detail": "low"}]
+    response = openai.responses.create(model="chat", input=[{"role": "user", "content": parts}])
+    (item,) = openai.responses.input_items.list(response.id)
+    assert (response.output_text, item.to_dict()["content"]) == (message.content, parts)
+
+
 def test_what_a_graph_asks_is_shown_and_answered_with_the_sdk(openai: OpenAI, sync_client: SyncLangGraphClient) -> None:
     message, thread = chat(openai, "Send a mail to bo@example.com")
     assert "waits for an answer" in message.content
@@ -78,6 +96,56 @@ def test_what_a_graph_asks_is_shown_and_answered_with_the_sdk(openai: OpenAI, sy
     resume = {"decisions": [{"type": "approve"}]}
     values: Any = sync_client.runs.wait(thread, "chat", command={"resume": resume})
     assert values["messages"][-1]["content"] == "Aye: the mail to bo@example.com was sent"
+
+
+@pytest.mark.parametrize(("reply", "came"), [("Approve.", "was sent"), ("reject: too late", "was not sent")])
+def test_what_a_graph_asks_is_answered_by_a_reply_in_the_chat_and_once(openai: OpenAI, reply: str, came: str) -> None:
+    said = f"Send a mail to bo@example.com ({uuid.uuid4().hex})"
+    asked, thread = chat(openai, said)
+    assert "Reply `approve`, or `reject` and why" in asked.content
+    other, elsewhere = chat(openai, said, asked.content, "What is the weather in Porto?")
+    assert (other.content, elsewhere == thread) == ("Aye: it is sunny in Porto", False)
+    for _ in range(2):
+        answer, same = chat(openai, said, asked.content, reply)
+        assert (answer.content, same) == (f"Aye: the mail to bo@example.com {came}", thread)
+    response = openai.responses.create(model="chat", input="Send a mail to bo@example.com")
+    answered = openai.responses.create(model="chat", input=reply, previous_response_id=response.id)
+    assert answered.output_text == f"Aye: the mail to bo@example.com {came}"
+    talk: Any = [user("Send a mail to bo@example.com"), *response.output, user(reply)]
+    assert openai.responses.create(model="chat", input=talk).output_text == answered.output_text
+
+
+def test_a_client_that_hangs_up_ends_its_run_unless_it_wants_it_to_go_on_or_can_find_it_again(
+    openai: OpenAI, sync_client: SyncLangGraphClient
+) -> None:
+    thread = sync_client.threads.create()["thread_id"]
+    sync_client.runs.create(thread, "slow", input={"steps": 1, "delay": 60})
+
+    def hang_up(key: dict[str, str], **body: str) -> str:
+        said: Any = {"model": "chat", "messages": [{"role": "user", "content": "Ahoy"}], "stream": True}
+        options: Any = {**said, "extra_headers": {"X-Thread-Id": thread, **key}, "extra_body": body}
+        with openai.chat.completions.with_streaming_response.create(**options) as answer:
+            return str(answer.headers["x-run-id"])
+
+    def stop(key: dict[str, str], **options: Any) -> str:
+        options |= {"extra_headers": {"X-Thread-Id": thread, **key}, "stream": True}
+        with openai.responses.with_streaming_response.create(model="chat", input="Ahoy", **options) as answer:
+            return str(answer.headers["x-run-id"])
+
+    def status(run: str) -> str:
+        return str(sync_client.http.get(f"/runs/{run}")["status"])
+
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    kept = [hang_up({}, on_disconnect="continue"), hang_up(key), stop({}, background=True)]
+    left = [hang_up({}), stop({})]
+    assert wait_until(lambda: {status(run) for run in left} == {"cancelled"})
+    assert {status(run) for run in kept} == {"pending"}
+    sync_client.threads.delete(thread)
+
+
+def test_the_form_of_a_graphs_answers_is_its_own(openai: OpenAI) -> None:
+    with pytest.raises(sdk.BadRequestError, match="gives answers of its own form"):
+        chat(openai, "Ahoy", response_format={"type": "json_object"})
 
 
 def test_a_graph_that_fails_is_an_error(openai: OpenAI) -> None:

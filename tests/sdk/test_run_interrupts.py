@@ -119,3 +119,16 @@ async def test_answers_sent_the_instant_an_interrupt_is_seen_are_all_taken(
 
     found = await asyncio.gather(*(answered() for _ in range(many)))
     assert set(found) == {"Aye: the mail to ann@example.com was sent"}
+
+
+async def test_a_graph_that_has_lost_the_node_that_is_next_says_so_and_leaves_the_thread_to_one_that_has_it(
+    client: Any, thread: str
+) -> None:
+    await client.runs.wait(thread, "factory", input={"words": ["row"]}, interrupt_before=["count"])
+    other = {"configurable": {"counting": "tally"}}
+    run = await client.runs.create(thread, "factory", input=None, config=other)
+    failed = await client.runs.join(thread, run["run_id"])
+    assert failed["__error__"]["error"] == "graph_changed"
+    assert "graph factory was to go on with count" in failed["__error__"]["message"]
+    assert (await client.threads.get_state(thread))["next"] == ["count"]
+    assert (await client.runs.wait(thread, "factory", input=None))["words"] == ["row", "row!", "Argo", "3", "7"]

@@ -257,7 +257,7 @@ async def test_who_joins_and_leaves_may_cancel_the_run(client: Any, thread: str)
         async for part in client.runs.join_stream(thread, run["run_id"], cancel_on_disconnect=cancels):
             if part.event == "values":
                 break
-        await asyncio.wait_for(client.runs.join(thread, run["run_id"]), 10)
+        await asyncio.wait_for(client.runs.join(thread, run["run_id"]), 30)
         assert await status(client, run) == end
 
 
@@ -275,7 +275,7 @@ async def test_who_waits_and_leaves_may_cancel_the_run(client: Any, thread: str)
         await asyncio.sleep(0.02)
     waiting.cancel()
     (run, *_) = await client.runs.list(thread)
-    await asyncio.wait_for(client.runs.join(thread, run["run_id"]), 10)
+    await asyncio.wait_for(client.runs.join(thread, run["run_id"]), 30)
     assert await status(client, run) == "interrupted"
 
 

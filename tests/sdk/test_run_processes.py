@@ -1,5 +1,6 @@
 """What a run's graph has started ends with the run's attempt, and no other run's."""
 
+import asyncio
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from tests.acceptance.conftest import Server
 from tests.acceptance.processes import processes_of, wait_until
 from tests.sdk.test_run_survives import worker_of
 
-_SOON_S = 8.0  # 0.6 s on a quiet machine, of which most is the time that SIGTERM is given
+_SOON_S = 20.0  # 0.6 s on a quiet machine, of which most is the time that SIGTERM is given
 
 
 def new_mark() -> str:
@@ -67,7 +68,31 @@ async def test_a_workers_processes_end_with_it(client: Any, server: Server, numb
     thread, run, mark = await started(client, server, way)
     (before,) = sleeping(server, mark)
     os.kill(worker_of(server, thread), number)
-    assert wait_until(lambda: not Path(f"/proc/{before}").exists(), 4)
+    assert wait_until(lambda: not Path(f"/proc/{before}").exists(), _SOON_S)
     assert wait_until(lambda: len(sleeping(server, mark)) == 1)
     await client.runs.cancel(thread, run, wait=True)
     assert wait_until(lambda: not sleeping(server, mark), _SOON_S)
+
+
+async def test_nodes_that_nothing_wakes_keep_neither_other_runs_from_going_on_nor_their_process_from_ending(
+    client: Any, server: Server
+) -> None:
+    async def begun() -> tuple[str, str]:
+        thread = (await client.threads.create())["thread_id"]
+        run = await client.runs.create(thread, "processes", input={"way": "asleep"}, stream_mode="tasks")
+        async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
+            if part.event == "tasks":
+                break
+        return thread, run["run_id"]
+
+    async def left_behind() -> None:
+        await client.runs.cancel(*await begun(), wait=True)
+
+    await asyncio.gather(*(left_behind() for _ in range(min(32, (os.cpu_count() or 1) + 4))))
+    thread, run = await begun()
+    given = {"way": "in a thread", "mark": "0"}
+    assert await asyncio.wait_for(client.runs.wait(None, "processes", input=given), 20) == given
+    worker = worker_of(server, thread)
+    os.kill(worker, signal.SIGTERM)
+    assert wait_until(lambda: not Path(f"/proc/{worker}").exists(), 8)
+    await client.runs.cancel(thread, run, wait=True)

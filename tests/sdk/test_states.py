@@ -61,6 +61,22 @@ async def test_supersteps_make_a_thread_with_a_history(client: LangGraphClient) 
     assert history[-1]["parent_checkpoint"] is None
 
 
+async def test_a_history_whose_writer_died_is_written_by_who_sends_it_again(
+    client: LangGraphClient, server: Up
+) -> None:
+    walk: Any = {"metadata": {"graph_id": "slow"}, "supersteps": [*_BEGIN, _step({"done": 1}, "step")]}
+    once = {"Idempotency-Key": "a-walk"}
+    thread = (await client.http.post("/threads", json=walk, headers=once))["thread_id"]
+    written = await client.threads.get_history(thread)
+    with psycopg.connect(server.home.dsn) as connection:
+        connection.execute("delete from state_checkpoints where thread_id = %s", (thread,))
+        connection.execute("update threads set values = null where thread_id = %s", (thread,))
+    for _ in range(2):
+        assert (await client.http.post("/threads", json=walk, headers=once))["thread_id"] == thread
+        states = [each["values"] for each in await client.threads.get_history(thread)]
+        assert states == [each["values"] for each in written]
+
+
 async def test_supersteps_that_can_not_be_applied_make_no_thread(client: LangGraphClient) -> None:
     before = await client.threads.count(metadata={"graph_id": "slow"})
     bad = [_step({"done": 1}, "nobody")]
@@ -215,7 +231,7 @@ async def test_the_agents_state_is_read_and_edited_and_stays_redacted(client: La
     assert "[EMAIL_" in row[0]
 
 
-async def test_a_copy_has_the_state_and_goes_its_own_way(client: LangGraphClient) -> None:
+async def test_a_copy_has_the_state_and_goes_its_own_way(client: LangGraphClient, server: Up) -> None:
     thread = await _walked(client)
     copy = await client.http.post(f"/threads/{thread}/copy", json=None)
     other = copy["thread_id"]
@@ -231,6 +247,14 @@ async def test_a_copy_has_the_state_and_goes_its_own_way(client: LangGraphClient
     assert (await client.threads.get_state(other))["values"] == {"steps": 9, "done": 4}
     assert " not found" in await refused(client.threads.copy(thread), 404)
     assert "is no UUID" in await refused(client.threads.copy("zz"), 422)
+    once = {"Idempotency-Key": other}
+    made, again = [await client.http.post(f"/threads/{other}/copy", json=None, headers=once) for _ in range(2)]
+    assert made == again
+    with psycopg.connect(server.home.dsn) as connection:  # as who died before the copy's row has left it
+        connection.execute("delete from threads where thread_id = %s", (made["thread_id"],))
+    whole = await client.http.post(f"/threads/{other}/copy", json=None, headers=once)
+    assert (whole["thread_id"], whole["values"]) == (made["thread_id"], made["values"])
+    assert len(await client.threads.get_history(made["thread_id"])) == len(theirs) + 1
 
 
 async def test_pruning_keeps_the_latest_or_nothing(client: LangGraphClient) -> None:
@@ -322,6 +346,16 @@ async def test_what_runs_leave_is_seen_in_state_history_and_search(client: LangG
     await client.threads.update_state(thread, {"answers": ["left by hand"]}, as_node="left")
     edited = await client.threads.get(thread)
     assert (edited["values"] or {})["answers"] == ["left by hand"]
+
+
+async def test_a_state_that_its_graph_can_not_read_is_said_to_be_one_until_a_run_mends_it(client: Any) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    bad, good = ({"messages": [{"role": role, "content": "Ahoy"}]} for role in ("nobody", "user"))
+    await client.runs.wait(thread, "chat", input=bad, raise_error=False)
+    said = await refused(client.threads.get_state(thread), 422)
+    assert "the graph can't read its state: ValueError: Unexpected message type: 'nobody'" in said
+    await client.runs.wait(thread, "chat", input=good)
+    assert (await client.threads.get_state(thread))["next"] == []
 
 
 async def test_history_tells_what_each_task_came_to(client: Any, thread: str) -> None:

@@ -114,7 +114,7 @@ async def test_an_item_with_a_time_to_live_is_gone_after_it(client: LangGraphCli
 
 async def test_a_graph_has_the_same_store(client: LangGraphClient, root: str) -> None:
     values: Any = await client.runs.wait(None, "notes", input={"shelf": root, "text": "land ahoy"})
-    assert values["found"] == ["land ahoy"]
+    assert values == {"found": ["land ahoy"]}
     assert (await client.store.get_item([root], "heard"))["value"] == {"text": "land ahoy"}
 
 

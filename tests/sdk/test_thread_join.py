@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from langgraph_sdk.client import SyncLangGraphClient
+from httpx import Response
+from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 from langgraph_sdk.schema import StreamPart
 
@@ -18,12 +19,29 @@ async def joined(client: Any, thread: str, runs: int, **options: Any) -> list[St
     """Until so many runs are done."""
     parts: list[StreamPart] = []
     stream: AsyncIterator[StreamPart] = await client.threads.join_stream(thread, **options)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for part in stream:
             parts.append(part)
             if part.event == "metadata" and part.data.get("status") == "run_done" and not (runs := runs - 1):
                 break
     return parts
+
+
+async def joining(client: Any, thread: str, runs: int, **options: Any) -> "asyncio.Task[list[StreamPart]]":
+    """A reader that is at its place: the answer's head comes when the server has found out where that is."""
+    answered = asyncio.Event()
+
+    async def heard(_: Response) -> None:
+        answered.set()
+
+    reading = asyncio.create_task(joined(client, thread, runs, **options))
+    if isinstance(client, LangGraphClient):
+        client.http.client.event_hooks = {"response": [heard]}
+        await asyncio.wait_for(answered.wait(), 30)
+        client.http.client.event_hooks = {}
+    else:
+        await asyncio.sleep(0.5)
+    return reading
 
 
 async def ran(client: Any, thread: str, steps: int, modes: list[str]) -> None:
@@ -36,15 +54,16 @@ def told(parts: list[StreamPart]) -> list[tuple[str, Any]]:
 
 
 async def test_a_reader_hears_of_the_runs_that_come(client: Any, thread: str) -> None:
-    reading = [asyncio.create_task(joined(client, thread, 2, stream_mode=mode)) for mode in ("run_modes", "lifecycle")]
-    await asyncio.sleep(0.2)
+    ways: Any = {"stream_mode": "run_modes"}, {"stream_mode": "lifecycle"}, {"params": {"stream_modes": "lifecycle"}}
+    reading = [await joining(client, thread, 2, **way) for way in ways]
     for _ in range(2):
         await ran(client, thread, 1, ["values", "custom"])
     runs = [run["run_id"] for run in reversed(await client.runs.list(thread))]
-    modes, lifecycle = await asyncio.gather(*reading)
+    modes, lifecycle, as_documented = await asyncio.gather(*reading)
     begun = [{"run_id": run, "attempt": 1} for run in runs]
     done = [{"status": "run_done", "run_id": run} for run in runs]
     assert [part.data for part in lifecycle] == [begun[0], done[0], begun[1], done[1]]
+    assert as_documented == lifecycle
     assert [part.data for part in modes if part.event == "metadata"] == [begun[0], done[0], begun[1], done[1]]
     assert told(modes) == [("values", 0), ("custom", 1), ("values", 1), ("values", 1), ("custom", 2), ("values", 2)]
     assert all(seq_of(one.id or "", thread) < seq_of(two.id or "", thread) for one, two in itertools.pairwise(modes))
@@ -73,16 +92,14 @@ async def test_who_comes_into_a_run_hears_the_rest_of_it(client: Any, thread: st
 
 
 async def test_state_updates_are_what_changes_the_state(client: Any, thread: str) -> None:
-    reading = asyncio.create_task(joined(client, thread, 1, stream_mode=["state_update"]))
-    await asyncio.sleep(0.2)
+    reading = await joining(client, thread, 1, stream_mode=["state_update"])
     modes = ["values", "updates", "custom", "tasks"]
     await ran(client, thread, 1, modes)
     assert {part.event for part in await reading} == {"metadata", "values", "updates"}
 
 
 async def test_a_run_of_the_agent_is_told_too(client: Any, thread: str) -> None:
-    reading = asyncio.create_task(joined(client, thread, 1))
-    await asyncio.sleep(0.2)
+    reading = await joining(client, thread, 1)
     await client.runs.wait(thread, "trireme", input={"messages": "What is 12 * 12?"})
     values = [part.data for part in await reading if part.event == "values"]
     assert "144" in values[-1]["messages"][-1]["content"]

@@ -14,7 +14,7 @@ PATH = ["x", "begin", "x", "begin", "sink", "x", "begin", "sink", "dive", "end"]
 
 async def asked(thread: Any, number: int) -> dict[str, str]:
     """Interrupt ids by question, as soon as the SDK knows of so many."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(thread.interrupts) < number:
             await asyncio.sleep(0.01)
     return {each["value"]["question"]: each["interrupt_id"] for each in thread.interrupts}
@@ -35,7 +35,7 @@ async def test_a_tool_call_waits_for_a_person(client: LangGraphClient, transport
         (question,) = of(before, "input.requested")
         assert question["payload"]["action_requests"][0]["args"] == {"to": "ann@example.com"}
         assert before[-2]["method"] == "input.requested"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not thread.interrupted:
                 await asyncio.sleep(0.01)
             await thread.run.respond({"decisions": [{"type": "approve"}]})
@@ -63,7 +63,7 @@ async def test_parallel_questions_are_answered_one_behind_the_other_at_once(clie
         ids = await asked(thread, 2)
         await thread.run.respond("yes", interrupt_id=ids["go left?"])
         await thread.run.respond("no", interrupt_id=ids["go right?"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await thread.output == {"path": PATH, "answers": ["left yes", "right no"]}
 
 
@@ -79,7 +79,7 @@ async def test_a_question_names_the_subgraph_that_asks_it(client: LangGraphClien
         assert [f"top:{top['id']}"] == found["how deep?"][:1]
         await thread.run.respond("very", interrupt_id=ids["how deep?"])
         await thread.run.respond("not very", interrupt_id=ids["how high?"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert sorted((await thread.output)["answers"]) == ["deep very", "high not very"]
 
 
@@ -103,7 +103,7 @@ async def test_a_question_of_a_run_that_was_cancelled_is_asked_no_more(client: A
     late = await command(client, thread, "input.respond", interrupt_id=question["id"], response={"type": "accept"})
     assert late["error"] == "no_such_interrupt"
     async with client.threads.stream(thread, assistant_id="trireme") as stream:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for event in stream.events:
                 if event["method"] == "lifecycle" and event["params"]["data"].get("error"):
                     break
@@ -124,7 +124,7 @@ async def test_all_are_answered_with_one_command(client: Any) -> None:
             update={"path": ["over"]},
             metadata={"by": "a"},
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             found = await thread.output
         run = await client.runs.get(thread.thread_id, told["result"]["run_id"])
     assert found["answers"] == ["left so be it", "right so be it"]
@@ -161,7 +161,7 @@ async def test_who_comes_later_is_asked_what_still_waits(client: Any) -> None:
     async with client.threads.stream(id_, assistant_id="nested") as thread:
         assert list(await asked(thread, 1)) == ["go right?"]
         await thread.run.respond("yes")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await thread.output)["answers"] == ["left yes", "right yes"]
     assert [event["params"]["data"]["event"] for event in events if event["method"] == "lifecycle" and is_root(event)]
 

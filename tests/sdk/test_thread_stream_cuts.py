@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -67,7 +68,7 @@ async def test_the_sdk_misses_nothing_when_its_connection_is_cut(server: Server,
         cuts as url,
         get_client(url=url, api_key=None) as client,
         client.threads.stream(assistant_id="slow", transport=transport) as thread,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         await thread.run.start(input=SLOW)
         custom: list[Any] = [each async for each in thread.subscribe(["values", "custom", "tasks"])]
@@ -78,17 +79,20 @@ async def test_the_sdk_misses_nothing_when_its_connection_is_cut(server: Server,
     assert len(of(custom, "tasks")) == 40
 
 
-async def test_a_stream_goes_on_when_its_worker_is_killed(client: LangGraphClient, server: Server) -> None:
+async def test_a_stream_goes_on_when_its_worker_is_killed(
+    client: LangGraphClient, server: Server, tmp_path: Path
+) -> None:
     states: list[int] = []
     phases: list[str] = []
     async with client.threads.stream(assistant_id="slow") as thread, asyncio.timeout(60):
-        await thread.run.start(input={"steps": 30, "delay": 0.05})
+        await thread.run.start(input={"steps": 30, "hold": str(tmp_path / "killed")})
         events: Any = thread.subscribe(["values", "lifecycle"])
         async for event in events:
             data = event["params"]["data"]
             (phases if event["method"] == "lifecycle" else states).append(data.get("event", data.get("done")))
             if states == list(range(11)) and phases == ["running"]:
                 os.kill(worker_of(server, thread.thread_id), signal.SIGKILL)
+                (tmp_path / "killed").touch()
         assert (await thread.output)["done"] == 30
     assert phases == ["running", "running", "completed"]
     assert sorted(states) == states
@@ -151,7 +155,7 @@ async def test_a_second_turn_is_not_told_of_the_end_of_the_first(client: LangGra
     for steps in (2, 6, 9):
         async with client.threads.stream(id_, assistant_id="slow") as thread:
             await thread.run.start(input={"steps": steps, "delay": 0.15})
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 states = [state["done"] async for state in thread.values if "done" in state]
                 assert (await thread.output)["done"] == steps
         assert states[-1] == steps
@@ -171,7 +175,8 @@ async def test_a_rolled_back_run_takes_no_place_from_the_next(client: Any, threa
     async with client.threads.stream(thread, assistant_id="slow") as stream:
         reading = asyncio.create_task(until_end(stream.subscribe(["custom", "lifecycle"])))
         await stream.run.start(input={"steps": 100, "delay": 0.1})
-        await asyncio.sleep(0.6)
+        while not await client.runs.list(thread, status="running"):
+            await asyncio.sleep(0.02)
         await client.runs.wait(thread, "slow", input={"steps": 2}, multitask_strategy="rollback")
         events = await reading
     assert of(events, "lifecycle")[-1]["event"] == "completed"
@@ -196,4 +201,4 @@ def test_a_reader_that_leaves_is_forgotten(stuck: Any, server: Server) -> None:
     with stuck.threads.stream(thread, assistant_id="slow") as stream:
         stream.run.start(input={"steps": 1})
         assert stream.output["done"] == 1
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20

@@ -64,7 +64,7 @@ def is_error(frame: dict[str, Any], code: str, id_: Any) -> bool:
 
 async def talk(server: Server, thread: str, *sent: Any) -> list[Any]:
     """One answer to each frame, over one WebSocket."""
-    async with connect(socket_url(server.url, thread)) as socket, asyncio.timeout(10):
+    async with connect(socket_url(server.url, thread)) as socket, asyncio.timeout(30):
         return [await asked(socket, frame) for frame in sent]
 
 
@@ -172,7 +172,7 @@ async def test_a_thread_that_is_not_there_yet_can_be_listened_to(client: LangGra
         first = asyncio.create_task(heard())
         await asyncio.sleep(0.3)
         await thread.run.start(input={"steps": 1})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             told = await first
         assert told["params"]["data"] == {"payload": {"step": 1}}
         assert ((await client.threads.get(thread.thread_id))["metadata"] or {})["graph_id"] == "slow"

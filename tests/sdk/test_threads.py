@@ -110,8 +110,10 @@ async def test_the_status_follows_the_runs(client: LangGraphClient) -> None:
     assert parked["status"] == "interrupted"
     assert await status(thread) == "interrupted"
     assert await found_as(thread, "interrupted")
+    (question,) = (await client.threads.get(thread))["interrupts"][parked["run_id"]]
+    assert question["id"] == parked["approvals"][0]["approval_id"]
     await client.http.post(f"/runs/{parked['run_id']}/approve", json={"decision": "approve"})
-    for _ in range(200):
+    for _ in range(1_200):
         if (ended := await status(thread)) != "busy":
             break
         await asyncio.sleep(0.05)
@@ -122,7 +124,8 @@ async def test_the_status_follows_the_runs(client: LangGraphClient) -> None:
 
 async def test_search_filters_sorts_selects_and_turns_pages(client: LangGraphClient, server: Up) -> None:
     mark = uuid.uuid4().hex
-    made = [(await client.threads.create(metadata={"mark": mark, "n": at}))["thread_id"] for at in range(4)]
+    about = {"mark": mark, "graph_id": "chat"}
+    made = [(await client.threads.create(metadata={**about, "n": at}))["thread_id"] for at in range(4)]
     with psycopg.connect(server.home.dsn) as connection:  # as the ends of hosted runs leave it
         query = "update threads set values = %s, interrupts = %s, status = %s where thread_id = %s"
         state = '{"messages": [{"content": "a"}, {"content": "b"}], "n": 1}'

@@ -253,12 +253,13 @@ def test_a_folder_without_one_usable_file_names_them_and_then_fails(tmp_path: Pa
         next(entries)
 
 
-def test_names_that_are_no_utf8_are_spelt_out_and_stay_two(tmp_path: Path) -> None:
-    for name in (b"a\xfe.txt", b"a\xff.txt"):
+def test_names_that_are_no_utf8_or_no_line_are_spelt_out_and_stay_two(tmp_path: Path) -> None:
+    for name in (b"a\xfe.txt", b"a\xff.txt", b"a\nb.txt"):
         Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_text(repr(name))
     entries = read(tmp_path)
     assert text(entries, r"a\xfe.txt") == r"b'a\xfe.txt'"
     assert text(entries, r"a\xff.txt") == r"b'a\xff.txt'"
+    assert text(entries, r"a\nb.txt") == r"b'a\nb.txt'"
 
 
 def test_utf16_that_holds_a_nul_is_skipped_and_named(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The Modal app: defined offline without an account, complete, and with times that a model server needs."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from gpu.engines import DRAIN_SECONDS, ENGINES, QWEN3_5_4B
 from gpu.errors import EngineError
 from gpu.modal_app import ServerSettings, VllmServer
 from gpu.probe import is_healthy
+from tests.ports import free_port
 
 SERVERS = [server for server in vars(modal_app).values() if isinstance(server, modal.Server)]
 CLASSES = VllmServer.__subclasses__()
@@ -90,8 +90,7 @@ http.server.HTTPServer(("0.0.0.0", int(sys.argv[sys.argv.index("--port") + 1])),
 async def test_a_container_starts_its_server_waits_for_it_and_stops_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
 
     class Trial(VllmServer):
         settings = ServerSettings(engine=QWEN3_5_4B, port=port)

@@ -1,7 +1,6 @@
 """The probe against a real HTTP server on loopback that speaks as vLLM does."""
 
 import json
-import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -10,6 +9,7 @@ import pytest
 
 from gpu.errors import EngineUnavailable
 from gpu.probe import probe, read_load
+from tests.ports import free_port
 
 KEY = "k-for-this-test"
 
@@ -112,8 +112,7 @@ async def test_a_missing_key_is_named_as_the_reason(vllm: Server) -> None:
 
 
 async def test_nobody_listening_is_unavailable_not_a_traceback() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(EngineUnavailable, match=f"127.0.0.1:{port}/health"):
         await probe(f"http://127.0.0.1:{port}", KEY)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from gpu.engines import ENGINES, QWEN3_5_4B, Engine, launch_arguments
 from gpu.errors import EngineError, EngineUnavailable
 from gpu.process import EngineProcess, command
+from tests.ports import free_port
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -32,11 +32,6 @@ http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def loader(tmp_path: Path, port: int, seconds: float, on_term: str = "end") -> list[str]:
     return [sys.executable, "-c", LOADER, str(port), str(seconds), str(tmp_path / "child"), on_term]
 
@@ -50,7 +45,7 @@ def is_running(pid: int) -> bool:
 
 
 async def ended(pid: int) -> bool:
-    for _ in range(100):
+    for _ in range(1_500):
         if not is_running(pid):
             return True
         await asyncio.sleep(0.02)
@@ -60,27 +55,27 @@ async def ended(pid: int) -> bool:
 async def test_it_waits_for_health_and_stop_ends_the_server_and_its_children(tmp_path: Path) -> None:
     port = free_port()
     process = EngineProcess(loader(tmp_path, port, seconds=0.3))
-    await process.until_healthy(f"http://127.0.0.1:{port}", timeout_s=10, poll_s=0.05)
+    await process.until_healthy(f"http://127.0.0.1:{port}", timeout_s=60, poll_s=0.05)
     child = int((tmp_path / "child").read_text())
     assert is_running(child)
-    assert await process.stop(grace_s=5) == -15
+    assert await process.stop(grace_s=30) == -15
     assert await ended(child)
-    assert await process.stop(grace_s=5) == -15
+    assert await process.stop(grace_s=30) == -15
 
 
 async def test_a_server_that_ignores_the_signal_is_killed_after_its_grace(tmp_path: Path) -> None:
     port = free_port()
     process = EngineProcess(loader(tmp_path, port, seconds=0, on_term="ignore"))
-    await process.until_healthy(f"http://127.0.0.1:{port}", timeout_s=10, poll_s=0.05)
+    await process.until_healthy(f"http://127.0.0.1:{port}", timeout_s=60, poll_s=0.05)
     begun = time.monotonic()
     assert await process.stop(grace_s=0.3) == -9
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - begun < 20
 
 
 async def test_a_server_that_dies_while_loading_is_reported_with_its_status() -> None:
     process = EngineProcess([sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(EngineUnavailable, match="status 3 while loading"):
-        await process.until_healthy(f"http://127.0.0.1:{free_port()}", timeout_s=10, poll_s=0.05)
+        await process.until_healthy(f"http://127.0.0.1:{free_port()}", timeout_s=60, poll_s=0.05)
 
 
 async def test_a_server_that_never_gets_healthy_is_stopped_and_the_time_is_named(tmp_path: Path) -> None:

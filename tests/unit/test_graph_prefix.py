@@ -23,6 +23,7 @@ from graph.events import (
     StepFinished,
     ToolFinished,
 )
+from graph.form import Form
 from graph.ports import (
     AnswerTask,
     DocumentInfo,
@@ -109,13 +110,14 @@ def tasks() -> dict[str, Task]:
     }
 
 
-def prompts(history: list[RunEvent]) -> dict[str, tuple[Message, ...]]:
+def prompts(history: list[RunEvent], form: Form | None = None) -> dict[str, tuple[Message, ...]]:
     return {
         role: assemble(
             present_prompts(),
             task,
             history,
             StepTranscript(history, "s3", 1) if isinstance(task, StepTask) else None,
+            form,
         )
         for role, task in tasks().items()
     }
@@ -132,6 +134,20 @@ def test_all_four_roles_share_system_goal_and_documents_byte_by_byte() -> None:
     head = heads.pop().decode()
     for part in ("You are Trireme", "Amounts in EUR", "# Goal\\nFind it", "a.md", "orders.csv", "Bern", "Who?"):
         assert part in head
+
+
+def test_the_form_of_an_answer_stands_in_what_all_roles_share_and_changes_nothing_before_it() -> None:
+    history = log(*START, PlanProposed(plan=PLAN, round=0), StepFinished(outcome=outcome("s1")))
+    form = Form(name="limit", json_schema='{"type": "object", "properties": {"knots": {}}}', about="For the pilot.")
+    made = prompts(history, form)
+    heads = {as_bytes(messages[:2]) for messages in made.values()}
+    assert len(heads) == 1
+    plain = prompts(history)["writer"]
+    for before, after in zip(plain[:-1], made["writer"][:-1], strict=True):
+        assert after.content.startswith(before.content)
+    assert made["writer"][1].content.endswith(f"{form.json_schema}\nFor the pilot.")
+    assert "the one JSON object" in made["writer"][-1].content
+    assert made["planner"][-1] == prompts(history)["planner"][-1]
 
 
 def test_the_roles_instruction_comes_last_and_nowhere_else() -> None:

@@ -78,7 +78,7 @@ def test_store_checkpointer_and_http_are_read(tmp_path: Path) -> None:
     hosting = read(
         tmp_path,
         store={"index": {"dims": 3, "embed": "./e.py:embed", "fields": ["text"]}, "ttl": {"default_ttl": 60}},
-        checkpointer={"ttl": {"strategy": "keep_latest", "default_ttl": 90}},
+        checkpointer={"backend": "default", "ttl": {"strategy": "keep_latest", "default_ttl": 90}},
         http={"app": "./web.py:app", "cors": {"allow_origins": ["https://chat.example.com"]}},
     )
     assert hosting.store.index is not None
@@ -132,10 +132,13 @@ def test_our_own_file_names_the_agent_that_is_there_anyway() -> None:
             {"checkpointer": {"path": "./mine.py:saver"}},
             "checkpointer.path: checkpoints are kept in the server's Postgres",
         ),
+        ({"checkpointer": {"backend": "mongo"}}, "checkpointer.backend: checkpoints are kept in the server's Postgres"),
+        ({"store": {"path": "./mine.py:store"}}, "store.path: items are kept in the server's Postgres"),
         ({"http": {"mount_prefix": "api"}}, "http.mount_prefix: is no path"),
         ({"webhooks": {"headers": {"Host": "x"}}}, "webhooks: headers: 'Host' can't be sent along"),
         ({"webhooks": {"headers": {"X-Key": "${{ env.TOKEN }}"}}}, "webhooks: headers.X-Key: TOKEN may not be used"),
-        ({"auth": {"path": "./auth.py:auth"}}, "auth: custom authentication isn't run here"),
+        ({"auth": {"disable_studio_auth": True}}, "auth.path: missing"),
+        ({"auth": {"path": "auth.py"}}, "auth.path: names no object"),
         ({"encryption": {"path": "./e.py:e"}}, "encryption: custom encryption isn't run here"),
     ],
 )

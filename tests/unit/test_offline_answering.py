@@ -57,6 +57,8 @@ def said(question: str, *texts: str, heading: str = "") -> str:
         ("Where are the keys?", "Where | What\nblue board | keys of the vans\nsafe | petty cash", "blue board"),
         ("By what time must I call?", "Call us by 8.15. The office calls at 8.30 if you must.", "8.15"),
         ("What may I spend on tools?", "Tools: 90 EUR may be spent.\nKeys: 30 EUR.", "90 EUR"),
+        ("How deep is the dock at low tide?", "At low tide the dock has 1.9 metres of water.", "1.9 metres"),
+        ("At what temperature is the serum kept?", "The serum is kept at 4 °C.\nThe gel is kept dry.", "4 °C"),
     ],
 )
 def test_the_passage_that_answers_is_quoted(question: str, text: str, found: str) -> None:
@@ -75,6 +77,8 @@ def test_the_passage_that_answers_is_quoted(question: str, text: str, found: str
         ("How many X200 pumps are in use?", "He replaces nine X100 pumps by X200 pumps."),
         ("What does a day ticket for the lift cost?", "The season ticket for the lift is sold at half price, 90 EUR."),
         ("What does the kit cost in total?", "The prices of the kit are from May 2026, VAT included."),
+        ("What does the kit cost in total?", "The kit costs 90 EUR to hire."),
+        ("How many X200 pumps were sold in total?", "Warranty:\n- X100 pump: 12 months\n- X200 pump: 36 months"),
         ("What time does the Tuesday class begin?", "Beginners: first Tuesday of the month"),
         ("How much do we pay the trainer?", "Ida Moss is the trainer of the juniors, from 17:00 to 19:00."),
         ("Which is heavier, the oak door or the pine door?", "The oak door costs 90 EUR. The pine door weighs 9 kg."),
@@ -170,6 +174,12 @@ def test_what_is_set_side_by_side_is_named_as_the_documents_name_it(question: st
 def test_a_column_is_one_list_whatever_its_rows_are_called() -> None:
     text = "Loaf | Price\nCountry loaf | £4.60\nBaguette | £2.20"
     assert said("Which loaf is the cheapest?", text) == "Baguette – Price: £2.20"
+
+
+def test_each_clause_of_a_sentence_has_a_figure_of_its_own() -> None:
+    quiz = "The pub quiz was won by the Null Pointers with 52 points, before the Spreadsheets with 47."
+    asked = "Who had more points in the pub quiz, the Null Pointers or the Spreadsheets?"
+    assert said(asked, quiz).startswith("More points: Null Pointers, 52 points; Spreadsheets, 47.")
 
 
 def test_the_furthest_of_all_is_taken() -> None:

@@ -16,6 +16,7 @@ from graph.ports import (
     PlanTask,
     ReviewTask,
     StepTask,
+    TableInfo,
     Task,
     ToolCall,
     ToolSchema,
@@ -80,6 +81,17 @@ async def test_a_step_that_finds_something_close_refuses_and_cites_it() -> None:
         f"“Who inspects goods that are returned within 30 days”. Closest: {TEXT}"
     )
     assert report.arguments["sources"] == ["refunds.md#1"]
+
+
+async def test_a_price_list_says_what_things_cost_before_a_table_of_what_was_paid() -> None:
+    columns, samples = (("job", "VARCHAR"), ("paid_gbp", "DECIMAL(6,2)")), {"job": ("Oil change", "New tyre")}
+    table = TableInfo(name="repairs", path="repairs.csv", columns=columns, rows=9, samples=samples)
+    task = step_task("Which costs more, an oil change or a new tyre?")
+    task = task.model_copy(update={"overview": Overview(tables=(table,))})
+    prices = HIT | {"ref": "prices.md#0", "path": "prices.md", "text": "- Oil change: £40\n- New tyre: £65"}
+    assert (await tool_call(task)).name == "search_documents"
+    assert (await tool_call(task, {"hits": [prices]})).name == "calculate"
+    assert (await tool_call(task, {"hits": []})).name == "query_table"
 
 
 async def test_a_tool_that_fails_is_no_finding() -> None:

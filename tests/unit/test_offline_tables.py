@@ -111,6 +111,11 @@ def test_a_word_that_no_table_explains_is_never_left_out(
     assert ask(question, overview, database) == ""
 
 
+@pytest.mark.parametrize("question", ["Which supplier has the longest warranty?", "List all trips to Norway."])
+def test_a_table_that_knows_no_word_of_a_question_is_not_looked_through(question: str, overview: Overview) -> None:
+    assert table_query(question, overview) is None
+
+
 def test_a_value_or_a_word_with_a_quote_stays_one(database: duckdb.DuckDBPyConnection) -> None:
     columns, samples = (("status", "VARCHAR"),), {"status": ("o'clock",)}
     table = TableInfo(name="orders", path="o.csv", columns=columns, rows=1, samples=samples)

@@ -4,6 +4,7 @@ import pytest
 
 from graph.ports import ApprovalDecision
 from graph.profile import Profile
+from serving.api.openai.hosted_answers import resume_by
 from serving.api.openai.questions import answers_in, questions_of, resume_of
 from serving.api.openai.telling import Telling, Words
 from serving.api.openai.waiting import reply_of
@@ -84,3 +85,14 @@ def test_what_a_graph_asks_is_answered_in_the_shape_of_the_question() -> None:
         resume_of([yes], [TWO])
     with pytest.raises(Conflict, match="'x'"):
         resume_of([ApprovalDecision(type="approve", approval_id="x")], [TWO, OWN])
+
+
+def test_a_reply_answers_one_question_in_a_shape_of_its_own_and_decides_all_actions_in_a_known_one() -> None:
+    own = {"id": "i1", "value": {"question": "What is your name?"}}
+    assert resume_by("Bo", [own]) == {"i1": "Bo"}
+    assert resume_by("Bo", [own, {**own, "id": "i2"}]) == {}
+    known = {"id": "i1", "value": {"action_requests": [{"name": "a", "args": {}}, {"name": "b", "args": {}}]}}
+    assert resume_by("yes", [known]) == {"i1": {"decisions": [{"type": "approve"}] * 2}}
+    assert resume_by("what is it?", [known]) == {}
+    assert resume_by("yes", [known, own]) == {}
+    assert resume_by("yes", []) == {}

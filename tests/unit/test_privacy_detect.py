@@ -7,6 +7,7 @@ from time import process_time
 
 import pytest
 
+import privacy.credentials
 import privacy.detect
 from privacy.detect import Detector, Recogniser
 from privacy.errors import DetectionFailed, RecogniserMissing
@@ -153,6 +154,19 @@ def test_a_value_is_found_wherever_windows_of_a_long_text_are_cut() -> None:
     for around in ("{} ", "{}\n"):
         text = "".join(around.format(f"a{number}@example.com") for number in range(2_000))
         assert len(DETECTOR.detect(text)) == 2_000
+
+
+@pytest.mark.parametrize("stride", [1, 10, 33])
+def test_a_secret_is_found_wherever_the_strides_over_a_long_text_begin(
+    stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "x7" * 900
+    texts = [around.format(value) for kind, around, value in POSITIVES if kind == "SECRET" and "KEY" not in value]
+    text = "\n".join([*texts, f"password: {long}", f"api_key={long}, token", *texts, "secret_key:"])
+    at_once = found(text)
+    monkeypatch.setattr(privacy.credentials, "_STRIDE", stride)
+    assert found(text) == at_once
+    assert [value for _, value in at_once].count(long) == 2
 
 
 def test_a_long_table_keeps_its_header_in_every_window() -> None:

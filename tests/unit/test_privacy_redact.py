@@ -232,3 +232,14 @@ def test_any_other_line_is_restored_as_it_is() -> None:
     place = vault.placeholder_for("NAME", name := 'Jane "J\\R" Roe')
     line = {"kind": "answer_delta", "text": f"for {place}"}
     assert PrivateSession(Redactor(DETECTOR, vault)).incoming(line) == {"kind": "answer_delta", "text": f"for {name}"}
+
+
+def test_an_answer_that_is_json_stays_json_and_one_that_is_none_gets_the_value_as_it_is() -> None:
+    name = 'Bo "Twig" Rootley'
+    mine = Redactor(Detector(known=[name]), MemoryVault())
+    place = str(mine.redact(name))
+    written = {"kind": "answer_written", "answer": {"text": json.dumps({"who": place, place: 3}), "sources": [place]}}
+    restored = mine.restore_line(written)["answer"]
+    assert json.loads(restored["text"]) == {"who": name, name: 3}
+    assert restored["sources"] == [name]
+    assert mine.restore_answer(f"{{{place}}}") == f"{{{name}}}"

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from graph.ports import ApprovalRequest
+from graph.events import EffectUnknown
+from graph.ledger import EffectDecision
+from graph.ports import ApprovalDecision, ApprovalRequest
 from serving.errors import Conflict, Unprocessable
 from serving.runs.answers import decisions_of
 
@@ -13,6 +15,11 @@ def asked(id_: str, name: str = "send_email") -> ApprovalRequest:
     return ApprovalRequest(
         id=id_, kind="tool", name=name, arguments={"to": "x"}, description="", digest="", expires_at=""
     )
+
+
+def decided(resume: Any, waiting: list[ApprovalRequest]) -> dict[str, ApprovalDecision]:
+    found = decisions_of(resume, waiting)
+    return {id_: each for id_, each in found.items() if isinstance(each, ApprovalDecision)}
 
 
 ONE, TWO = [asked("a1")], [asked("a1"), asked("a2", "write_file")]
@@ -38,7 +45,7 @@ EDIT = {"type": "edit", "edited_action": {"name": "send_email", "args": {"to": "
     ],
 )
 def test_one_question_is_answered_in_any_shape(resume: Any, type_: str) -> None:
-    (decision,) = decisions_of(resume, ONE).values()
+    (decision,) = decided(resume, ONE).values()
     assert decision.type == type_
     assert decision.arguments == ({"to": "y"} if type_ == "edit" else None)
 
@@ -55,7 +62,7 @@ def test_one_question_is_answered_in_any_shape(resume: Any, type_: str) -> None:
     ],
 )
 def test_several_questions_are_answered_by_id_or_in_order(resume: Any, types: dict[str, str]) -> None:
-    assert {id_: decision.type for id_, decision in decisions_of(resume, TWO).items()} == types
+    assert {id_: decision.type for id_, decision in decided(resume, TWO).items()} == types
 
 
 @pytest.mark.parametrize(
@@ -81,8 +88,23 @@ def test_what_answers_no_question_is_refused_with_their_ids(resume: Any, waiting
 def test_what_was_no_text_may_be_edited_as_text(text: Any, read: Any) -> None:
     question = asked("a1").model_copy(update={"arguments": {"to": "x", "rows": [1]}})
     edit = {"type": "edit", "args": {"action": "send_email", "args": {"to": "[7]", "rows": text}}}
-    (decision,) = decisions_of(edit, [question]).values()
+    (decision,) = decided(edit, [question]).values()
     assert decision.arguments == {"to": "[7]", "rows": read}
+
+
+@pytest.mark.parametrize(
+    "resume",
+    [
+        {"decisions": [{"type": "approve"}, {"type": "reject"}]},
+        [True, {"decision": "did_not"}],
+        {"k1": "no", "a1": True},
+        [{"interruptId": id_, "status": "resolved", "payload": said} for id_, said in (("k1", "no"), ("a1", True))],
+    ],
+)
+def test_approvals_and_words_on_effects_are_answered_together(resume: Any) -> None:
+    unknown = EffectUnknown(key="k1", step_id="s1", tool="send_email", arguments={}, reason="cut", round=1)
+    found = decisions_of(resume, [*ONE, unknown])
+    assert (type(found["a1"]), found["k1"]) == (ApprovalDecision, EffectDecision(decision="did_not"))
 
 
 def test_an_answer_that_nobody_waits_for_is_a_conflict() -> None:

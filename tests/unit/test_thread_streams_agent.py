@@ -91,3 +91,15 @@ def test_of_a_line_that_tells_more_than_it_has_numbers_nothing_is_lost() -> None
         rest = of_the_last(came[-1]["seq"])
         assert {event["event_id"] for event in came + rest} == {event["event_id"] for event in whole}, cut
         assert len(came) + len(rest) == len(whole) or cut >= 512, "told again are those alone that share a number"
+
+
+def test_what_became_of_an_effect_is_asked_like_an_approval() -> None:
+    unknown = {"key": "k1", "step_id": "s1", "tool": "mail", "arguments": {"to": "x"}, "reason": "cut", "round": 1}
+    wanted = Subscription(frozenset({"input", "values"}))
+    line = {"seq": 1, "kind": "effect_unknown", "at": datetime(2026, 1, 1, tzinfo=UTC)}
+    text = events(wanted, None)(line, orjson.dumps({"kind": "effect_unknown", **unknown}).decode())
+    frames = [orjson.loads(row[6:])["params"]["data"] for row in text.splitlines() if row.startswith("data: ")]
+    (values,), (question,) = [[each for each in frames if name in each] for name in ("__interrupt__", "interrupt_id")]
+    assert values["__interrupt__"] == [{"id": "k1", "value": question["payload"]}]
+    assert question["interrupt_id"] == "k1"
+    assert question["payload"]["action_requests"][0]["args"] == {"to": "x"}

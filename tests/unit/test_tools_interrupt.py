@@ -15,6 +15,7 @@ from graph.ports import ToolCall
 from graph.tools.builtin.emails import send_email
 from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
+from graph.verdict import read_verdict
 from serving.mail import OutboxMailer
 from serving.runs.approvals import MemoryApprovals
 from serving.runs.ledger import MemoryLedger
@@ -163,13 +164,40 @@ class Bell:
 async def test_an_unknown_effect_is_asked_about_and_what_a_resume_says_is_taken() -> None:
     bell = Bell(MemoryLedger())
     asked = await bell.go()
-    assert (asked["kind"], asked["name"], asked["arguments"]) == ("effect", "ring", {"text": "twice"})
-    assert asked["description"] == "Step s1: the door is thick. Did it happen?"
+    (action,) = asked["action_requests"]
+    assert (asked["kind"], action["name"], action["args"]) == ("effect", "ring", {"text": "twice"})
+    assert asked["description"].startswith("Step s1: the door is thick. Did it happen?")
+    assert asked["review_configs"][0]["allowed_decisions"] == ["approve", "reject"]
+    assert [name for name, may in asked["config"].items() if not may] == ["allow_edit", "allow_ignore"]
     assert asked["response_schema"]["properties"]["decision"] == {"enum": ["happened", "did_not", "retry"]}
-    for unclear in (True, "perhaps", {"type": "approve"}, {"decision": "happened", "sure": 1}, [1]):
+    put_away = ({"type": "ignore"}, {"interruptId": asked["id"], "status": "cancelled"})
+    of_another: dict[str, Any] = {"approval_id": "a1"}
+    for unclear in ("perhaps", *put_away, {"type": "approve"} | of_another, {"type": "respond", "args": "well"}, [1]):
         assert (await bell.go(unclear))["id"] == asked["id"]
     assert await bell.go({"decision": "retry"}) == {"rung": True}
     assert bell.keys == [asked["id"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (True, "happened"),
+        ("No", "did_not"),
+        ({"type": "reject", "message": "seen"}, "did_not"),
+        ({"decisions": [{"type": "approve"}]}, "happened"),
+        ({"decisions": [{"type": "reject", "message": "seen"}]}, "did_not"),
+        ([{"type": "accept", "args": None}], "happened"),
+        ([{"type": "response", "args": "Did not"}], "did_not"),
+        ({"type": "respond", "message": "retry"}, "retry"),
+        ({"interruptId": "k", "status": "resolved", "payload": {"decision": "retry", "note": "seen"}}, "retry"),
+        ({"interruptId": "k", "status": "resolved", "payload": {"type": "approve"}}, "happened"),
+        ({"decision": "did_not", "note": "seen", "by": "mia"}, "did_not"),
+    ],
+)
+def test_a_word_about_an_effect_is_understood_in_every_shape(answer: Any, verdict: str) -> None:
+    said = read_verdict(answer)
+    assert said
+    assert (said.decision, said.note) == (verdict, "seen" if "seen" in str(answer) else "")
 
 
 @pytest.mark.parametrize("decision", ["happened", "did_not"])

@@ -34,6 +34,14 @@ from serving.webhooks.address import AddressRefused, Networks, check_url
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::",
         "2001:db8::1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
+        "5f00::1",
+        "3fff::1",
+        "192.0.0.8",
+        "192.88.99.1",
     ],
 )
 async def test_an_address_that_is_not_public_is_refused(host: str) -> None:
@@ -41,7 +49,7 @@ async def test_an_address_that_is_not_public_is_refused(host: str) -> None:
         await Networks().resolve(host, 80)
 
 
-@pytest.mark.parametrize("host", ["8.8.8.8", "2606:4700:4700::1111"])
+@pytest.mark.parametrize("host", ["8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808"])
 async def test_a_public_address_is_used_as_it_is(host: str) -> None:
     assert await Networks().resolve(host, 443) == host
 

@@ -16,6 +16,7 @@ from serving.errors import NotFound, Unprocessable
 from serving.hosting import describe
 from serving.hosting.config import AGENT
 from serving.hosting.errors import GraphFailed, UnknownGraph
+from serving.search import Paged
 from serving.services import ApiServices
 
 router = APIRouter(prefix="/agents", tags=["Agents"])
@@ -39,13 +40,11 @@ class AgentSchema(BaseModel):
     config_schema: dict[str, Any] = {}
 
 
-class AgentSearch(BaseModel):
+class AgentSearch(Paged):
     """`name` is found anywhere in the name, in either case."""
 
     name: str | None = Field(default=None, max_length=1_000)
     metadata: dict[str, Any] | None = None
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 @router.post("/search", response_model=list[Agent], responses=ABSENT)

@@ -10,9 +10,9 @@ from serving.assistants.assistant import system_assistant_id
 from serving.database import Row
 from serving.hosting.config import AGENT
 from serving.runs.launch import NewRun
-from serving.runs.launches import shown_run
 from serving.runs.run_config import RunConfig
 from serving.runs.search import RunSearch, RunStatus
+from serving.runs.shown import shown_run
 
 StreamMode = Literal["values", "messages", "updates", "custom"]
 

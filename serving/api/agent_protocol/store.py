@@ -9,7 +9,7 @@ from serving.api.agent_protocol.failures import ABSENT, UNFIT
 from serving.api.runs import Services
 from serving.api.sdk import store
 from serving.api.sdk.answer import answer
-from serving.api.sdk.answers import Item
+from serving.api.sdk.schemas import Item
 from serving.errors import NotFound
 
 router = APIRouter(prefix="/store", tags=["Store"])

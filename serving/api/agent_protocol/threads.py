@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from serving.api.agent_protocol.failures import ABSENT, UNFIT
 from serving.api.agent_protocol.messages import Message, joined, split
@@ -15,6 +15,7 @@ from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import IdempotencyKey
 from serving.api.sdk.threads import made
 from serving.errors import Conflict, Unprocessable
+from serving.search import Paged
 from serving.services import ApiServices
 from serving.threads.checkpoint import CheckpointRef
 from serving.threads.copies import copy
@@ -61,9 +62,8 @@ class ThreadPatch(BaseModel):
     messages: list[Message] | None = None
 
 
-class ThreadSearchRequest(ThreadFilter):
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
+class ThreadSearchRequest(ThreadFilter, Paged):
+    pass
 
 
 @router.post("", response_model=Thread, responses=refusals(409, 422))

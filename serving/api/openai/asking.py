@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from graph.form import Form
+from serving.api.openai.form import form_of
 from serving.api.openai.messages import Conversation
 from serving.errors import BadRequest, NotFound
 from serving.runs.request import RunRequest
@@ -23,19 +25,18 @@ class Kept(BaseModel):
     previous_response_id: str | None = None
     background: bool = False
     store: bool = True
-
-
-def refuse_form(field: str, given: Any) -> None:
-    """Raises BadRequest for an answer in another form than text: nobody here would keep to it."""
-    if isinstance(given, dict) and given.get("type", "text") != "text":
-        raise BadRequest(f"`{field}` can only be text", "leave it out", "unsupported")
+    text: dict[str, Any] = Field(default_factory=lambda: {"format": {"type": "text"}})
+    tools: list[Any] = Field(default_factory=list)
+    tool_choice: str | dict[str, Any] = "auto"
 
 
 class Asking(BaseModel):
     """`collection`, `channel`, `thread_id` and `review_plan` may stand in the body (`extra_body`) or in `metadata`; a
     collection also behind the model's name, as in `trireme:handbook`.
 
-    How a model samples (temperature, max_tokens, ...) is left to the routes: such fields are taken and not used.
+    How a model samples (temperature, max_tokens, ...) is left to the routes: such fields are taken and not used. So are
+    `tools`, which apps like Open WebUI offer with every message: the agent has its own, and calls none of the client's
+    but one that must be called (`tool_choice`), with the answer for its arguments.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -44,7 +45,8 @@ class Asking(BaseModel):
     stream: bool | None = False
     user: str | None = Field(default=None, max_length=500)
     metadata: dict[str, Any] | None = None
-    tools: list[Any] | None = None
+    tools: Any = None
+    tool_choice: str | dict[str, Any] | None = None
     collection: str | None = None
     channel: str | None = None
     thread_id: str | None = None
@@ -52,11 +54,13 @@ class Asking(BaseModel):
 
     def checked(self, *others: str) -> None:
         """`others`: models beside the agent. Raises BadRequest for what would mean something else here, NotFound."""
-        if self.tools:
-            raise BadRequest("`tools` can't be used: the agent has tools of its own", "leave it out", "unsupported")
+        formed = self.form()
         if self.model not in others and self.model.partition(":")[0] != MODEL:
             hint = f"GET /v1/models lists them; {MODEL} is the agent"
             raise NotFound(f"the model {self.model[:60]!r} does not exist", hint, "model_not_found")
+        if formed and self.model in others:
+            hint = "leave response_format, text.format and tool_choice out, or ask the agent"
+            raise BadRequest(f"the graph {self.model[:60]!r} gives answers of its own form", hint, "unsupported")
         pairs = self.metadata or {}
         if len(pairs) > _MOST_PAIRS or any(
             not isinstance(value, str) or len(value) > _LONGEST_VALUE or len(key) > _LONGEST_KEY
@@ -67,6 +71,16 @@ class Asking(BaseModel):
 
     def kept(self) -> Kept:
         return Kept(model=self.model, metadata=self.metadata or {}, user=self.user)
+
+    def asked_form(self) -> tuple[str, Any]:
+        """(field, what stands in it)."""
+        return "response_format", None
+
+    def form(self, system: str = "") -> Form | None:
+        """Which form the answer must have. `system`: what the client's program says, of an object without a schema.
+
+        Raises BadRequest."""
+        return form_of(*self.asked_form(), self.tools, self.tool_choice, system)
 
     def named(self, option: str) -> str:
         """From the body, else from the metadata; empty where neither names it."""
@@ -82,6 +96,7 @@ class Asking(BaseModel):
                 collection=self.named("collection") or self.model.partition(":")[2],
                 channel=self.named("channel") or _CHANNEL,
                 review_plan=self.named("review_plan").lower() == "true",
+                form=self.form(said.system),
                 turns=() if begun else said.turns,
             )
         except ValidationError as error:

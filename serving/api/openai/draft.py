@@ -4,16 +4,18 @@ The same parts give the same events with the same numbers, so a stream is taken 
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Protocol
 
 import orjson
 
+from graph.form import Form
 from serving.api.openai.asking import Kept
 from serving.api.openai.items import APPROVAL
 from serving.api.openai.questions import Question
-from serving.api.openai.telling import Part, Thought
+from serving.api.openai.telling import Declined, Part, Thought
 from serving.api.openai.turn import End
-from serving.runs.view import RunView, UsageView
+from serving.runs.view import UsageView
 
 Event = dict[str, Any]
 PREFIX: Final = "resp_"
@@ -25,6 +27,7 @@ _STATUS: Final = {
     "success": "completed",
     "cancelled": "cancelled",
 }
+_GROWS: Final = {"refusal": "refusal", "function_call": "arguments"}
 _LAST: Final = {"completed": "response.completed", "failed": "response.failed", "cancelled": "response.incomplete"}
 
 
@@ -32,9 +35,22 @@ def id_of(run_id: str) -> str:
     return PREFIX + run_id.replace("-", "")
 
 
+class Made(Protocol):
+    """A run, or what is as good as one."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def finished_at(self) -> datetime | None: ...
+
+
 class ResponseDraft:
-    def __init__(self, run: RunView, kept: Kept) -> None:
-        self._run, self._kept = run, kept
+    """Of an answer that is a tool call the places that it rests on are the response's `sources`."""
+
+    def __init__(self, run: Made, kept: Kept, form: Form | None = None) -> None:
+        self._run, self._kept, self._form = run, kept, form
         self._hex = run.run_id.replace("-", "")
         self._output: list[dict[str, Any]] = []
         self._part: dict[str, Any] | None = None  # of the last item, while it is open
@@ -42,6 +58,7 @@ class ResponseDraft:
         self._status = "queued" if kept.background else "in_progress"
         self._error: dict[str, str] | None = None
         self._usage: UsageView | None = None
+        self._sources: list[dict[str, Any]] = []
 
     @property
     def told(self) -> int:
@@ -63,16 +80,22 @@ class ResponseDraft:
             if self._output[-1]["type"] == "reasoning":
                 yield self._grown("response.reasoning_summary_text.delta", part.text, summary_index=0)
             return
+        called = bool(self._form and self._form.called) and not isinstance(part, Declined)
         if not self._output or self._output[-1]["type"] == "reasoning":
             yield from self._closed()
-            yield from self._open_message()
-        yield self._grown("response.output_text.delta", part.text, content_index=0, logprobs=[])
+            yield from self._open_call() if called else self._open_message(declined=isinstance(part, Declined))
+        if called:
+            yield self._grown("response.function_call_arguments.delta", part.text)
+        elif isinstance(part, Declined):
+            yield self._grown("response.refusal.delta", part.text, content_index=0)
+        else:
+            yield self._grown("response.output_text.delta", part.text, content_index=0, logprobs=[])
 
     def end(self, end: End) -> Iterator[Event]:
         yield from self._closed(end.citations)
         for approval in end.approvals:
             yield from self._asked(approval)
-        self._usage = end.usage
+        self._usage, self._sources = end.usage, end.citations if self._form else []
         self._status = _STATUS.get(end.status, "failed")
         if self._status == "failed":
             self._error = {"code": "server_error", "message": f"{end.code}: {end.message}"}
@@ -93,10 +116,8 @@ class ResponseDraft:
             "usage": self._usage and _usage(self._usage),
             **self._kept.model_dump(),
             "conversation": None,
+            **({"sources": self._sources} if self._sources else {}),
             "parallel_tool_calls": True,
-            "tool_choice": "auto",
-            "tools": [],
-            "text": {"format": {"type": "text"}},
             "truncation": "disabled",
             "temperature": None,
             "top_p": None,
@@ -110,9 +131,17 @@ class ResponseDraft:
         yield self._of_item("response.reasoning_summary_part.added", summary_index=0, part=self._part)
         self._output[-1]["summary"] = [self._part]
 
-    def _open_message(self) -> Iterator[Event]:
+    def _open_call(self) -> Iterator[Event]:
+        assert self._form is not None, "a tool must be called"
+        item = {"id": f"fc_{self._hex}", "type": "function_call", "status": "in_progress", "arguments": ""}
+        self._part = {**item, "call_id": f"call_{self._hex}", "name": self._form.name}
+        yield self._added(self._part)
+
+    def _open_message(self, *, declined: bool) -> Iterator[Event]:
         item = {"id": f"msg_{self._hex}", "type": "message", "status": "in_progress", "role": "assistant"}
         self._part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        if declined:
+            self._part = {"type": "refusal", "refusal": ""}
         yield self._added({**item, "content": []})
         yield self._of_item("response.content_part.added", content_index=0, part=self._part)
         self._output[-1]["content"] = [self._part]
@@ -125,6 +154,12 @@ class ResponseDraft:
         if part["type"] == "summary_text":
             yield self._of_item("response.reasoning_summary_text.done", summary_index=0, text=part["text"])
             yield self._of_item("response.reasoning_summary_part.done", summary_index=0, part=part)
+        elif part["type"] == "function_call":
+            said = {"name": part["name"], "arguments": part["arguments"]}
+            yield self._of_item("response.function_call_arguments.done", **said)
+        elif part["type"] == "refusal":
+            yield self._of_item("response.refusal.done", content_index=0, refusal=part["refusal"])
+            yield self._of_item("response.content_part.done", content_index=0, part=part)
         else:
             yield from self._annotated(part, citations or [])
             yield self._of_item("response.output_text.done", content_index=0, text=part["text"], logprobs=[])
@@ -159,13 +194,13 @@ class ResponseDraft:
 
     def _grown(self, name: str, text: str, **where: Any) -> Event:
         assert self._part is not None, "an item is open"
-        self._part["text"] += text
+        self._part[_GROWS.get(self._part["type"], "text")] += text
         return self._of_item(name, delta=text, **where)
 
-    def _of_item(self, name: str, **fields: Any) -> Event:
+    def _of_item(self, name: str, /, **fields: Any) -> Event:
         return self._event(name, item_id=self._output[-1]["id"], output_index=len(self._output) - 1, **fields)
 
-    def _event(self, name: str, **fields: Any) -> Event:
+    def _event(self, name: str, /, **fields: Any) -> Event:
         """Refers to what still grows: write it down before the next."""
         event = {"type": name, "sequence_number": self._sequence, **fields}
         self._sequence += 1

@@ -15,6 +15,13 @@ _TYPES: Final = {
     429: "rate_limit_error",
 }
 
+# For routes of OpenAI's that people try here.
+INSTEAD: Final = {
+    "/v1/embeddings": "nothing is embedded here: PUT documents to /collections/NAME/documents, and ask the model "
+    "trireme:NAME",
+    "/v1/completions": "POST /v1/chat/completions",
+}
+
 
 class OpenAIError(BaseModel):
     """`param`: the field that it is about."""
@@ -37,7 +44,7 @@ def status_of(status: int) -> int:
     return 400 if status == 422 else status
 
 
-def error_body(status: int, code: str, message: str, hint: str = "", param: str | None = None) -> dict[str, Any]:
+def error_body(status: int, code: str, message: str, hint: str = "") -> dict[str, Any]:
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     said = f"{message} ({hint})" if hint else message
-    return {"error": {"message": said, "type": kind, "param": param, "code": code}}
+    return {"error": {"message": said, "type": kind, "param": None, "code": code}}

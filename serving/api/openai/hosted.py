@@ -5,11 +5,13 @@ client names, with those behind the graph's last one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from serving.api.openai.messages import ChatMessage, conversation_of
+from serving.api.openai.messages import ChatMessage, last_said
+from serving.api.openai.parts import for_graph
+from serving.api.openai.progress import cut
 from serving.api.openai.questions import Question, questions_of
 from serving.api.openai.telling import Part, Thought, Words
 from serving.api.openai.turn import Turn
@@ -21,8 +23,8 @@ from serving.runs.view import UsageView
 from serving.services import ApiServices
 
 Messages = list[dict[str, Any]]
+ASKS: Final = "**The graph waits for an answer**"
 _MODE = "messages-tuple"
-_WIDTH = 160
 
 
 def hosted_models(services: ApiServices) -> tuple[str, ...]:
@@ -31,8 +33,8 @@ def hosted_models(services: ApiServices) -> tuple[str, ...]:
 
 def messages_of(sent: Sequence[ChatMessage], thread: str | None) -> Messages:
     """What a graph is given of a conversation. Raises BadRequest where no person said anything."""
-    conversation_of(sent)
-    given = [{"role": each.role, "content": each.text} for each in sent]
+    last_said(sent)
+    given = [{"role": each.role, "content": for_graph(each.content)} for each in sent]
     if thread is None:
         return given
     answered = [at for at, each in enumerate(sent) if each.role == "assistant"]
@@ -90,14 +92,15 @@ class HostedTelling:
             yield from self._result(body["data"])
 
     def waiting(self, address: str) -> str:
-        """What the graph asks, as it put it: only it knows what would be an answer."""
+        """What the graph asks, as it put it."""
         if not self.asks:
             return ""
         asked = orjson.dumps(self.asks, option=orjson.OPT_INDENT_2).decode()
-        how = "Answer on this thread with the LangGraph SDK: `runs.create(thread, graph, command={'resume': ...})`"
-        if self.questions:
-            how += ", or in /v1/responses with an mcp_approval_response"
-        return f"**The graph waits for an answer**\n\n```json\n{asked}\n```\n\n{how}. The run: {address}"
+        how = "Reply `approve`, or `reject` and why" if self.questions else "Reply with the answer"
+        if not self.questions and len(self.asks) > 1:
+            how = "Answer each"
+        how += ". Else: `runs.create(thread, graph, command={'resume': ...})` of the LangGraph SDK"
+        return f"{ASKS}\n\n```json\n{asked}\n```\n\n{how}. The run: {address}"
 
     def _message(self, message: dict[str, Any]) -> Iterator[Part]:
         kind, text = message.get("type"), _text_of(message.get("content"))
@@ -105,12 +108,12 @@ class HostedTelling:
             self._count(message.get("usage_metadata") or {})
             for call in message.get("tool_calls") or []:
                 if call.get("name"):
-                    yield Thought(f"{call['name']}: {_cut(orjson.dumps(call.get('args')).decode())}\n")
+                    yield Thought(f"{call['name']}: {cut(orjson.dumps(call.get('args')).decode())}\n")
             if text:
                 self._told = True
                 yield Words(text)
         elif kind == "tool" and text:
-            yield Thought(f"{message.get('name') or 'tool'}: {_cut(text)}\n")
+            yield Thought(f"{message.get('name') or 'tool'}: {cut(text)}\n")
 
     def _result(self, values: Any) -> Iterator[Part]:
         """A graph whose answer was written by no model still has it as its last message."""
@@ -134,8 +137,3 @@ def _text_of(content: Any) -> str:
         return content
     parts = content if isinstance(content, list) else []
     return "".join(part if isinstance(part, str) else str(part.get("text") or "") for part in parts)
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= _WIDTH else flat[: _WIDTH - 1] + "…"

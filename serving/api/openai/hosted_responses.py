@@ -1,23 +1,24 @@
 """Responses of hosted graphs: each begins with the state that the one before it left behind."""
 
 import hashlib
-from contextlib import suppress
 from typing import Any, Final
 
 from serving.api.openai.asking import Asking
 from serving.api.openai.hosted import HostedTelling, Messages, launch, messages_of
+from serving.api.openai.hosted_answers import asker_of, replied, taken, waiting_on
 from serving.api.openai.items import APPROVAL, Input
+from serving.api.openai.messages import last_said
+from serving.api.openai.parts import as_input
 from serving.api.openai.previous import previous, state_behind
 from serving.api.openai.questions import answers_in, resume_of
 from serving.api.openai.turn import Turn
 from serving.database import Row
-from serving.errors import BadRequest, Conflict, NotFound
+from serving.errors import BadRequest, Conflict
 from serving.runs.launch import RunCommand
 from serving.runs.limits import parse_id
 from serving.services import ApiServices
 
 _INSTRUCTIONS: Final = "instructions"  # a message with the id of one that is there takes its place
-_IN_VAIN: Final = frozenset({"error", "timeout", "cancelled"})
 
 
 async def take_hosted(
@@ -28,9 +29,13 @@ async def take_hosted(
         return await _answered(services, body, given, base, key)
     kept, named, checkpoint = body.kept(), header or body.named("thread_id"), None
     thread = parse_id(named, "thread") if named else None
-    messages = messages_of(given.messages, thread)
-    if kept.previous_response_id is not None:
-        row = await previous(services, kept.previous_response_id, body.model)
+    messages, before = messages_of(given.messages, thread), kept.previous_response_id
+    row = await previous(services, before, body.model) if before else None
+    asker = row or await asker_of(services, body.model, given.messages)
+    words = given.messages[last_said(given.messages)].text
+    if asker and (turn := await replied(services, asker, words, body, base, key)):
+        return turn
+    if row:
         thread, checkpoint = str(row["thread_id"]), await state_behind(services, row)
         messages = messages_of(given.messages, None)
     return await launch(
@@ -42,7 +47,7 @@ async def take_hosted(
         base,
         key,
         checkpoint_id=checkpoint,
-        asked={"kept": kept.model_dump()},
+        asked={"kept": kept.model_dump(exclude_defaults=True)},
     )
 
 
@@ -55,38 +60,16 @@ async def _answered(services: ApiServices, body: Asking, given: Input, base: str
         raise BadRequest("an mcp_approval_response needs `previous_response_id` and no message", hint, "bad_request")
     row = await previous(services, kept.previous_response_id, body.model)
     thread = str(row["thread_id"])
-    waiting = (await services.threads.get(thread))["interrupts"] or {}
-    key, taker = await _taken(services, str(row["run_id"]), given, key)
+    ids = " ".join(sorted(str(decision.approval_id) for decision in given.decisions))
+    key, taker = await taken(services, str(row["run_id"]), hashlib.sha256(ids.encode()).hexdigest(), key)
     try:
-        resume = resume_of(given.decisions, [each for of_task in waiting.values() for each in of_task])
+        resume = resume_of(given.decisions, await waiting_on(services, thread))
     except Conflict:
         if taker is None or not _says(taker, given):
             raise
         return Turn(await services.runs.get(str(taker["run_id"])), 0, base, HostedTelling)
-    asked = {"kept": kept.model_dump()}
+    asked = {"kept": kept.model_dump(exclude_defaults=True)}
     return await launch(services, body.model, RunCommand(resume=resume), thread, body.metadata, base, key, asked=asked)
-
-
-async def _taken(services: ApiServices, asker: str, given: Input, key: str | None) -> tuple[str, Row | None]:
-    """The key under which these questions of `asker` are answered, and the last run that took an answer. What a run
-    that came to nothing took can be answered again, with another key, if it is asked still."""
-    if key is not None:
-        return key, await _run_of(services, key)
-    ids = " ".join(sorted(str(decision.approval_id) for decision in given.decisions))
-    digest, taker = hashlib.sha256(ids.encode()).hexdigest(), None
-    while run := await _run_of(services, made := f"answer-to-{asker}-{digest}"):
-        taker, asker = run, str(run["run_id"])
-        if run["status"] not in _IN_VAIN:
-            break
-    return made, taker
-
-
-async def _run_of(services: ApiServices, key: str) -> Row | None:
-    """The run that this key has made; None also where it is about to."""
-    run_id = await services.idempotency.made("run", key)
-    with suppress(NotFound):
-        return await services.launches.get(None, run_id) if run_id else None
-    return None
 
 
 def _says(row: Row, given: Input) -> bool:
@@ -111,7 +94,7 @@ def items_of(row: Row) -> list[dict[str, Any]]:
     for at, message in enumerate(row["launch"]["input"]["messages"]):
         if message.get("id") != _INSTRUCTIONS:
             kind = "output_text" if message["role"] == "assistant" else "input_text"
-            content = [{"type": kind, "text": message["content"]}]
+            content = as_input(message["content"], kind)
             item = {"id": f"msg_{number}_in{at}", "type": "message", "status": "completed"}
             items.append({**item, "role": message["role"], "content": content})
     return items

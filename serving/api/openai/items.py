@@ -11,22 +11,28 @@ from serving.errors import BadRequest
 
 APPROVAL: Final = "mcpr_"
 # What a client sends back of earlier outputs says nothing new.
-_ECHOED: Final = frozenset({"reasoning", "mcp_approval_request", "item_reference"})
+_ECHOED: Final = frozenset(
+    {"reasoning", "mcp_approval_request", "item_reference", "function_call", "function_call_output"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """`said` is None where only decisions were sent; `messages` are all that were."""
+    """Without `messages` where only decisions were sent."""
 
-    said: Conversation | None
+    messages: tuple[ChatMessage, ...]
     decisions: tuple[ApprovalDecision, ...] = ()
-    messages: tuple[ChatMessage, ...] = ()
+
+    @property
+    def said(self) -> Conversation:
+        """Raises BadRequest where nobody said anything, or something else than words."""
+        return conversation_of(self.messages)
 
 
 def input_of(value: str | list[dict[str, Any]]) -> Input:
-    """Raises BadRequest for items of other types, and where nobody says anything."""
+    """Raises BadRequest for items of other types."""
     if isinstance(value, str):
-        return Input(Conversation(value), messages=(ChatMessage(role="user", content=value),))
+        return Input((ChatMessage(role="user", content=value),))
     decisions, messages = list[ApprovalDecision](), list[ChatMessage]()
     for item in value:
         kind = item.get("type", "message")
@@ -40,8 +46,8 @@ def input_of(value: str | list[dict[str, Any]]) -> Input:
     if len({decision.approval_id for decision in decisions}) < len(decisions):
         raise BadRequest("two mcp_approval_response items answer the same request", "send one of them", "bad_request")
     if decisions and not any(message.role == "user" for message in messages):
-        return Input(None, tuple(decisions))
-    return Input(conversation_of(messages), tuple(decisions), tuple(messages))
+        messages = []
+    return Input(tuple(messages), tuple(decisions))
 
 
 def _message(item: dict[str, Any]) -> ChatMessage:

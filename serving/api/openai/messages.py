@@ -6,57 +6,67 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.api.openai.parts import Content, only_words, words_of
 from serving.errors import BadRequest
 
-_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
 LONGEST: Final = 100_000
 _MOST_TURNS: Final = 50
 
 
 class ChatMessage(BaseModel):
-    """`content` is text or parts of it; other kinds of parts (images, sound, files) are refused."""
+    """`content` is text or parts of it, beside which a hosted graph may be given pictures, sound and files. What an
+    assistant said can be a refusal or a tool call in its place."""
 
     model_config = ConfigDict(extra="ignore")
 
     role: str = Field(max_length=40)
-    content: str | list[dict[str, Any]] | None = None
+    content: Content = None
+    refusal: str | None = None
+    tool_calls: list[Any] | None = None
 
     @property
     def text(self) -> str:
-        if not isinstance(self.content, list):
-            return self.content or ""
-        return "\n".join(_text_of(part) for part in self.content)
-
-
-def _text_of(part: dict[str, Any]) -> str:
-    kind = part.get("type")
-    if kind not in _TEXT_PARTS:
-        hint = "send text; put documents into a collection"
-        raise BadRequest(f"a part of type {str(kind)[:40]!r} can't be used", hint, "unsupported_content")
-    return str(part.get("text") or part.get("refusal") or "")
+        return words_of(self.content) or self.refusal or "\n".join(map(_arguments, self.tool_calls or ()))
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`before`: what people said earlier; `turns`: that with the answers they were given. Both oldest first."""
+    """`before`: what people said earlier; `turns`: that with the answers they were given. Both oldest first. `system`:
+    what the client's own program said."""
 
     goal: str
     before: tuple[str, ...] = ()
     turns: tuple[tuple[str, str], ...] = ()
+    system: str = ""
 
 
 def conversation_of(messages: Sequence[ChatMessage]) -> Conversation:
-    """Messages of systems and tools are left out: the agent has instructions and tools of its own.
+    """Messages of systems and tools are left out of the talk: the agent has instructions and tools of its own. Of
+    earlier messages only the words count.
 
-    Raises BadRequest when no person said anything.
+    Raises BadRequest when no person said anything, or something else than words.
     """
     talk = [message for message in messages if message.role in ("user", "assistant")]
+    last = last_said(talk)
+    before = talk[:last]
+    said = tuple(message.text for message in before if message.role == "user")
+    system = "\n".join(message.text for message in messages if message.role in ("system", "developer"))
+    return Conversation(only_words(talk[last].content), said, tuple(_turns(before))[-_MOST_TURNS:], system)
+
+
+def _arguments(call: Any) -> str:
+    match call:
+        case {"function": {"arguments": str(arguments)}}:
+            return arguments
+    return ""
+
+
+def last_said(talk: Sequence[ChatMessage]) -> int:
+    """The place of what a person said last. Raises BadRequest where nobody said anything."""
     last = next((at for at in reversed(range(len(talk))) if talk[at].role == "user"), None)
     if last is None:
         raise BadRequest("no message has the role user", "the last one of them is the goal", "no_user_message")
-    before = talk[:last]
-    said = tuple(message.text for message in before if message.role == "user")
-    return Conversation(talk[last].text, said, tuple(_turns(before))[-_MOST_TURNS:])
+    return last
 
 
 def _turns(talk: Iterable[ChatMessage]) -> Iterable[tuple[str, str]]:

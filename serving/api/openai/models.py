@@ -8,6 +8,7 @@ from serving.api.openai.asking import MODEL
 from serving.api.openai.failures import REFUSALS
 from serving.api.openai.hosted import hosted_models
 from serving.api.runs import Services
+from serving.database import fetch_all
 from serving.errors import NotFound
 from serving.services import ApiServices
 
@@ -34,8 +35,7 @@ async def get_model(model: Annotated[str, Path(max_length=200)], services: Servi
 
 
 async def _models(services: ApiServices) -> list[dict[str, Any]]:
-    async with services.pool.connection() as connection:
-        rows = await (await connection.execute(_COLLECTIONS, (services.documents.tenant, _MOST))).fetchall()
+    rows = await fetch_all(services.pool, _COLLECTIONS, (services.documents.tenant, _MOST))
     hosted = [_model(id_, 0) for id_ in hosted_models(services)]
     return [_model(MODEL, 0), *hosted, *(_model(f"{MODEL}:{row['name']}", row["created"]) for row in rows)]
 

@@ -15,7 +15,7 @@ import orjson
 from serving.api.openai.asking import Asking
 from serving.api.openai.messages import LONGEST, Conversation
 from serving.api.openai.waiting import reply_of
-from serving.database import Row
+from serving.database import Row, fetch_all
 from serving.runs.limits import parse_id
 from serving.services import ApiServices
 
@@ -28,12 +28,14 @@ order by run_id desc limit 1
 LATER: LiteralString = """exists (select from runs later where later.thread_id = run.thread_id
     and later.run_id > run.run_id
     and (%(key)s::text is null or later.idempotency_key is distinct from %(key)s))"""
+# Of those who said the same, a run that waits is the one's who has its question, which names it, before them.
 _NEWEST: LiteralString = """
 select run_id::text, thread_id::text, status, asked ->> 'conversation' as mark, (
     select body -> 'answer' ->> 'text' from run_events line
     where line.run_id = run.run_id and kind = 'answer_written' order by seq desc limit 1) as answer
 from runs run
 where tenant = %(tenant)s and asked ->> 'conversation' = any(%(marks)s) and not {later}
+    and (status <> 'interrupted' or %(told)s::text is null or position(run_id::text in %(told)s) > 0)
 order by array_position(%(marks)s, asked ->> 'conversation') desc, run_id desc limit 5
 """
 
@@ -56,7 +58,8 @@ async def place_of(services: ApiServices, asking: Asking, said: Conversation, he
         return Place(thread, parked=parked[0]["run_id"] if parked else None)
     spoken = [text for text in said.before if reply_of(text) is None]
     marks = await _marks(services, asking, [*spoken, said.goal])
-    for row in await _rows(services, _NEWEST.format(later=LATER), marks=marks[:-1], key=key) if spoken else ():
+    told, query = said.turns[-1][1] if said.turns else None, _NEWEST.format(later=LATER)
+    for row in await _rows(services, query, marks=marks[:-1], key=key, told=told) if spoken else ():
         if row["status"] == "interrupted":
             return Place(row["thread_id"], True, row["run_id"], marks[-1])
         if row["mark"] == marks[-2] and await _was_told(services, row["answer"], said):
@@ -68,7 +71,7 @@ async def _was_told(services: ApiServices, answer: str | None, said: Conversatio
     """Of two answers to one question only one is in the conversation; what it was told with may stand around it."""
     if answer is None or not said.turns:
         return True
-    restored: str = await services.restore(answer)
+    restored = await services.restored_answer(answer)
     return restored.strip()[:LONGEST] in said.turns[-1][1]
 
 
@@ -82,6 +85,4 @@ async def _marks(services: ApiServices, asking: Asking, spoken: list[str]) -> li
 
 
 async def _rows(services: ApiServices, query: LiteralString, **values: Any) -> list[Row]:
-    async with services.pool.connection() as connection:
-        found = await connection.execute(query, {"tenant": services.documents.tenant, **values})
-        return await found.fetchall()
+    return await fetch_all(services.pool, query, {"tenant": services.documents.tenant, **values})

@@ -2,7 +2,7 @@
 hosted graph, the state that it left behind."""
 
 import uuid
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 from graph.events import ConversationRecalled
 from graph.transcript import bodies
@@ -10,9 +10,9 @@ from serving.api.openai.asking import Kept
 from serving.api.openai.draft import PREFIX
 from serving.api.openai.messages import Conversation
 from serving.api.openai.place import LATER, Place
-from serving.database import Row
+from serving.database import Row, fetch_one
 from serving.errors import BadRequest, Conflict, NotFound
-from serving.hosting.config import AGENT
+from serving.hosting.config import AGENT, is_hosted
 from serving.services import ApiServices
 
 _IS_PASSED: LiteralString = "select {later} as passed from runs run where run_id = %(run)s"
@@ -41,18 +41,14 @@ async def found(services: ApiServices, response_id: str) -> tuple[Row, Kept]:
     except (NotFound, ValueError):
         raise _missing(response_id) from None
     kept = await kept_of(services, row)
-    if not kept.store or (not is_the_agents(row) and row["asked"] is None):
+    if not kept.store or (is_hosted(row["graph"]) and row["asked"] is None):
         raise _missing(response_id)
     return row, kept
 
 
-def is_the_agents(row: Row) -> bool:
-    return row["graph"] in (None, AGENT)
-
-
 async def kept_of(services: ApiServices, row: Row) -> Kept:
     kept = (row["asked"] or {}).get("kept", {})
-    return Kept.model_validate(await services.restore(kept) if is_the_agents(row) else kept)
+    return Kept.model_validate(kept if is_hosted(row["graph"]) else await services.restore(kept))
 
 
 async def previous(services: ApiServices, response_id: str, model: str) -> Row:
@@ -61,7 +57,7 @@ async def previous(services: ApiServices, response_id: str, model: str) -> Row:
         row, _ = await found(services, response_id)
     except NotFound as error:
         raise BadRequest(error.message, error.hint, "previous_response_not_found") from None
-    of = AGENT if is_the_agents(row) else row["graph"]
+    of = row["graph"] or AGENT
     if of != model.partition(":")[0]:
         hint = f"ask {of}, or begin without previous_response_id"
         raise BadRequest(f"the previous response is one of {of}, not of {model[:60]}", hint, "another_model")
@@ -75,8 +71,7 @@ async def state_behind(services: ApiServices, row: Row) -> str:
     Raises Conflict while it is made, and where it left no state.
     """
     asked = {"run": str(row["run_id"]), "thread": str(row["thread_id"]), "tenant": row["tenant"]}
-    async with services.pool.connection() as connection:
-        left = await (await connection.execute(_LEFT, asked)).fetchone()
+    left = await fetch_one(services.pool, _LEFT, asked)
     assert left is not None
     if left["live"]:
         raise Conflict("the previous response is not complete", "wait for it, or cancel it", "response_in_progress")
@@ -89,9 +84,7 @@ async def state_behind(services: ApiServices, row: Row) -> str:
 async def place_behind(services: ApiServices, row: Row, key: str | None) -> tuple[Place, Conversation]:
     """Where the agent's next response stands, and the conversation so far, without a goal."""
     run_id, thread_id = str(row["run_id"]), str(row["thread_id"])
-    async with services.pool.connection() as connection:
-        asked: dict[str, Any] = {"run": run_id, "key": key}
-        passed = await (await connection.execute(_IS_PASSED.format(later=LATER), asked)).fetchone()
+    passed = await fetch_one(services.pool, _IS_PASSED.format(later=LATER), {"run": run_id, "key": key})
     if passed and passed["passed"]:
         return Place(None), Conversation("", turns=await _turns(services, run_id))
     return Place(thread_id, True, run_id if row["status"] == "interrupted" else None), Conversation("")

@@ -15,14 +15,15 @@ def thought_of(kind: str, body: Body, wanted: Progress) -> str:
     return f"{told[kind](body)}\n" if kind in told else ""
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """To a line."""
     flat = " ".join(text.split())
     return flat if len(flat) <= _WIDTH else flat[: _WIDTH - 1] + "…"
 
 
 def _plan(body: Body) -> str:
     steps = [
-        f"- {step['id']} {_cut(step['goal'])}"
+        f"- {step['id']} {cut(step['goal'])}"
         + (f" (after {', '.join(step['depends_on'])})" if step["depends_on"] else "")
         for step in body["plan"]["steps"]
     ]
@@ -31,17 +32,17 @@ def _plan(body: Body) -> str:
 
 def _step(body: Body) -> str:
     outcome = body["outcome"]
-    return _cut(f"{outcome['step_id']} {outcome['status']}: {outcome['finding']}")
+    return cut(f"{outcome['step_id']} {outcome['status']}: {outcome['finding']}")
 
 
 def _verdict(body: Body) -> str:
     reasons = "; ".join(body["verdict"]["reasons"])
-    return _cut(f"Verdict: {body['verdict']['decision']}" + (f": {reasons}" if reasons else ""))
+    return cut(f"Verdict: {body['verdict']['decision']}" + (f": {reasons}" if reasons else ""))
 
 
 def _started(body: Body) -> str:
     arguments = ", ".join(str(value) for value in body["arguments"].values())
-    return _cut(f"{body['step_id']} {body['tool']}: {arguments}")
+    return cut(f"{body['step_id']} {body['tool']}: {arguments}")
 
 
 def _finished(body: Body) -> str:

@@ -1,33 +1,37 @@
 """`/v1/responses`: a response is a run, and its id follows from the run's; nothing else is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain
 from typing import Annotated, Any, LiteralString
+from uuid import uuid4
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 
-from serving.api.openai.asking import Asking, Kept, refuse_form
+from graph.form import Form
+from serving.api.openai.asking import Asking, Kept
 from serving.api.openai.chat import STREAMED, whereabouts
+from serving.api.openai.chores import chore_done
 from serving.api.openai.draft import ResponseDraft, frame, id_of
 from serving.api.openai.failures import REFUSALS
 from serving.api.openai.hosted import HostedTelling, hosted_models
 from serving.api.openai.hosted_responses import items_of, take_hosted
 from serving.api.openai.items import Input, input_of
-from serving.api.openai.messages import Conversation
 from serving.api.openai.place import place_of
-from serving.api.openai.previous import found, is_the_agents, kept_of, place_behind, previous
-from serving.api.openai.telling import Telling
-from serving.api.openai.turn import End, Turn, answered, take, told, told_so_far, told_whole
+from serving.api.openai.previous import found, kept_of, place_behind, previous
+from serving.api.openai.telling import Part, Telling, Words
+from serving.api.openai.turn import End, Left, Turn, answered, left_by, streamed, take, told_so_far, told_whole
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
-from serving.api.stream import HEARTBEAT
 from serving.errors import BadRequest, Conflict
+from serving.hosting.config import is_hosted
 from serving.runs.store import refuse_pruned
-from serving.runs.view import TERMINAL
+from serving.runs.view import TERMINAL, UsageView
 from serving.services import ApiServices
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"], responses=REFUSALS)
@@ -48,29 +52,32 @@ class ResponseRequest(Asking):
     conversation: Any = None
     text: dict[str, Any] | None = None
 
+    def asked_form(self) -> tuple[str, Any]:
+        return "text.format", (self.text or {}).get("format")
+
+    def form(self, system: str = "") -> Form | None:
+        return super().form("\n".join(filter(None, (self.instructions, system))))
+
     def checked(self, *others: str) -> None:
         super().checked(*others)
         if self.conversation is not None:
             hint = "use previous_response_id, or thread_id"
             raise BadRequest("`conversation` can't be used: there are no conversation objects", hint, "unsupported")
-        refuse_form("text.format", (self.text or {}).get("format"))
         if self.background and self.store is False:
             hint = "its answer could never be fetched: leave store out"
             raise BadRequest("`background` needs `store`", hint, "unsupported")
 
     def kept(self) -> Kept:
-        return (
-            super()
-            .kept()
-            .model_copy(
-                update={
-                    "instructions": self.instructions,
-                    "previous_response_id": self.previous_response_id,
-                    "background": bool(self.background),
-                    "store": self.store is not False,
-                }
-            )
-        )
+        said: dict[str, Any] = {
+            "instructions": self.instructions,
+            "previous_response_id": self.previous_response_id,
+            "background": bool(self.background),
+            "store": self.store is not False,
+        }
+        if form := self.form():
+            said["text"] = {"format": self.asked_form()[1] or {"type": "text"}}
+            said |= {"tools": self.tools, "tool_choice": self.tool_choice} if form.called else {}
+        return super().kept().model_copy(update=said)
 
 
 @router.post("", responses=STREAMS)
@@ -87,24 +94,50 @@ async def create_response(
     was said until then; a graph, from the state that it left. `background` answers at once. `instructions` are kept and
     not used, for the agent has its own; to a graph they are a system message, which stays until others take its place.
     A question of the agent is an `mcp_approval_request` beside the message; an `mcp_approval_response` decides it. So
-    are those of a graph that asks in LangChain's shape or Agent Inbox's.
+    are those of a graph that asks in LangChain's shape or Agent Inbox's. What apps ask on their own account (a title,
+    tags, ...) begins no run, and can't be fetched again. A client that hangs up cancels the response, unless it is one
+    in the `background` or has an `Idempotency-Key`.
+
+    With `text.format`, or a function that must be called, the agent's answer is JSON by that schema, told when it is
+    whole and valid. A question of the agent is then a `refusal` beside the request.
     """
     hosted = hosted_models(services)
     body.checked(*hosted)
+    given = input_of(body.input)
+    if (chore := chore_done(given.messages)) and not body.background:
+        return _at_once(body, chore)
     make = take_hosted if body.model in hosted else _turn
-    turn = await make(services, body, input_of(body.input), str(request.base_url), x_thread_id, idempotency_key)
+    turn = await make(services, body, given, str(request.base_url), x_thread_id, idempotency_key)
     kept = await kept_of(services, await services.runs.row(turn.run.run_id)) if turn.after else body.kept()
-    draft, turn = ResponseDraft(turn.run, kept), replace(turn, after=0)
-    headers = whereabouts(turn)
+    draft, turn = ResponseDraft(turn.run, kept, turn.run.form), replace(turn, after=0)
+    left = left_by(services, turn, goes_on=kept.background or idempotency_key is not None)
     if body.stream:
-        frames = _streamed(services, turn, draft, -1)
-        return StreamingResponse(frames, media_type="text/event-stream", headers={**STREAMED, **headers})
+        return _stream(services, turn, draft, left=left)
     _drain(draft.begin())
     end = End("pending", turn.run.usage, [])
     if not body.background:
-        end = await told_whole(services, request, turn, lambda part: _drain(draft.add(part)))
+        end = await told_whole(services, request, turn, lambda part: _drain(draft.add(part)), left)
     _drain(draft.end(end))
-    return JSONResponse(draft.response(), headers=headers)
+    return JSONResponse(draft.response(), headers=whereabouts(turn))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Without a run."""
+
+    run_id: str
+    created_at: datetime
+    finished_at: datetime
+
+
+def _at_once(body: ResponseRequest, text: str) -> Response:
+    now = datetime.now(UTC)
+    draft = ResponseDraft(_Known(str(uuid4()), now, now), body.kept().model_copy(update={"store": False}))
+    events = chain(draft.begin(), draft.add(Words(text)), draft.end(End("success", UsageView(), [])))
+    frames = b"".join(frame(event) for event in events)
+    if body.stream:
+        return Response(frames, media_type="text/event-stream", headers=STREAMED)
+    return JSONResponse(draft.response())
 
 
 @router.get("/{response_id}", responses=STREAMS)
@@ -119,8 +152,7 @@ async def get_response(
     turn, draft = await _found(services, response_id, request)
     if stream:
         await _refuse_unless_told(services, response_id, request, starting_after)
-        frames = _streamed(services, turn, draft, starting_after)
-        return StreamingResponse(frames, media_type="text/event-stream", headers={**STREAMED, **whereabouts(turn)})
+        return _stream(services, turn, draft, starting_after)
     return JSONResponse(await _as_it_stands(services, turn, draft), headers=whereabouts(turn))
 
 
@@ -128,7 +160,7 @@ async def get_response(
 async def list_input_items(response_id: str, services: Services) -> Any:
     """The goal of its run, or what its graph was given; what was said before is in the items of earlier responses."""
     row, _ = await found(services, response_id)
-    if not is_the_agents(row):
+    if is_hosted(row["graph"]):
         refuse_pruned(str(row["run_id"]), row["pruned_at"])
         return _listed(items_of(row))
     goal = await services.restore(row["request"]["goal"])
@@ -183,17 +215,15 @@ async def _turn(
     services: ApiServices, body: ResponseRequest, given: Input, base: str, header: str, key: str | None
 ) -> Turn:
     if body.previous_response_id is None:
-        if given.said is None:
+        if given.decisions and not given.messages:
             raise BadRequest("a decision needs `previous_response_id`", "name the response that asked", "bad_request")
-        return await take(
-            services, body, given.said, await place_of(services, body, given.said, header, key), base, key
-        )
+        said = given.said
+        return await take(services, body, said, await place_of(services, body, said, header, key), base, key)
     row = await previous(services, body.previous_response_id, body.model)
     place, before = await place_behind(services, row, key)
     if given.decisions:
         return await _decided(services, place.parked, given, base)
-    assert given.said is not None, "an input has words or a decision"
-    said = Conversation(given.said.goal, turns=(*before.turns, *given.said.turns))
+    said = replace(given.said, before=(), turns=(*before.turns, *given.said.turns))
     return await take(services, body, said, place, base, key)
 
 
@@ -208,8 +238,8 @@ async def _decided(services: ApiServices, parked: str | None, given: Input, base
 async def _found(services: ApiServices, id_: str, request: Request) -> tuple[Turn, ResponseDraft]:
     row, kept = await found(services, id_)
     refuse_pruned(str(row["run_id"]), row["pruned_at"])
-    run, teller = await services.runs.get(str(row["run_id"])), Telling if is_the_agents(row) else HostedTelling
-    return Turn(run, 0, str(request.base_url), teller), ResponseDraft(run, kept)
+    run, teller = await services.runs.get(str(row["run_id"])), HostedTelling if is_hosted(row["graph"]) else Telling
+    return Turn(run, 0, str(request.base_url), teller), ResponseDraft(run, kept, run.form)
 
 
 async def _refuse_unless_told(services: ApiServices, response_id: str, request: Request, number: int) -> None:
@@ -229,16 +259,17 @@ async def _as_it_stands(services: ApiServices, turn: Turn, draft: ResponseDraft)
     return draft.response()
 
 
-async def _streamed(services: ApiServices, turn: Turn, draft: ResponseDraft, after: int) -> AsyncIterator[bytes]:
-    def frames(events: Any) -> bytes:
+def _stream(services: ApiServices, turn: Turn, draft: ResponseDraft, after: int = -1, left: Left = None) -> Response:
+    """Its events behind number `after`."""
+
+    def frames(events: Iterable[Any]) -> bytes:
         return b"".join(frame(event) for event in events if event["sequence_number"] > after)
 
-    yield frames(draft.begin())
-    async for part in told(services, turn):
-        if part is None:
-            yield HEARTBEAT
-        else:
-            yield frames(draft.end(part) if isinstance(part, End) else draft.add(part))
+    def framed(part: Part | End) -> bytes:
+        return frames(draft.end(part) if isinstance(part, End) else draft.add(part))
+
+    events = streamed(services, turn, frames(draft.begin()), framed, left)
+    return StreamingResponse(events, media_type="text/event-stream", headers={**STREAMED, **whereabouts(turn)})
 
 
 def _drain(events: Any) -> None:

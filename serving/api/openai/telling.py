@@ -20,7 +20,14 @@ class Words:
     text: str
 
 
-Part = Thought | Words
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Words in the place of an answer that a program reads."""
+
+    text: str
+
+
+Part = Thought | Words | Declined
 
 
 class Teller(Protocol):

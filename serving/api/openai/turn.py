@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -15,23 +16,27 @@ from serving.api.openai.asking import Asking
 from serving.api.openai.messages import Conversation
 from serving.api.openai.place import Place
 from serving.api.openai.questions import Question
-from serving.api.openai.telling import Part, Teller, Telling, Words
+from serving.api.openai.telling import Declined, Part, Teller, Telling, Words
 from serving.api.openai.waiting import asked_by, reply_of
+from serving.api.reader import HEARTBEAT
 from serving.api.runs import hung_up
 from serving.runs.view import TERMINAL, RunView, UsageView
 from serving.services import ApiServices
 
 _LONGEST_WAIT_S: Final = 600.0
+Left: TypeAlias = Callable[[], None] | None  # what follows when the caller hangs up before the end
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A run to be told from behind line `after` of its log. `base`: the server's address, with a slash at its end."""
+    """A run to be told from behind line `after` of its log. `base`: the server's address, with a slash at its end.
+    `ends`: who asked began it in a chat, so that it may end when they hang up; others may wait for it elsewhere."""
 
     run: RunView
     after: int
     base: str
     teller: Callable[[Profile], Teller] = Telling
+    ends: bool = True
 
     @property
     def address(self) -> str:
@@ -58,7 +63,7 @@ async def take(
         reply = reply_of(said.goal)
         return await answered(services, place.parked, (reply,) if reply else (), base)
     request = await services.redacted(asking.request(said, place.thread_id, begun=place.begun))
-    kept = await asyncio.to_thread(services.redactor.redact_json, asking.kept().model_dump())
+    kept = await asyncio.to_thread(services.redactor.redact_json, asking.kept().model_dump(exclude_defaults=True))
     run, _ = await services.runs.create(request, key, {"conversation": place.mark, "kept": kept})
     return Turn(run, 0, base)
 
@@ -70,14 +75,15 @@ async def answered(
     one; else its question is told again. Where nobody asks for one of them, none is taken."""
     run = await services.runs.get(run_id)
     if not decisions or not run.approvals or not (typed or run.profile.approval == "reply"):
-        return Turn(run, run.last_seq - 1, base)
+        return Turn(run, run.last_seq - 1, base, ends=False)
     waiting = [approval.approval_id for approval in run.approvals]
     named = {decision.approval_id or waiting[0]: decision for decision in decisions}
     for approval_id in sorted(named, key=waiting.__contains__):
         reason = await services.redact(named[approval_id].reason)
         said = {"approval_id": approval_id, "reason": reason, "by": services.named(named[approval_id].by)}
-        await services.runs.decide(run_id, approval_id, named[approval_id].model_copy(update=said))
-    return Turn(run, run.last_seq, base)
+        await services.decisions.decide(run_id, approval_id, named[approval_id].model_copy(update=said))
+    kept = ((await services.runs.row(run_id))["asked"] or {}).get("kept", {"background": True})
+    return Turn(run, run.last_seq, base, ends=not kept.get("background", False))
 
 
 async def told(services: ApiServices, turn: Turn) -> AsyncIterator[Part | End | None]:
@@ -97,8 +103,31 @@ async def told(services: ApiServices, turn: Turn) -> AsyncIterator[Part | End | 
         yield last
 
 
-async def told_whole(services: ApiServices, request: Request, turn: Turn, add: Callable[[Part], None]) -> End:
-    """For a caller who waits; that of a run under way when that one has gone, or has waited for ten minutes."""
+def left_by(services: ApiServices, turn: Turn, *, goes_on: bool) -> Left:
+    """`goes_on`: the caller wants the run to, or can find it again."""
+    return partial(services.launches.cancel_soon, turn.run.run_id) if turn.ends and not goes_on else None
+
+
+async def streamed(
+    services: ApiServices, turn: Turn, begin: bytes, framed: Callable[[Part | End], bytes], left: Left = None
+) -> AsyncIterator[bytes]:
+    """What `told` tells, behind `begin`, as bytes of a stream."""
+    over = False
+    try:
+        yield begin
+        async for part in told(services, turn):
+            over = isinstance(part, End)
+            yield HEARTBEAT if part is None else framed(part)
+    except (asyncio.CancelledError, GeneratorExit):
+        if left and not over:
+            left()
+        raise
+
+
+async def told_whole(
+    services: ApiServices, request: Request, turn: Turn, add: Callable[[Part], None], left: Left = None
+) -> End:
+    """For a caller who waits; that of a run under way when that one has `left`, or has waited for ten minutes."""
     under_way = End("running", UsageView(), [])
 
     async def listen() -> End:
@@ -113,6 +142,8 @@ async def told_whole(services: ApiServices, request: Request, turn: Turn, add: C
     listening, gone = asyncio.create_task(listen()), asyncio.create_task(hung_up(request))
     try:
         await asyncio.wait({listening, gone}, timeout=_LONGEST_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
+        if left and gone.done() and not listening.done():
+            left()
         return listening.result() if listening.done() else under_way
     finally:
         listening.cancel()
@@ -124,7 +155,7 @@ async def told_so_far(services: ApiServices, turn: Turn) -> AsyncIterator[Part |
     telling = turn.teller(turn.run.profile)
     own = (await services.runs.history(turn.run.run_id)).own
     bodies = [event.body.model_dump(mode="json") for event in own]
-    for body in await services.restore(bodies) if turn.teller is Telling else bodies:
+    for body in await services.restored_lines(bodies) if turn.teller is Telling else bodies:
         for part in telling.line(body["kind"], body):
             yield part
     async for last in ending(services, turn, telling, turn.run.status):
@@ -139,8 +170,9 @@ async def ending(services: ApiServices, turn: Turn, telling: Teller, status: str
     elif status == "interrupted":
         view = RunView.model_validate(await services.shown(await services.runs.get(turn.run.run_id)))
         approvals = tuple(Question(each.approval_id, each.name, each.arguments) for each in view.approvals)
-        yield Words(asked_by(view, turn.address))
-    elif status == "success" and turn.run.profile.artifacts == "link":
+        asked = asked_by(view, turn.address)
+        yield Declined(asked) if turn.run.form else Words(asked)
+    elif status == "success" and turn.run.profile.artifacts == "link" and not turn.run.form:
         names = (await services.runs.row(turn.run.run_id))["artifacts"]
         if names:
             links = [f"- [{name}]({turn.address}/artifacts/{quote(name)})" for name in await services.restore(names)]

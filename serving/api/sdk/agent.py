@@ -8,19 +8,20 @@ from typing import Any, Final, LiteralString
 
 import orjson
 
+from graph.ledger import EffectDecision
 from graph.ports import ApprovalDecision
 from serving.api.sdk.agent_framing import AgentFraming
 from serving.api.sdk.agent_messages import EVENTS, ai, answer_id, human
 from serving.api.sdk.framing import events_of
 from serving.api.sdk.growing import Growing
-from serving.database import Row
+from serving.database import Row, fetch_all, fetch_one
 from serving.errors import Conflict, NotFound
 from serving.idempotency import Claim
-from serving.runs import approvals
 from serving.runs.answers import decisions_of
 from serving.runs.launch import NewRun, RunCommand, goal_id
 from serving.runs.limits import uuid_of
 from serving.runs.plan_edit import edited_plan
+from serving.runs.questions import Decision, decision_on, id_of, waited, waiting
 from serving.services import ApiServices
 from serving.threads.talks import BEFORE
 
@@ -28,8 +29,9 @@ GIVE_UP: Final = "__end__"  # LangGraph's END: chat pages go to it to leave a qu
 # One that another answer has just set going may have more questions.
 _ASKING: LiteralString = """
 select * from runs
-where thread_id = %s and tenant = %s and status in ('interrupted', 'pending', 'running') and exists (
-    select from approvals where approvals.run_id = runs.run_id and decided_at is null)
+where thread_id = %s and tenant = %s and status in ('interrupted', 'pending', 'running') and (exists (
+    select from approvals where approvals.run_id = runs.run_id and decided_at is null) or exists (
+    select from effects where effects.run_id = runs.run_id and state = 'unknown'))
 order by created_at limit 1
 """
 _BEHIND: LiteralString = "select coalesce(max(seq), 0) as seq from run_events where run_id = %s and at < %s"
@@ -50,8 +52,7 @@ async def resumed(services: ApiServices, thread: str, new: NewRun, command: RunC
     Raises Conflict where none waits or the answer is late, Unprocessable for what answers nothing.
     """
     thread_id = uuid_of(thread, "thread")
-    async with services.pool.connection() as connection:
-        row = await (await connection.execute(_ASKING, (thread_id, services.runs.tenant))).fetchone()
+    row = await fetch_one(services.pool, _ASKING, (thread_id, services.runs.tenant))
     run_id = str(row["run_id"]) if row else None
     async with services.idempotency.once("answer", key, new, thread_id, run_id) as claim:
         if claim and (claim.again or row):
@@ -62,8 +63,8 @@ async def resumed(services: ApiServices, thread: str, new: NewRun, command: RunC
     if command.resume is None:
         await services.launches.cancel(thread_id, run_id, by=services.asker)
     else:
-        for id_, decision in decisions_of(command.resume, await approvals.waiting(services.pool, run_id)).items():
-            await services.runs.decide(run_id, id_, await _fit(services, id_, decision))
+        for id_, decision in decisions_of(command.resume, await waiting(services.pool, run_id)).items():
+            await _decide(services, run_id, id_, await _fit(services, id_, decision))
     return Begun(await services.launches.get(thread_id, run_id), row["last_seq"])
 
 
@@ -73,23 +74,28 @@ async def _resumed_once(services: ApiServices, thread_id: str, claim: Claim, com
         with suppress(NotFound):  # it has ended
             await services.launches.cancel(thread_id, claim.id, by=services.asker)
     else:
-        questions = await approvals.waited(services.pool, claim.id, claim.at)
-        decided = {question.id for question, decided in questions if decided}
+        questions = await waited(services.pool, claim.id, claim.at)
+        decided = {id_of(question) for question, decided in questions if decided}
         for id_, decision in decisions_of(command.resume, [question for question, _ in questions]).items():
             if id_ not in decided:
                 await _decide_once(services, claim.id, id_, await _fit(services, id_, decision))
-    async with services.pool.connection() as connection:
-        row = await (await connection.execute(_BEHIND, (claim.id, claim.at))).fetchone()
+    row = await fetch_one(services.pool, _BEHIND, (claim.id, claim.at))
     return Begun(await services.launches.get(thread_id, claim.id), row["seq"] if row else 0)
 
 
-async def _decide_once(services: ApiServices, run_id: str, approval_id: str, decision: ApprovalDecision) -> None:
+async def _decide_once(services: ApiServices, run_id: str, id_: str, fit: Decision) -> None:
     try:
-        await services.runs.decide(run_id, approval_id, decision)
+        await _decide(services, run_id, id_, fit)
     except Conflict:  # maybe the same decision, taken at this moment by the same request that came twice
-        taken = (await approvals.decisions(services.pool, run_id)).get(approval_id)
-        if taken is None or ApprovalDecision.model_validate(taken) != decision:
+        if await decision_on(services.pool, run_id, id_) != fit:
             raise
+
+
+async def _decide(services: ApiServices, run_id: str, id_: str, fit: Decision) -> None:
+    if isinstance(fit, ApprovalDecision):
+        await services.decisions.decide(run_id, id_, fit)
+    else:
+        await services.decisions.decide_effect(run_id, id_, fit)
 
 
 async def agent_framing(services: ApiServices, row: Row, modes: tuple[str, ...], after: int) -> AgentFraming:
@@ -105,17 +111,16 @@ async def agent_values(services: ApiServices, row: Row) -> dict[str, Any]:
     run, said = await services.runs.get(str(row["run_id"])), await _said(services, row)
     framing = AgentFraming(run.run_id, frozenset(), run.thread_id, orjson.dumps(said).decode())
     answer = run.model_dump(mode="json", include={"sources", "partial", "note"}) | {"text": run.answer}
-    waiting = [question.model_dump(mode="json") for question in run.approvals]
+    asked = [question.model_dump(mode="json") for question in (*run.approvals, *run.effects)]
     values: dict[str, Any] = await services.restore(
-        framing.values(answer=answer if run.answer is not None else None, waiting=waiting)
+        framing.values(answer=answer if run.answer is not None else None, waiting=asked)
     )
     return values
 
 
 async def _said(services: ApiServices, row: Row) -> list[dict[str, Any]]:
     """As the log has it: goals and answers of the thread's runs, this one's goal last."""
-    async with services.pool.connection() as connection:
-        rows = await (await connection.execute(BEFORE, (row["run_id"],))).fetchall()
+    rows = await fetch_all(services.pool, BEFORE, (row["run_id"],))
     messages: list[dict[str, Any]] = []
     for each in rows:
         messages.append(human(each["goal_id"], each["goal"]))
@@ -124,14 +129,15 @@ async def _said(services: ApiServices, row: Row) -> list[dict[str, Any]]:
     return [*messages, human(goal_id(str(row["run_id"]), row["launch"]), row["request"]["goal"])]
 
 
-async def _fit(services: ApiServices, approval_id: str, decision: ApprovalDecision) -> ApprovalDecision:
+async def _fit(services: ApiServices, id_: str, decision: Decision) -> Decision:
+    """As it may be kept."""
+    by = services.named(str(await services.redact(decision.by)))
+    if isinstance(decision, EffectDecision):
+        return decision.model_copy(update={"note": str(await services.redact(decision.note)), "by": by})
     arguments = decision.arguments
     if arguments is not None:
-        if approval_id.startswith("plan-"):
+        if id_.startswith("plan-"):
             arguments = edited_plan(arguments).model_dump(mode="json")
         arguments = await asyncio.to_thread(services.redactor.redact_json, arguments)
-    said = {
-        "reason": str(await services.redact(decision.reason)),
-        "by": services.named(str(await services.redact(decision.by))),
-    }
-    return decision.model_copy(update={**said, "arguments": arguments, "approval_id": approval_id})
+    said = {"reason": str(await services.redact(decision.reason)), "by": by}
+    return decision.model_copy(update={**said, "arguments": arguments, "approval_id": id_})

@@ -6,13 +6,12 @@ from typing import Any, Final
 
 import orjson
 
-from graph.approval import interrupt_payload
-from graph.ports import ApprovalRequest
 from serving.api.sdk.agent_messages import ai, answer_id, told
 from serving.api.sdk.framing import SdkFraming, without_id
 from serving.api.sdk.growing import Growing
 from serving.database import Row
 from serving.hosting.config import AGENT
+from serving.runs.questions import question_of, shown
 
 NODES: Final = {
     "plan_proposed": ("plan", "plan"),
@@ -55,9 +54,8 @@ class AgentFraming(SdkFraming):
                 yield "values", self.values()
             case "answer_written":
                 yield from self._answered(body["answer"])
-            case "approval_requested":
-                interrupts = [self.interrupt(body)]
-                yield "updates", {"__interrupt__": interrupts}
+            case "approval_requested" | "effect_unknown":
+                yield "updates", {"__interrupt__": [self.interrupt(body)]}
                 yield "values", self.values(waiting=[body])
 
     def _answered(self, answer: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -78,8 +76,5 @@ class AgentFraming(SdkFraming):
 
     @staticmethod
     def interrupt(asked: dict[str, Any]) -> dict[str, Any]:
-        """LangChain's HITL request; its id is the approval's."""
-        names = ("name", "arguments", "description", "expires_at")
-        question = {name: asked[name] for name in names} | {"kind": asked["approval_kind"], "digest": ""}
-        request = ApprovalRequest.model_validate({**question, "id": asked["approval_id"]})
-        return {"id": request.id, "value": interrupt_payload(request)}
+        """LangChain's HITL request; its id is the approval's, or the effect's key."""
+        return shown(question_of(asked))

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from fastapi import Response
 
-from serving.page import Page
+from serving.search import Page
 
 
 def answer(value: Any, headers: Mapping[str, str] | None = None) -> Response:

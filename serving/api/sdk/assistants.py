@@ -10,11 +10,13 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer, page
-from serving.api.sdk.answers import AssistantPart, Drawing, Schemas
+from serving.api.sdk.schemas import AssistantPart, Drawing, Schemas
 from serving.assistants.assistant import Assistant, AssistantChange, AssistantVersion, NewAssistant
 from serving.assistants.search import AssistantFilter, AssistantSearch, count, search
+from serving.auth.user import with_configurable
 from serving.errors import Unprocessable
 from serving.hosting import describe
+from serving.search import Paged
 from serving.services import ApiServices
 
 if TYPE_CHECKING:
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 
 
-class Versions(BaseModel):
+class Versions(Paged):
     metadata: dict[str, object] | None = None
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 class Latest(BaseModel):
@@ -41,19 +41,19 @@ async def create_assistant(
     async with services.idempotency.once("assistant", idempotency_key, body) as claim:
         if claim:
             body = claim.named(body, "assistant")
-        made = await services.assistants.create(body)
+        made = await services.assistants.create(body, services.held)
     return answer(made)
 
 
 @router.post("/search", response_model=list[AssistantPart])
 async def search_assistants(body: AssistantSearch, services: Services) -> Response:
     """A page; `X-Pagination-Next` is the offset of the next one."""
-    return page(await search(services.assistants, body))
+    return page(await search(services.assistants, body, agents=services.sees_the_agent))
 
 
 @router.post("/count", response_model=int)
 async def count_assistants(body: AssistantFilter, services: Services) -> Response:
-    return answer(await count(services.assistants, body))
+    return answer(await count(services.assistants, body, agents=services.sees_the_agent))
 
 
 @router.get("/{assistant_id}", response_model=Assistant)
@@ -123,7 +123,8 @@ async def assistant_subgraphs(
 @asynccontextmanager
 async def graph_of(services: ApiServices, assistant_id: str) -> "AsyncIterator[tuple[str, Graph]]":
     assistant = await services.assistants.get(assistant_id)
-    async with services.graphs.opened(assistant.graph_id, "assistants.read", assistant.config) as graph:
+    config = with_configurable(assistant.config, services.told)
+    async with services.graphs.opened(assistant.graph_id, "assistants.read", config) as graph:
         yield assistant.graph_id, graph
 
 

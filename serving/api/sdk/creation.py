@@ -50,7 +50,7 @@ async def created(
     if assistant.graph_id == AGENT and thread and new.command and _answers(new.command):
         return await resumed(services, thread, new, new.command, key)
     async with services.idempotency.once("run", key, new, thread or "") as claim:
-        asked = replace(await _asked(services, thread, new, assistant), kept=kept)
+        asked = replace(await _asked(services, thread, new, assistant), kept=kept, held=services.held)
         if claim:
             return Begun(await services.launches.create_once(asked, claim.id))
         return Begun(await services.launches.create(asked))

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Response
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
-from serving.api.sdk.answers import Cron, CronPart
 from serving.api.sdk.creation import IdempotencyKey
+from serving.api.sdk.schemas import Cron, CronPart
+from serving.auth.user import shown as shown_config
+from serving.auth.user import with_configurable
 from serving.crons.cron import CronChange, NewCron, shown
 from serving.crons.search import CronFilter, CronSearch, count, search
 from serving.hosting.config import AGENT
@@ -38,13 +40,14 @@ async def create_cron(body: NewCron, services: Services, idempotency_key: Idempo
 @router.post("/runs/crons/search", response_model=list[CronPart])
 async def search_crons(body: CronSearch, services: Services) -> Response:
     """A page; `X-Pagination-Next` is the offset of the next one."""
-    found = await search(services.crons, services.assistants, body)
+    found = await search(services.crons, services.assistants, body, agents=services.sees_the_agent)
     return answer([await _told(services, cron) for cron in found.rows], found.headers)
 
 
 @router.post("/runs/crons/count", response_model=int)
 async def count_crons(body: CronFilter, services: Services) -> Response:
-    return answer(await count(services.crons, services.assistants, body))
+    found = await count(services.crons, services.assistants, body, agents=services.sees_the_agent)
+    return answer(found)
 
 
 @router.get("/runs/crons/{cron_id}", response_model=Cron)
@@ -57,7 +60,7 @@ async def update_cron(cron_id: str, body: CronChange, services: Services) -> Res
     """From its next run on."""
     cron, given = shown(await services.crons.get(cron_id)), body.payload()
     checked = await _checked(services, cron["thread_id"], {**cron["payload"], **given})
-    changed = {name: checked[name] for name in given}
+    changed = {name: checked[name] for name in (*given, *(("config",) if services.user else ()))}
     return answer(await _told(services, shown(await services.crons.update(cron_id, body, changed))))
 
 
@@ -80,6 +83,8 @@ async def _checked(services: ApiServices, thread: str | None, payload: dict[str,
     payload = {**payload, "assistant_id": assistant.assistant_id}
     if assistant.graph_id == AGENT:
         payload["input"] = await asyncio.to_thread(services.redactor.redact_json, payload.get("input"))
+    if services.user:
+        payload["config"] = with_configurable(payload.get("config"), services.user.lasting.configurable)
     new = NewRun.model_validate(payload)
     services.check_webhook(new.webhook)
     await asked_of(services, thread, new, assistant)
@@ -89,6 +94,8 @@ async def _checked(services: ApiServices, thread: str | None, payload: dict[str,
 async def _told(services: ApiServices, cron: Mapping[str, Any]) -> dict[str, Any]:
     """For a caller: what the agent is asked is kept redacted, what other graphs are given is as it came."""
     told = {name: value for name, value in cron.items() if name != "graph"}
+    if config := told.get("payload", {}).get("config"):
+        told["payload"] = {**told["payload"], "config": shown_config(config)}
     if cron["graph"] == AGENT and "payload" in told:
         told["payload"] = await services.restore(told["payload"])
     return told

@@ -6,6 +6,7 @@ from typing import Any, Final, LiteralString
 
 import orjson
 
+from serving.database import fetch_all
 from serving.services import ApiServices
 
 Body = dict[str, Any]
@@ -91,8 +92,7 @@ class Growing:
         """For a reader who has every line up to `after`."""
         if not after:
             return cls()
-        async with services.pool.connection() as connection:
-            rows = await (await connection.execute(_LINES, (run_id, after, list(KINDS)))).fetchall()
+        rows = await fetch_all(services.pool, _LINES, (run_id, after, list(KINDS)))
         return cls([(row["seq"], row["kind"], await services.line(row["kind"], row["body"])) for row in rows])
 
     def take(self, seq: int, kind: str, body: Body) -> Grown | None:

@@ -17,8 +17,8 @@ from serving.api.sdk.creation import LOCATION, IdempotencyKey, created, notices,
 from serving.api.sdk.framing import SdkFraming, events_of, part_of
 from serving.api.sdk.listed import LISTED
 from serving.api.sockets import EventStream
-from serving.database import Row
-from serving.hosting.config import AGENT
+from serving.database import Row, fetch_one
+from serving.hosting.config import is_hosted
 from serving.hosting.part_log import RESULT
 from serving.runs.launch import NewRun, StreamMode
 from serving.runs.store import refuse_pruned
@@ -134,7 +134,7 @@ async def streamed(
     run_id, headers = str(row["run_id"]), {"Location": f"{where}/stream", LOCATION: where}
     left = (lambda: services.launches.cancel_soon(run_id)) if cancel else None
     framing = SdkFraming(run_id, events_of(modes))
-    if _is_the_agents(row):
+    if not is_hosted(row["graph"]):
         framing = await agent_framing(services, row, modes, after)
     return EventStream(services.tails, run_id, after, framing, headers, left)
 
@@ -180,18 +180,13 @@ async def outcome(services: ApiServices, row: Row) -> bytes:
             event, data = part_of(line["body"])
             if event == RESULT:
                 return data.encode()
-    if _is_the_agents(row):
+    if not is_hosted(row["graph"]):
         return orjson.dumps(await agent_values(services, row))
     return orjson.dumps(await _values(services, str(row["thread_id"])))
-
-
-def _is_the_agents(row: Row) -> bool:
-    return row["graph"] in (None, AGENT)
 
 
 async def _values(services: ApiServices, thread_id: str) -> Any:
     """The thread's: of a run that came to nothing of its own. None when it is gone."""
     query = "select values from threads where thread_id = %s"
-    async with services.pool.connection() as connection:
-        found = await (await connection.execute(query, (thread_id,))).fetchone()
+    found = await fetch_one(services.pool, query, (thread_id,))
     return found and found["values"]

@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field, field_validator
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
-from serving.api.sdk.answers import StatePart, StateUpdated
 from serving.api.sdk.listed import LISTED
+from serving.api.sdk.schemas import StatePart, StateUpdated
 from serving.threads.checkpoint import CheckpointRef
 from serving.threads.thread import ThreadChange
 

@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
-from serving.api.sdk.answers import Item, Items, Namespaces
+from serving.api.sdk.schemas import Item, Items, Namespaces
 from serving.errors import Unprocessable
 from serving.jsonb import jsonb
+from serving.search import Paged
 from serving.services import ApiServices
 
 if TYPE_CHECKING:
@@ -36,25 +37,22 @@ class NewItem(Place):
     ttl: _TTL | None = None
 
 
-class ItemSearch(BaseModel):
+class ItemSearch(Paged):
     """`filter`: values that must be equal, or {"$gt": ...} and the like. `query`: what to find by meaning."""
 
     namespace_prefix: _Labels | None = None
     filter: dict[str, Any] | None = None
-    limit: int = Field(default=10, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
     query: str | None = Field(default=None, max_length=32_000)
     refresh_ttl: bool | None = None
 
 
-class NamespaceSearch(BaseModel):
+class NamespaceSearch(Paged):
     """`*` stands for any label."""
 
     prefix: _Labels | None = None
     suffix: _Labels | None = None
     max_depth: int | None = Field(default=None, ge=1, le=100)
     limit: int = Field(default=100, ge=1, le=1_000)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 @router.put("/items", status_code=204)
@@ -87,7 +85,7 @@ async def delete_item(body: Place, services: Services) -> None:
 async def search_items(body: ItemSearch, services: Services) -> Response:
     """The newest first; with a `query`, and an index in langgraph.json, the nearest in meaning."""
     found = await (await _store(services)).asearch(
-        _labels(body.namespace_prefix or []),
+        labels_of(body.namespace_prefix or []),
         query=body.query,
         filter=_filter(body.filter),
         limit=body.limit,
@@ -111,7 +109,7 @@ async def item_of(
 
 
 async def namespaces_of(services: ApiServices, wanted: NamespaceSearch) -> list[tuple[str, ...]]:
-    prefix, suffix = _labels(wanted.prefix or []), _labels(wanted.suffix or [])
+    prefix, suffix = labels_of(wanted.prefix or []), labels_of(wanted.suffix or [])
     return await (await _store(services)).alist_namespaces(
         prefix=prefix or None,
         suffix=suffix or None,
@@ -129,10 +127,10 @@ def _namespace(labels: list[str]) -> tuple[str, ...]:
     """Raises Unprocessable."""
     if not labels or labels == [""]:
         raise Unprocessable("the namespace is empty", "give it at least one label", "bad_namespace")
-    return _labels(labels)
+    return labels_of(labels)
 
 
-def _labels(labels: list[str]) -> tuple[str, ...]:
+def labels_of(labels: list[str]) -> tuple[str, ...]:
     for label in labels:
         if not label or "." in label or len(label) > _LONGEST:
             raise Unprocessable(

@@ -6,20 +6,19 @@ from fastapi import APIRouter, Header, Query, Response
 
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
-from serving.api.sdk.answers import Pruned, Thread, ThreadPart
+from serving.api.sdk.creation import IdempotencyKey
+from serving.api.sdk.schemas import Pruned, Thread, ThreadPart
 from serving.services import ApiServices
 from serving.threads.copies import copy, create
 from serving.threads.search import ThreadFilter, ThreadSearch, count, search
 from serving.threads.sweep import prune
-from serving.threads.thread import NewThread, ThreadChange, ThreadPrune, told
+from serving.threads.thread import NewThread, ThreadChange, ThreadCopy, ThreadPrune, told
 
 router = APIRouter(prefix="/threads", tags=["threads"])
 
 
 @router.post("", response_model=Thread)
-async def create_thread(
-    body: NewThread, services: Services, idempotency_key: Annotated[str | None, Header()] = None
-) -> Response:
+async def create_thread(body: NewThread, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
     """With `supersteps`, their updates are applied one after the other: a copy of a thread from elsewhere."""
     return answer(await told(await made(services, body, idempotency_key), services.restore))
 
@@ -29,19 +28,20 @@ async def made(services: ApiServices, body: NewThread, idempotency_key: str | No
     async with services.idempotency.once("thread", idempotency_key, body) as claim:
         if claim:
             body = claim.named(body, "thread")
-        return await create(services.threads, services.states, body)
+        again = claim is not None and claim.again
+        return await create(services.threads, services.states, body, services.held, again=again)
 
 
 @router.post("/search", response_model=list[ThreadPart])
 async def search_threads(body: ThreadSearch, services: Services) -> Response:
     """A page; `X-Pagination-Next` is the offset of the next one."""
-    found = await search(services.threads, body)
+    found = await search(services.threads, body, agents=services.sees_the_agent)
     return answer([await told(thread, services.restore) for thread in found.rows], found.headers)
 
 
 @router.post("/count", response_model=int)
 async def count_threads(body: ThreadFilter, services: Services) -> Response:
-    return answer(await count(services.threads, body))
+    return answer(await count(services.threads, body, agents=services.sees_the_agent))
 
 
 @router.post("/prune", response_model=Pruned)
@@ -78,6 +78,8 @@ async def delete_thread(thread_id: str, services: Services) -> None:
 
 
 @router.post("/{thread_id}/copy", response_model=Thread)
-async def copy_thread(thread_id: str, services: Services) -> Response:
+async def copy_thread(thread_id: str, services: Services, idempotency_key: IdempotencyKey = None) -> Response:
     """A new thread with the same metadata, state and history, and without runs."""
-    return answer(await told(await copy(services.threads, services.states.saved, thread_id), services.restore))
+    async with services.idempotency.once("copy", idempotency_key, ThreadCopy(thread_id=thread_id)) as claim:
+        made = await copy(services.threads, services.states.saved, thread_id, claim)
+    return answer(await told(made, services.restore))

@@ -11,7 +11,7 @@ from serving.api.sdk.agent_framing import NODES, AgentFraming
 from serving.api.sdk.agent_messages import ai, answer_id
 from serving.api.sdk.growing import Growing
 from serving.api.thread_streams.agent_messages import grows, written
-from serving.api.thread_streams.framing import EventFraming, Told, question, told
+from serving.api.thread_streams.framing import EventFraming, Told, question, told, update
 from serving.api.thread_streams.subscription import Subscription
 from serving.database import Row
 from serving.hosting.config import AGENT
@@ -60,7 +60,7 @@ class AgentEvents(EventFraming):
                 yield told("values", (), self.talk.values())
             case "answer_written":
                 yield from self._answered(body["answer"])
-            case "approval_requested":
+            case "approval_requested" | "effect_unknown":
                 asked = self.talk.interrupt(body)
                 yield told("values", (), self.talk.values(waiting=[body]))
                 yield question(asked["id"], asked["value"])
@@ -77,11 +77,6 @@ class AgentEvents(EventFraming):
         yield from written(self.run_id, answer["text"])
         yield update("answer", {"messages": [whole], "answer": answer})
         yield told("values", (), self.talk.values(answer=answer))
-
-
-def update(node: str, values: dict[str, Any]) -> Told:
-    channel, method, namespace, data, _ = told("updates", (), values)
-    return channel, method, namespace, data, f',"node":{orjson.dumps(node).decode()}'
 
 
 def _tool_ended(body: dict[str, Any]) -> dict[str, Any]:

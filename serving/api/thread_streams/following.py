@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from serving.api.stream import Framing, Page
+from serving.api.reader import Framing, Page
 from serving.api.thread_streams.agent_framing import agent_events
 from serving.api.thread_streams.errors import Refused
 from serving.api.thread_streams.framing import EventFraming
@@ -25,9 +25,9 @@ async def beginning(services: ApiServices, thread_id: str, wanted: Subscription,
 
 
 async def followed(
-    services: ApiServices, thread_id: str, wanted: Subscription, start: Place, *, plain: bool = False
+    services: ApiServices, thread_id: str, wanted: Subscription, start: Place
 ) -> AsyncGenerator[Page | None]:
-    async with aclosing(stepwise(services, thread_id, wanted, start, plain=plain)) as found:
+    async with aclosing(stepwise(services, thread_id, wanted, start, plain=False)) as found:
         async for page, _ in found:
             yield page
 

@@ -26,7 +26,7 @@ _TOOLS: Final = {
     "on_tool_end": ("tool-finished", {"output": "output"}),
     "on_tool_error": ("tool-error", {"message": "error"}),
 }
-_ENDS: Final = {"success": "completed", "error": "failed", "timeout": "failed"}
+ENDS: Final = {"success": "completed", "error": "failed", "timeout": "failed"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class EventFraming:
         """The protocol has no word for a run that was cancelled: it is interrupted, and says by whom."""
         if end["status"] == "cancelled":
             return self.lifecycle("interrupted", f"cancelled {end['message']}")
-        event = "interrupted" if end.get("waits") else _ENDS[end["status"]]
+        event = "interrupted" if end.get("waits") else ENDS[end["status"]]
         return self.lifecycle(event, (end["message"] or end["code"]) if event == "failed" else "")
 
     def _framed(self, row: Row, room: int, number: int, told: Told) -> str:
@@ -97,6 +97,10 @@ def told(method: str, namespace: Namespace, data: Any) -> Told:
     return _CHANNEL.get(method, method), method, namespace, orjson.dumps(data).decode(), ""
 
 
+def update(node: str, values: Any, namespace: Namespace = ()) -> Told:
+    return *told("updates", namespace, values)[:4], f',"node":{orjson.dumps(node).decode()}'
+
+
 def _part(body: str, *, own: bool) -> Iterator[Told]:
     """Of what a hosted graph gave out, be it for this protocol or for one of LangGraph's older streams."""
     event, data = part_of(body)
@@ -112,10 +116,8 @@ def _part(body: str, *, own: bool) -> Iterator[Told]:
     elif mode == "custom":
         yield _written(namespace, data)
     elif mode == "updates":
-        for node, update in orjson.loads(data).items():
-            if node != "__interrupt__":
-                channel, method, _, values, _ = told("updates", namespace, update)
-                yield channel, method, namespace, values, f',"node":{orjson.dumps(node).decode()}'
+        given = orjson.loads(data)
+        yield from (update(node, given[node], namespace) for node in given if node != "__interrupt__")
     elif mode == "checkpoints":
         yield told("checkpoints", namespace, place_of(orjson.loads(data)))
     elif mode == "tools":

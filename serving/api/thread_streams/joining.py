@@ -11,15 +11,15 @@ from fastapi import APIRouter, Header, Query, Response
 
 from serving.api.event_id import event_id, seq_of
 from serving.api.pages import PageStream
+from serving.api.reader import HEARTBEAT, Framing
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.agent import agent_framing
 from serving.api.sdk.framing import SdkFraming, events_of, without_id
 from serving.api.sdk.listed import LISTED
-from serving.api.stream import HEARTBEAT, Framing
 from serving.database import Row
 from serving.errors import BadRequest
-from serving.hosting.config import AGENT
+from serving.hosting.config import is_hosted
 from serving.runs.view import TERMINAL
 from serving.services import ApiServices
 from serving.threads.places import ROOM, Place, read_up_to
@@ -38,17 +38,20 @@ async def join_thread(
     thread_id: str,
     services: Services,
     stream_mode: Modes = ("run_modes",),
+    stream_modes: Modes = (),
     last_event_id: Annotated[str, Header()] = "",
     after: Annotated[
         int | None, Query(ge=0, le=2**53, description="where there is no Last-Event-ID: from behind this event")
     ] = None,
 ) -> Response:
     """What is to come, or what comes behind `Last-Event-ID` (-1: from the first run on), until the reader goes away.
-    Each run begins with `metadata` and ends with `metadata` whose `status` is `run_done`."""
+    Each run begins with `metadata` and ends with `metadata` whose `status` is `run_done`. LangGraph's SDK says
+    `stream_mode`, where its documentation says `stream_modes`, which goes before the other."""
     id_ = str((await services.threads.get(thread_id))["thread_id"])
     start = await _start(services, id_, last_event_id, after)
-    again = urlencode([*(("stream_mode", mode) for mode in stream_mode), ("after", start.seq)])
-    frames = _frames(services, id_, frozenset(stream_mode), start)
+    modes = stream_modes or stream_mode
+    again = urlencode([*(("stream_mode", mode) for mode in modes), ("after", start.seq)])
+    frames = _frames(services, id_, frozenset(modes), start)
     return PageStream(frames, services.tails.patience_s, f"/threads/{id_}/stream?{again}")
 
 
@@ -67,7 +70,7 @@ async def _frames(services: ApiServices, thread_id: str, modes: frozenset[Mode],
     async def framing_of(row: Row, heard: int) -> Framing:
         asked = _modes(modes, row)
         run: SdkFraming = SdkFraming(str(row["run_id"]), events_of(asked))
-        if row["graph"] in (None, AGENT):
+        if not is_hosted(row["graph"]):
             run = await agent_framing(services, row, asked, read_up_to(heard))
         return _RunOfMany(run, thread_id, row["place"], heard)
 

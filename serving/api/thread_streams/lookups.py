@@ -7,8 +7,9 @@ import orjson
 
 from serving.api.sdk.framing import part_of
 from serving.api.thread_streams.errors import Refused
+from serving.api.thread_streams.framing import ENDS
 from serving.api.thread_streams.start import start
-from serving.database import Row
+from serving.database import Row, fetch_all
 from serving.hosting.channels import EVENT
 from serving.hosting.config import AGENT
 from serving.services import ApiServices
@@ -18,7 +19,7 @@ _SUBGRAPHS: LiteralString = """
 select body::text from run_events
 where run_id = %s and kind = 'stream_part' and body ->> 'event' like %s order by seq
 """
-_STATUSES = {"success": "completed", "error": "failed", "timeout": "failed", "cancelled": "interrupted"}
+_STATUSES = {**ENDS, "cancelled": "interrupted", "interrupted": "interrupted"}
 _PAGE = 10
 _MOST = 1_000
 
@@ -26,10 +27,8 @@ _MOST = 1_000
 async def get_tree(services: ApiServices, thread_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The newest run, or the one of `run_id`, and the subgraphs in it, as they stand."""
     row = await _run(services, thread_id, params.get("run_id"))
-    async with services.pool.connection() as connection:
-        values = (row["run_id"], f"{EVENT}lifecycle|%")
-        lines = await (await connection.execute(_SUBGRAPHS, values)).fetchall()
-    status = _STATUSES.get(row["status"], "interrupted" if row["status"] == "interrupted" else "running")
+    lines = await fetch_all(services.pool, _SUBGRAPHS, (row["run_id"], f"{EVENT}lifecycle|%"))
+    status = _STATUSES.get(row["status"], "running")
     if status == "completed" and row["thread_status"] == "interrupted":
         status = "interrupted"
     root: dict[str, Any] = {"namespace": [], "status": status, "graph_name": row["graph"] or AGENT}

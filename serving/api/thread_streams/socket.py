@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -14,8 +15,10 @@ from fastapi import APIRouter
 from psycopg_pool import PoolTimeout
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from serving.api.authorization.doors import command
+from serving.api.runs import services_for
 from serving.api.thread_streams.commands import LOOKS, obey, read, success
-from serving.api.thread_streams.errors import Refused, error_frame
+from serving.api.thread_streams.errors import Refused, error_frame, refusal
 from serving.api.thread_streams.following import beginning, stepwise
 from serving.api.thread_streams.in_step import InStep
 from serving.api.thread_streams.subscription import Subscription, since_of, subscription_of
@@ -33,8 +36,7 @@ log = logging.getLogger(__name__)
 
 
 async def converse(websocket: WebSocket) -> None:
-    services: ApiServices = websocket.app.state.services
-    services = services.asked_by(websocket.scope["identity"], websocket.headers)
+    services = services_for(websocket)
     await websocket.accept()
     try:
         thread_id = uuid_of(websocket.path_params["thread_id"], "thread")
@@ -96,9 +98,13 @@ class _Conversation:
                 return success(id_, {"restored": False}, await self._through())
             if method not in LOOKS and "write" not in self._websocket.scope["identity"].scopes:
                 raise Refused("permission_denied", f"this API key lacks the scope 'write', which {method} needs")
-            return await obey(self._services, self._thread_id, id_, method, params)
-        except Refused as refused:
-            return error_frame(refused, id_)
+            services = self._services
+            if permits := self._websocket.scope.get("permits"):
+                params, held = await command(permits, self._thread_id, method, params)
+                services = replace(services, held=held)
+            return await obey(services, self._thread_id, id_, method, params)
+        except (Refused, ServingError) as error:
+            return error_frame(refusal(error), id_)
         except (psycopg.Error, PoolTimeout):
             return error_frame(Refused("unknown_error", "Postgres does not answer; try again, nothing was lost"), id_)
 

@@ -11,10 +11,10 @@ from fastapi.responses import JSONResponse
 
 from serving.api.event_id import seq_of
 from serving.api.pages import PageStream
+from serving.api.reader import HEARTBEAT
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
-from serving.api.stream import HEARTBEAT
 from serving.api.thread_streams.commands import obey, read
 from serving.api.thread_streams.errors import Refused, error_frame, refusal
 from serving.api.thread_streams.following import beginning, followed

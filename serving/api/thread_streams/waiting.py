@@ -4,9 +4,9 @@ from collections.abc import Set
 from typing import LiteralString
 
 from serving.api.thread_streams.errors import Refused
-from serving.database import Row
+from serving.database import Row, fetch_one
 from serving.hosting.config import AGENT
-from serving.runs import approvals
+from serving.runs.questions import id_of, waiting
 from serving.services import ApiServices
 
 _THREAD: LiteralString = """
@@ -25,8 +25,7 @@ where thread.thread_id = %(thread)s and thread.tenant = %(tenant)s
 async def asking(services: ApiServices, thread_id: str) -> Row | None:
     """The thread with what it asks; None where it has no run."""
     values = {"thread": thread_id, "tenant": services.runs.tenant, "agent": AGENT}
-    async with services.pool.connection() as connection:
-        return await (await connection.execute(_THREAD, values)).fetchone()
+    return await fetch_one(services.pool, _THREAD, values)
 
 
 async def waits(services: ApiServices, thread_id: str) -> bool:
@@ -38,7 +37,7 @@ async def waits(services: ApiServices, thread_id: str) -> bool:
 async def open_questions(services: ApiServices, thread: Row) -> Set[str]:
     """Those that can still be answered. Where a run is under way that answers none, it has given them up."""
     if thread["graph"] == AGENT:
-        return {request.id for request in await approvals.waiting(services.pool, str(thread["run_id"]))}
+        return {id_of(question) for question in await waiting(services.pool, str(thread["run_id"]))}
     asked = _asked(thread)
     if not asked and not thread["answering"]:
         raise nobody_asks()

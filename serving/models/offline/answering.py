@@ -5,9 +5,9 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from serving.documents.words import words
-from serving.models.offline.english import FIGURE, STOP, Quantity, covers, degree, measured, quantities, stems
-from serving.models.offline.facts import Fact
-from serving.models.offline.ranking import Question, ask, rank
+from serving.models.offline.english import STOP, covers, degree, quantities, stems
+from serving.models.offline.facts import Fact, Figure, figures
+from serving.models.offline.ranking import Question, Rated, ask, counts, rank
 
 _QUOTE_CHARACTERS: Final = 300
 _ADDS: Final = re.compile(
@@ -16,19 +16,14 @@ _ADDS: Final = re.compile(
 )
 _COMPARES: Final = re.compile(r"(?i)\b(?:compare|difference)\b")
 _CHOOSES: Final = re.compile(r"(?i)\b(?:which|or|than)\b")
-_AND: Final = re.compile(r",? and |, ")
-_OR: Final = re.compile(r",? (?:or|and|with|vs|than) |[,:] ")
-# Up to its last preposition, the first part of `how long is A or B` says what is asked of both.
-_OF: Final = re.compile(
-    r"(?i)^(?:.*\b(?:of|on|for|from|in|at|do|does|did|with|between|is|are)\b)?(?: *\b(?:an?|the)\b)?"
-)
-_AT: Final = re.compile(r"(?i)^(?:(?:that|of|on|for|from|in|at|between|an?|the) )+")
+_COMPARATIVE: Final = re.compile(r"(?i)\b(?:(?:more|less) \w+(?=,| for| in)|\w+(?:er|est)\b|more|less)")
+_EACH: Final = re.compile(r"\b(?:each|apiece)\b")
+_PARTS: Final = re.compile(r",? (?:or|and|with|vs|than) |[,:] ")
 # Neither by how much, nor what kind of thing is compared, says anything about the figure.
 _BESIDE: Final = re.compile(
-    r"(?i),? (?:and )?by how much\W*$"
+    r"(?i),? (?:and )?(?:by how much|what is the difference)\W*$"
     r"|^\W*(?:which|what|who)(?: of)?(?: (?:the|our|all|two|three))*(?: (?!is|are|ha|do)\w+)?"
 )
-_DIMENSIONS: Final = {"money": "price cost money", "time": "duration time", "length": "length height", "mass": "weight"}
 
 
 class Found(NamedTuple):
@@ -39,12 +34,6 @@ class Found(NamedTuple):
     sure: bool = True
 
 
-class Figure(NamedTuple):
-    fact: Fact
-    amount: Quantity
-    name: str = ""
-
-
 Looking = Generator[tuple[str, dict[str, Any]], Mapping[str, Any], Found | None]
 
 
@@ -53,43 +42,55 @@ def answer(question: Question, seen: Sequence[Fact]) -> Looking:
     ranked, text = rank(question, seen), question.text
     best = ranked[0].fact if ranked else None
     closest = Found(best.text[:_QUOTE_CHARACTERS], (best.ref,), False) if best else None
-    sign = next((degree(word) for word in text.split() if degree(word)), 0)
-    options = _OR.split(_BESIDE.sub("", text))[-2:]
+    sign = next((degree(word).sign for word in text.split() if degree(word).sign), 0)
+    parts = _PARTS.split(_BESIDE.sub("", text))
     if _ADDS.search(text) and not _CHOOSES.search(text):
-        if parts := _list(question, seen) or _each(_AND.split(text), text, seen):
-            result = yield "calculate", {"expression": "+".join(part.amount.amount for part in parts)}
-            return _found([part.fact for part in parts], f"Total: {_shown(result, parts[0].amount)}.")
-        if best and best.subject and not _ADDS.search(best.text):
+        if added := _list(question, seen) or _each(parts, text, seen):
+            result = yield "calculate", {"expression": "+".join(map(_times, added))}
+            return _found([part.fact for part in added], f"Total: {_shown(result, added[0])}.")
+        if best and not _ADDS.search(best.text):
             return closest
-    elif (sign or _COMPARES.search(text)) and len(options) == 2:
-        if not (pair := _each(options, text, seen)):
+    elif (sign or _COMPARES.search(text)) and len(parts) > 1:
+        pair = sorted(_each(parts[-2:], text, seen), key=lambda figure: -(sign or 1) * figure.amount.size)
+        if not pair:
             return closest
-        ahead, behind = sorted(pair, key=lambda figure: -(sign or 1) * figure.amount.size)
+        ahead, behind = pair
         result = yield "calculate", {"expression": f"abs({ahead.amount.amount} - {behind.amount.amount})"}
-        word = next(
-            (word for word in re.findall(r"(?:(?:more|less) )?\w+", text) if any(map(degree, word.split()))), ""
-        )
-        said = f"{word.capitalize()}: {ahead.name}, {ahead.amount.text}; {behind.name}, {behind.amount.text}."
-        same = f" Difference: {_shown(result, ahead.amount)}." if ahead.amount.unit == behind.amount.unit else ""
-        return _found([ahead.fact, behind.fact], said.removeprefix(": ") + same)
-    figures = sorted(_figures("", text, seen), key=lambda figure: -sign * figure.amount.size) if sign else []
-    if len({(figure.fact.group, figure.fact.subject) for figure in figures}) > 1:
-        return _found([figures[0].fact])
-    if not best or not ranked[0].sure:
-        return closest
-    # A heading asks for what stands under it.
+        word = _COMPARATIVE.search(text) if sign else None
+        said = f"{word[0].capitalize()}: " if word else ""
+        said += f"{ahead.name}, {ahead.amount.text}; {behind.name}, {behind.amount.text}."
+        same = f" Difference: {_shown(result, ahead)}." if ahead.amount.unit == behind.amount.unit else ""
+        return _found([ahead.fact, behind.fact], said + same)
+    elif sign:
+        every = _figures("", text, seen)
+        if len({(each.fact.group, each.fact.subject) for each in every}) > 1:
+            return _found([max(every, key=lambda figure: sign * figure.amount.size).fact])
+    return _quoted(question, ranked, seen) if best and ranked[0].sure else closest
+
+
+def _quoted(question: Question, ranked: Sequence[Rated], seen: Sequence[Fact]) -> Found:
+    """The best fact, and the next one if it says what that leaves out; or the section whose heading is asked for."""
+    best = ranked[0].fact
     if not question.looks[0] and all(covers(key, best.place) for key in question.strong):
         return _found([fact for fact in seen if fact.group == best.group][:6])
+    whole = best._replace(text="" if question.looks[0] else best.row)
     lacking = [key for key in question.strong if not covers(key, f"{best.place} {best.text}")]
     near = [each.fact for each in ranked[1:2] if each.sure and each.fact.group == best.group]
-    whole = best._replace(text=best.row if best.row and not question.looks[0] else best.text)
-    return _found([whole, *(each for each in near if any(covers(key, each.text) for key in lacking))])
+    return _found(
+        [whole if whole.text else best, *(each for each in near if any(covers(key, each.text) for key in lacking))]
+    )
 
 
-def _shown(result: Mapping[str, Any], like: Quantity) -> str:
-    value, unit = str(result.get("value")), like.unit
-    value += "0" * (like.dimension == "money" and value[-2:-1] == ".")
+def _shown(result: Mapping[str, Any], like: Figure) -> str:
+    value, unit = str(result.get("value")), like.amount.unit
+    value += "0" * (like.amount.dimension == "money" and value[-2:-1] == ".")
     return f"{unit}{value}" if unit in ("€", "$", "£") else f"{value} {unit}".rstrip()
+
+
+def _times(figure: Figure) -> str:
+    """`four trees at £95 each` is four times one."""
+    counts = [n.amount for n in quantities(figure.fact.value) if n.dimension != "money"]
+    return "*".join([*counts[: bool(_EACH.search(figure.fact.value))], figure.amount.amount])
 
 
 def _found(facts: Sequence[Fact], said: str = "") -> Found:
@@ -102,82 +103,70 @@ def _list(question: Question, seen: Sequence[Fact]) -> list[Figure]:
     """The amounts of one list, column or sentence: of what the question names in it, or of all if it names none."""
     lists: dict[tuple[str, ...], list[Figure]] = {}
     for fact in seen:
-        for amount, subject in fact.amounts:
-            sentence = fact.text if len(fact.amounts) > 1 else ""
-            lists.setdefault((*fact.group, sentence, amount.unit), []).append(Figure(fact, amount, subject))
+        every = figures(fact) if not question.of or counts(question.of, fact) else []
+        money = [figure for figure in every if figure.amount.dimension == "money"]
+        for figure in (money or every[-1:])[:1] if fact.subject else money:
+            lists.setdefault((*fact.group, "" if fact.subject else fact.text, figure.amount.unit), []).append(figure)
     wholes: dict[Fact, list[Figure]] = {}
     for (*_, sentence, _), parts in lists.items():
         first = parts[0].fact
-        asked = {*question.strong} - stems(first.place)
-        named = [part for part in parts if not stems(part.name).isdisjoint(question.strong)]
-        chosen = [part for part in parts if asked & stems(part.name)]
-        chosen = named if len(chosen) > 1 else chosen
+        chosen = [part for part in parts if stems(part.name) & ({*question.strong} - stems(first.place))]
         said = " ".join([first.place, first.column, sentence, *(part.name for part in chosen)])
         if len(parts) > 1 and len(chosen) != 1 and not any("total" in part.name.lower() for part in parts):
-            wholes[first._replace(text=said, row="")] = chosen or parts
-    wanted = question._replace(looks=("", ""))
-    return next((wholes[rated.fact] for rated in rank(wanted, [*wholes]) if rated.sure), [])
+            wholes[first._replace(text=said, value=said, row="")] = chosen or parts
+    ranked = rank(question._replace(looks=("", ""), of=""), [*wholes])
+    return wholes[ranked[0].fact] if ranked and ranked[0].sure else []
 
 
-def _each(asked: Sequence[str], text: str, seen: Sequence[Fact]) -> list[Figure]:
+def _each(parts: Sequence[str], text: str, seen: Sequence[Fact]) -> list[Figure]:
     """A figure for each of some names, if they can be set against each other or added."""
-    parts = [_OF.sub("", asked[0]).split()[::-1], *(_AT.sub("", name).strip(" ?.").split() for name in asked[1:])]
-    names = [" ".join(name[:: 1 if at else -1]) for at, name in enumerate(_said_by(seen, part) for part in parts)]
+    names = [_said_by(seen, part.strip(" ?.").split(), at == 0) for at, part in enumerate(parts)]
     for name in names:
         text = text.replace(name, "", 1)
-    figures = [figure for name in names for figure in _figures(name, text, seen)[:1]]
-    apart = {(each.fact, each.amount) for each in figures}
-    whole = 1 < len(names) == len(apart) and len({each.amount.dimension for each in figures} - {""}) < 2
-    # Cells are of one column, or of one row.
-    alike = len({each.fact.column for each in figures}) == 1 or len({each.fact.subject for each in figures}) == 1
-    # What one is called by its heading, the other is.
-    headed = len({stems(each.name).isdisjoint(stems(each.fact.text)) for each in figures}) == 1
-    return figures if whole and alike and headed else []
+    found = [each._replace(name=name) for name in names if name for each in _figures(name, text, seen)[:1]]
+    whole = 1 < len(names) == len({(each.fact, each.amount) for each in found})
+    alike = len({each.amount.dimension for each in found} - {""}) < 2
+    # Cells are of one column, or of one row; what one is called by its heading, the other is.
+    alike &= len({each.fact.column for each in found}) == 1 or len({each.fact.subject for each in found}) == 1
+    headed = len({stems(each.name).isdisjoint(stems(each.fact.text)) for each in found}) == 1
+    return found if whole and alike and headed else []
 
 
-def _said_by(seen: Sequence[Fact], near: list[str]) -> list[str]:
-    """The most of these words, the first ones on, that one fact says together: a name as the documents have it."""
+def _said_by(seen: Sequence[Fact], near: list[str], last: bool) -> str:
+    """The most words at one end of these that a fact says together: a name as the documents have it."""
+    while not last and near and near[0].lower() in STOP:
+        near = near[1:]
     for size in range(min(len(near), 4), 0, -1):
-        keys = words(" ".join(near[:size]))
+        run = near[-size:] if last else near[:size]
+        keys = words(" ".join(run))
         said = {key for key in keys if key not in STOP}
-        if STOP.isdisjoint(keys[-1:]) and any(said <= stems(f"{each.place} {each.text}") for each in seen):
-            return near[:size]
-    return near
+        if keys and keys[0 if last else -1] in said and any(said <= stems(f"{e.place} {e.text}") for e in seen):
+            return " ".join(run)
+    return ""
 
 
 def _figures(name: str, text: str, seen: Sequence[Fact]) -> list[Figure]:
     """The figures for a name that are about as near to what is asked as the best, without the words that compare."""
-    said = stems(text) | measured(text)
-    kinds = tuple(kind for kind, of in _DIMENSIONS.items() if not said.isdisjoint(stems(of)))
-    rest = " ".join(word for word in _COMPARES.sub("", _ADDS.sub("", text)).split() if not degree(word))
+    degrees = [degree(word) for word in text.split()]
+    kinds = frozenset(["money"] * bool(covers("cost", text))).union(*(each.dimensions for each in degrees))
+    rest = " ".join(word for word in _COMPARES.sub("", _ADDS.sub("", text)).split() if not degree(word).sign)
     asked = ask(f"{_BESIDE.sub('', rest)} {name}")
     asked = asked if asked.weights else ask(rest)
-    names = asked.names | asked.weights.keys() & {*words(name)}
-    ranked = rank(asked._replace(names=names, looks=(FIGURE, "")), seen)
-    read = [(each, _amount(each.fact, asked.text, kinds)) for each in ranked if each.sure]
-    found = [(each, amount) for each, amount in read if amount]
-    if not found:
-        return []
-    best, like = found[0][0], found[0][1].dimension
+    called = asked.weights.keys() & {*words(name)}
+    asked = asked._replace(names=asked.names | called, looks=("", ""), of="")
+    # A cell may leave out the unit; a number of the question is part of a name.
+    every = [(figure, figure.amount) for fact in seen for figure in figures(fact)]
+    like = [(f, n) for f, n in every if not kinds or n.dimension in kinds or (f.fact.column and not n.dimension)]
+    found = [f for f, n in like if n.dimension == "money" or n.amount not in words(asked.text)]
+    scores: dict[Fact, float] = {}
+    for each in rank(asked, [figure.fact for figure in found]):
+        shared = sum(covers(key, f"{each.fact.subject} {each.fact.value}") for key in called) / (len(called) or 1)
+        scores |= {each.fact: each.score + 0.2 * shared} if each.sure else {}
+    found = sorted((figure for figure in found if figure.fact in scores), key=lambda figure: -scores[figure.fact])
     # Without a name to look for, a column is one list.
-    whole = best.fact.column and not name
-    near = [(r, a) for r, a in found if r.score > best.score - 0.06 or (whole and r.fact.group == best.fact.group)]
-    near = [(r, a) for r, a in near if a.dimension == like]
+    whole = found[0].fact.group if found and found[0].fact.column and not name else None
+    found = [figure for figure in found if figure.amount.dimension == found[0].amount.dimension]
+    near = [f for f in found if scores[f.fact] > scores[found[0].fact] - 0.06 or f.fact.group == whole]
     # Where nothing tells the columns of a row apart, none is meant.
-    unclear = name and like not in kinds and len({r.fact.column for r, _ in near}) > 1
-    return [] if unclear else [Figure(r.fact, a, name) for r, a in near]
-
-
-def _amount(fact: Fact, near: str, kinds: Sequence[str]) -> Quantity | None:
-    """The figure of a fact: the one nearest to some words. A cell may leave out the unit."""
-    fits = (*kinds, "") if fact.column else kinds
-    # What a price was before it changed is not what it is.
-    value = re.sub(r"\bfrom [€$£\d.,]+(?= to\b)", lambda was: "-" * len(was.group()), fact.value)
-    numbers = [number for number in quantities(value) if not kinds or number.dimension in fits]
-    # A number of the question is part of a name.
-    numbers = [number for number in numbers if number.dimension == "money" or number.amount not in words(near)]
-    keys = [key for key in words(near) if key not in STOP]
-    tokens = re.finditer(r"\w+", fact.value)
-    places = [token.span() for token in tokens if any(covers(key, token.group()) for key in keys)] or [(0, 0)]
-    gaps = {n: min(max(n.start - end, start - n.start - len(n.text)) for start, end in places) for n in numbers}
-    return min(numbers, key=gaps.__getitem__, default=None)
+    unclear = name and not kinds and len({figure.fact.column for figure in near}) > 1
+    return [] if unclear else near

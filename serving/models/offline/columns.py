@@ -12,10 +12,10 @@ from serving.models.offline.english import STOP, UNITS, meanings, stems
 # Words for money; those of CASH must be said of a column that holds some.
 CASH: Final = stems("money revenue cost price fee spend spent turnover worth earn takings income value")
 MONEY: Final = CASH | stems("amount total sale net gross salary budget pay bring brought get")
-# What says how to compute or what to show names no column.
-ASKING: Final = stems("average mean sum total different distinct list show name number often sign live")
 # A number of these says how many a row stands for.
 PIECES: Final = stems("quantity qty unit piece copies count stock sold")
+# What says how to compute names no column.
+_ASKING: Final = stems("average mean sum total number name show list sign live")
 # Numbers that have no sum, and those that only label a row.
 _RATE: Final = re.compile(r"(?:^|_)(?:unit|per|rate|year|born|birth|built|founded|since|joined|opened|acquired)(?:_|$)")
 _LABEL: Final = re.compile(r"(?:^|_)(?:id|no|nr|number|code|ref)$|^year$")
@@ -59,7 +59,7 @@ def columns_of(table: TableInfo) -> list[Column]:
 @lru_cache(maxsize=5_000)
 def _column(name: str, type_: str, values: tuple[str, ...], rows: frozenset[str]) -> Column:
     keys, units = stems(name.replace("_", " ")), [UNITS[part][0] for part in name.split("_") if part in UNITS]
-    forms = keys - ASKING or keys
+    forms = keys - _ASKING or keys
     if type_ == "BOOLEAN" or (values and {value.lower() for value in values} <= {"yes", "no"}):
         return Column(name, "flag", forms, tuple(value for value in values if value.lower() == "yes") or ("true",))
     if type_.startswith(("DATE", "TIMESTAMP")):
@@ -70,25 +70,26 @@ def _column(name: str, type_: str, values: tuple[str, ...], rows: frozenset[str]
     return Column(name, "rate" if _RATE.search(name) else "money" if money else "number", forms)
 
 
-def meanings_in(said: Sequence[str], columns: Sequence[Column], rows: frozenset[str]) -> dict[int, Meaning]:
-    """By their place the words that mean something: values, the longest first; then columns, the most named first."""
+def understand(said: Sequence[str], columns: Sequence[Column], rows: frozenset[str]) -> dict[int, Meaning]:
+    """By their place the words that mean something: values, the longest first; then columns and rows."""
     means: dict[int, Meaning] = {}
+    spoken = stems(" ".join(said))
     texts = [(words(value), c, value) for c in columns if c.kind == "text" for value in c.values]
-    for span, column, value in sorted(texts, key=lambda each: (-len(each[0]), -len(each[1].forms & {*said}))):
+    for span, column, value in sorted(texts, key=lambda each: (-len(each[0]), -len(each[1].forms & spoken))):
         for at in range(len(said) - len(span) + 1):
             # `a` is the grade A only where it is said to be one.
             clear = not STOP.issuperset(span) or not column.forms.isdisjoint(said[at - 1 : at] if at else ())
             if span == said[at : at + len(span)] and clear and means.keys().isdisjoint(range(at, at + len(span))):
                 means |= dict.fromkeys(range(at, at + len(span)), Meaning(column, value))
-    for near in (stems, meanings):
-        free = {at: near(key) for at, key in enumerate(said) if at not in means and key not in STOP}
-        hits = {column: [at for at, forms in free.items() if not forms.isdisjoint(column.forms)] for column in columns}
-        for column in sorted(columns, key=lambda column: -len(hits[column])):
-            yes = column.values[0] if column.kind == "flag" else ""
-            means = dict.fromkeys(hits[column], Meaning(column, yes)) | means
-        means = {at: Meaning() for at, forms in free.items() if not forms.isdisjoint(rows)} | means
-    for at, (known, value) in list(means.items()):
+    for at, key in enumerate(said):
+        for near in (stems(key), meanings(key)) if at not in means and key not in STOP else ():
+            fits = [column for column in columns if near & column.forms]
+            if fits or near & rows:
+                best = max(fits, key=lambda column: len(column.forms & spoken), default=None)
+                means[at] = Meaning(best, best.values[0] if best and best.kind == "flag" else "")
+                break
         # `year group 6` is a value.
+        known, value = means.get(at, Meaning())
         number = "".join(said[at + 1 : at + 2])
         if known and not value and number.isdigit() and (len(number) < 4 or known.kind == "text"):
             means[at] = means[at + 1] = Meaning(known, number)

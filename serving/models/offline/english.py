@@ -1,4 +1,4 @@
-"""Text as the offline model compares it: stems, words that may stand for each other, amounts with units."""
+"""Text as the offline model compares it: stems, words that may stand for each other, numbers with units."""
 
 import re
 from decimal import Decimal
@@ -35,31 +35,27 @@ _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / empl
 _ENDING: Final = re.compile(
     r"(?<=\w{3})(?:[ai]tion|ment|ion|[ae]nce|al|er|or|ness|ic)$|(?<=\w[ckv])e$|(?<=\w\w)([^\Waeious\d])(?=\1$)"
 )
-# What comparatives are said of: those that look up, those that look down.
-_DEGREES: Final = {
-    "": ("more most top maximum higher larger bigger greater later", "less least minimum fewer lower smaller earlier"),
-    "price cost fee charge rate": ("expensive dearer", "cheaper"),
-    "length duration time term": ("longer", "shorter faster quicker"),
-    "weight mass": ("heavier", "lighter"),
-    "age year built born founded": ("older", "younger newer"),
-    "height": ("taller", ""),
-}
+# Comparatives: the dimensions they measure, what a text calls that, those that look up, those that look down.
+_DEGREES: Final = """
+    : : more most top maximum higher larger bigger greater later : less least minimum fewer lower smaller earlier
+    money : price cost fee charge rate : expensive dearer : cheaper
+    time length : length duration time term : longer : shorter faster quicker
+    mass : weight mass : heavier : lighter
+    time : age year built born founded : older : younger newer
+    length : height : taller : """
 _NUMBERS: Final = "zero one two three four five six seven eight nine ten eleven twelve"
 _MONTHS: Final = "january february march april may june july august september october november december"
 NUMBERS, MONTHS = _NUMBERS.split(), _MONTHS.split()
-FIGURE: Final = rf"(?<![\w-])\d|\b(?:{'|'.join(NUMBERS)})\b"
-_SIZES: Final = {
-    "time": "minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000",
-    "money": "€=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 franc=1 sek=1 nok=1 dkk=1 pln=1",
-    "length": "mm=1 cm=10 m=1000 metre=1000 km=1000000",
-    "mass": "g=1 kg=1000 tonne=1000000",
-    "data": "mb=1 gb=1000 tb=1000000",
-}
+_UNITS: Final = """time minute=60 hour=3600 day=86400 night=86400 week=604800 month=2592000 year=31536000
+    money €=1 eur=1 euro=1 $=1 usd=1 dollar=1 £=1 gbp=1 pound=1 chf=1 franc=1 sek=1 nok=1 dkk=1 pln=1
+    length mm=1 cm=10 m=1000 metre=1000 km=1000000
+    mass g=1 kg=1000 tonne=1000000
+    data mb=1 gb=1000 tb=1000000"""
 # unit -> (dimension, size)
 UNITS: Final = {
-    unit: (dimension, Decimal(size))
-    for dimension, units in _SIZES.items()
-    for unit, size in (pair.split("=") for pair in units.split())
+    unit: (line.split()[0], Decimal(size))
+    for line in _UNITS.splitlines()
+    for unit, size in (pair.split("=") for pair in line.split()[1:])
 }
 DATED: Final = re.compile(
     r"(?i:\d{4}-\d\d(?:-\d\d)?|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}|\b\d{1,2}:\d\d|\b(?:19|20)\d\d\b"
@@ -84,12 +80,6 @@ def stems(text: str) -> frozenset[str]:
 STOP: Final = STOP_WORDS | frozenset(words(_SAY_NOTHING))
 LIGHT: Final = frozenset(words(_LIGHT))
 _GROUPS: Final = tuple(map(stems, _SYNONYMS.split("/")))
-_DEGREE: Final = {
-    word: (sign, stems(of))
-    for of, both in _DEGREES.items()
-    for sign, group in zip((1, -1), both, strict=True)
-    for word in group.split()
-}
 
 
 @lru_cache(maxsize=50_000)
@@ -104,29 +94,34 @@ def covers(key: str, text: str) -> float:
     return 1.0 if key in said else 0.0 if meanings(key).isdisjoint(said) else 0.9
 
 
-def degree(word: str) -> int:
-    """1 for a comparative or superlative that looks up (`most`, `longer`), -1 for one that looks down, else 0."""
-    return _degree(word)[0]
+class Degree(NamedTuple):
+    """A comparative or superlative: `sign` is 1 for what looks up (`most`), -1 for what looks down, else 0."""
+
+    sign: int = 0
+    dimensions: frozenset[str] = frozenset()
+    of: frozenset[str] = frozenset()
 
 
-def measured(text: str) -> frozenset[str]:
-    """What its comparing adjectives are said of: the weight for `heaviest`; empty where it is anything."""
-    return frozenset().union(*(_degree(word)[1] for word in text.split()))
+_DEGREE: Final = {
+    word: Degree(sign, frozenset(line[0].split()), stems(line[1]))
+    for line in (line.split(":") for line in _DEGREES.strip().splitlines())
+    for sign, group in zip((1, -1), line[-2:], strict=True)
+    for word in group.split()
+}
 
 
-def _degree(word: str) -> tuple[int, frozenset[str]]:
+def degree(word: str) -> Degree:
     form = word.lower().strip("?,.;:")
-    return _DEGREE.get(form) or _DEGREE.get(re.sub(r"est$", "er", form), (0, frozenset()))
+    return _DEGREE.get(form) or _DEGREE.get(re.sub(r"est$", "er", form)) or Degree()
 
 
 class Quantity(NamedTuple):
-    """A number with its unit: `size` can be compared within a dimension, `text` is as it stands at `start`."""
+    """A number with its unit: `size` can be compared within a dimension, `text` is how it stands there."""
 
     amount: str
     unit: str
     dimension: str
     size: Decimal
-    start: int
     text: str
 
 
@@ -148,5 +143,5 @@ def quantities(text: str) -> list[Quantity]:
         dimension, factor = UNITS.get(unit, (unit.removesuffix("s"), Decimal(1)))
         unit = unit.upper() if dimension == "money" and len(unit) == 3 else unit
         said = text[match.start() : match.end(2) if sign else match.end()]
-        found.append(Quantity(f"{amount.normalize():f}", unit, dimension, amount * factor, match.start(), said))
+        found.append(Quantity(f"{amount.normalize():f}", unit, dimension, amount * factor, said))
     return found

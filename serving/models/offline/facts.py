@@ -17,10 +17,10 @@ _SET_APART: Final = re.compile(r"(?m)^(.*?\S)(?: *\.{4,} *| {3,}|\t+)(?=\S)")
 _TITLE: Final = re.compile(r"(?!.*(?:[.!;,)]$|\d|: )).{1,60}")
 # A row of a table, a line that ends a sentence or comes before `Name: value`, or what wraps around.
 _LINE: Final = re.compile(r"\n?(?=.*\|)[^\n]+|(?s:.+?)(?:(?=\n[A-Z][\w ()/-]{1,40}: )|(?<=[.!?:])(?=\n)|\Z)")
-# Where a sentence goes on to its next amount.
-_CLAUSE: Final = re.compile(r"[,;] |\band\b|(?<=\w\w)\. ")
-
-_EACH: Final = re.compile(r"\b(?:each|apiece)\b")
+# What a price was before it changed is not what it is.
+_FORMER: Final = re.compile(r"\bfrom [€$£\d.,]+(?= to\b)")
+# Where a sentence goes on to its next figure.
+_CLAUSE: Final = re.compile(r"[,;] |\b(?:and|but)\b|(?<=\w\w)\. ")
 
 
 class Fact(NamedTuple):
@@ -45,25 +45,23 @@ class Fact(NamedTuple):
         """The document, and in it the list, column or section that it is one of."""
         return self.ref.partition("#")[0], self.place, self.column
 
-    @property
-    def amounts(self) -> list[tuple[Quantity, str]]:
-        """What could be added, each with its subject: the money of several clauses, else of an item or a cell."""
-        money = [(number, clause) for clause in _CLAUSE.split(self.value) for number in _money(clause)[:1]]
-        if len(money) > 1 and not self.column:
-            return money
-        numbers = quantities(self.value) if self.subject and self.row != self.text else []
-        return [(number, self.subject) for number in (*_money(self.value), *numbers[-1:])[:1] if numbers]
+
+class Figure(NamedTuple):
+    """An amount of a fact; the fact's `value` is the clause or cell that says it."""
+
+    fact: Fact
+    amount: Quantity
+    name: str
 
 
-def _money(text: str) -> list[Quantity]:
-    """Amounts of money; `four trees at £95 each` is four times one."""
-    numbers = quantities(text)
-    counts = [number.amount for number in numbers if number.dimension != "money"] if _EACH.search(text) else []
-    return [
-        number._replace(amount="*".join((*counts[:1], number.amount)))
-        for number in numbers
-        if number.dimension == "money"
-    ]
+def figures(fact: Fact) -> list[Figure]:
+    """Of each clause of a sentence, of a cell: its money, or its numbers where it has none."""
+    found = []
+    for clause in [fact.value] if fact.column else _CLAUSE.split(_FORMER.sub("", fact.value)):
+        numbers = quantities(clause) if fact.row != fact.text else []
+        money = [number for number in numbers if number.dimension == "money"]
+        found += [Figure(fact._replace(value=clause), n, fact.subject or clause) for n in money or numbers]
+    return found
 
 
 def facts(hits: Sequence[Mapping[str, Any]]) -> list[Fact]:
@@ -78,11 +76,8 @@ def facts(hits: Sequence[Mapping[str, Any]]) -> list[Fact]:
 
 @lru_cache(maxsize=1_000)
 def _read(path: str, heading: str, chunks: tuple[tuple[int, str], ...]) -> tuple[Fact, ...]:
-    lines = [(f"{path}#{ordinal}", line) for ordinal, text in chunks for line in _lines(text)]
-    read = tuple(_facts(f"{path} > {heading}", lines))
-    around = {fact.place: "" for fact in read}
-    for fact in read:
-        around[fact.place] += f" {fact.value}"
+    read = tuple(_facts(f"{path} > {heading}", [(f"{path}#{n}", line) for n, text in chunks for line in _lines(text)]))
+    around = {place: " ".join(fact.value for fact in read if fact.place == place) for place in {f.place for f in read}}
     return tuple(fact._replace(around=around[fact.place]) for fact in read)
 
 
@@ -107,11 +102,11 @@ def _facts(above: str, lines: Sequence[tuple[str, str]]) -> Iterator[Fact]:
     title = lead = before = ""
     header: list[str] = []
     for ref, line in lines:
-        here = Fact(ref, " > ".join(filter(None, (above, title))))
+        here = Fact(ref, f"{above} > {title}" if title else above)
         said = " ".join(_BULLET.sub("", line).split())
         if "|" in line:
-            closed = line[0] == line[-1] == "|"
-            cells = [cell.strip() for cell in (line[1:-1] if closed else line).split("|")]
+            line = line[1:-1] if line[0] == line[-1] == "|" else line
+            cells = [cell.strip() for cell in line.split("|")]
             yield from _row(here, lead, header, cells) if header else ()
             header = header or cells
             continue

@@ -5,11 +5,10 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
-
-from pydantic import BaseModel
+from typing import Any, Final
 
 from graph.errors import ModelRefused
+from graph.form import Form
 from graph.ports import AnswerTask, ModelCall, ModelReply, OnPiece, PlanTask, ReviewTask, StepTask, ToolCall, Usage
 from graph.state import Verdict
 from privacy.redact import from_record
@@ -47,10 +46,12 @@ class OfflineModel:
                 for piece in re.findall(r"\S+\s*", text):
                     if on_piece:
                         await on_piece(piece)
-                return self._reply(call, text)
+                return self._reply(
+                    call, text, parsed=call.reply.holding(text) if isinstance(call.reply, Form) else None
+                )
 
     def _reply(
-        self, call: ModelCall, text: str, tool_calls: tuple[ToolCall, ...] = (), parsed: BaseModel | None = None
+        self, call: ModelCall, text: str, tool_calls: tuple[ToolCall, ...] = (), parsed: Any = None
     ) -> ModelReply:
         tokens, cached = self._meter_of(call.run_id).measure(call.messages, call.tools)
         spoken = text + "".join(json.dumps(tool.arguments) for tool in tool_calls)

@@ -8,7 +8,7 @@ from graph.state import MAX_STEPS, Plan, Step
 from serving.models.offline.english import LIGHT, STOP, stems
 
 _BREAK: Final = re.compile(
-    r"(?i)(?<=[?!])\s+|(?-i:(?<=[a-z\d\])])\.\s+(?=[A-Z\[]))|;\s+|\n+(?:[-*]\s+|\d+[.)]\s+)?"
+    r"(?i)(?<=[?!])\s+|(?-i:(?:(?<=[a-z\d\])])|(?<=[A-Z]{2}))\.\s+(?=[A-Z\[]))|;\s+|\n+(?:[-*]\s+|\d+[.)]\s+)?"
     r"|(?:,|,?\s+(?:and(?: then| also| finally)?|then|also|plus)\s*,?)\s+(?=(?:please\s+)?(?:whom?|whose|what|when"
     r"|where|which|why|how|is|are|was|were|do|does|did|can|may|must|will|should|has|have|in which|by when|since when"
     r"|at what|until|for how|to whom|by how|find|look|tell|give|show|list|name|calculate|compute|sum|add|count|compare"
@@ -19,6 +19,7 @@ _POLITE: Final = re.compile(
     r"(?: know)?|let me know|tell me|find out|look up|find)[,!]? )+"
 )
 _STATEMENT: Final = re.compile(r"(?i)(?!.*\?)(?:remember|note that|from now on|always|i |my |we )")
+_SETTING: Final = re.compile(r"(?i)(?:(in|from)|according to|based on) (?:\S+ ){0,4}\S+[^?!.;\s]$")
 FILE: Final = re.compile(r"(?i)\b[\w-]+\.(?:md|txt|csv|html|json)\b")
 _SAVE: Final = re.compile(rf"(?i)\b(?:write|save|create|store|put|export|summari[sz]e)\b.*{FILE.pattern[4:]}")
 _MAIL: Final = re.compile(r"(?is)^(draft|compose|prepare|write|send|e-?mail|mail)\b.*(?:mail|message|\[EMAIL|@)")
@@ -69,6 +70,10 @@ def clauses(goal: str) -> list[str]:
     """The goal's questions and orders; what the person states is left out where there is more."""
     joined: list[str] = []
     for part in [_POLITE.sub("", part.strip(" ,.")).strip() for part in _BREAK.split(goal.strip()) if part]:
+        # "In the price list, which ...?" is asked like "Which ... in the price list?".
+        if joined and (setting := _SETTING.match(joined[-1])):
+            joined.pop()
+            part = f"{part.rstrip('?. ')} {setting[0][0].lower()}{setting[0][1:]}?" if setting[1] else part
         # "and by whom?" has no subject of its own: it belongs to what stands before it.
         if joined and len(part.split()) < 4 and not _strong(part) and joined[-1][-1] != "?":
             joined[-1] += f", {part}"

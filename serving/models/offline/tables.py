@@ -6,15 +6,16 @@ A word that finds no place in the table must stand in the row: a question that i
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from graph.ports import Overview, TableInfo
 from serving.documents.words import words
-from serving.models.offline.columns import ASKING, CASH, MONEY, PIECES, Meaning, columns_of, meanings_in, rows_of
-from serving.models.offline.english import LIGHT, MONTHS, STOP, degree, measured, number_of, stems
+from serving.models.offline.columns import CASH, MONEY, PIECES, Meaning, columns_of, rows_of, understand
+from serving.models.offline.english import LIGHT, MONTHS, STOP, degree, number_of, stems
 
-_MOST_GROUPS, _MOST_ROWS = 20, 50
+_MOST_ROWS: Final = 50
 _COMPUTES: Final = {
     "avg": r"\b(?:average|mean)\b",
     "count": r"\bhow many\b|\bnumber of\b",
@@ -23,28 +24,30 @@ _COMPUTES: Final = {
     r"|\bhow much (?!may|can|must|is|(?:do|does|will|would)\b.*\bcosts?\b)",
     "": "",
 }
-_SAID: Final = {"avg": "Average", "sum": "Total", "max": "Highest", "min": "Lowest", "": ""}
+_SAID: Final = {"avg": "Average ", "sum": "Total ", "max": "Highest ", "min": "Lowest ", "": ""}
+# What says how to compute, and what every table may be asked by.
+_ASKING: Final = LIGHT | stems("average mean sum total different distinct list show name number often sign live")
 _EACH: Final = ("by", "per", "each", "every")
 _AGAINST: Final = re.compile(r"\b(?:which|compare|versus|vs|difference|or)\b")
+_PRICED: Final = re.compile(r"\b(?:costs?|prices?|expensive|dearer|cheaper)\b")
 _TOP: Final = re.compile(r"\b(?:top|the) (\d+|two|three|four|five|ten)\b")
-# A price for each hour is another than the sums of a table.
-_PER: Final = re.compile(r"\bper (\w+)")
-# What is not filtered by must not be left out in silence.
-_BOUND: Final = re.compile(r"\b(?:since|after|before|until|between|above|over|below|under|than|at (?:least|most))\b")
 _SIGNS: Final = {
     ">": r"(?:more|higher|longer|larger|older) than|over|above|after",
     ">=": "at least|since",
     "<": r"(?:less|fewer|lower|shorter|smaller|cheaper) than|under|below|before",
-    "<=": "at most|up to",
+    "<=": "at most|up to|until",
 }
-_LIMIT: Final = re.compile(rf"\b({'|'.join(_SIGNS.values())}) ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w])")
-_MONTH: Final = "|".join(f"{m}|{m[:3]}" for m in MONTHS if m != "may") + r"|(?<=in )may|(?<=or )may|may(?= 20)"
+_BOUND: Final = re.compile(
+    rf"\b(?!up to [^€$£\d])({'|'.join(_SIGNS.values())}|than|between)\b(?: ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w]))?"
+)
 _RANGE: Final = re.compile("(?:from |between )?({0}) (?:to|until|through|and) ({0})".format("|".join(MONTHS)))
+# In May something is, or may be.
+_MONTH: Final = "|".join(f"{m[:3]}|{m}" for m in MONTHS if m != "may") + "|(?<=in )may|(?<=or )may|may(?= 20)"
 # A part of a date: how questions say it, and what it is called as a group.
 _PERIODS: Final = {
-    "month": (rf"\b(?:{_MONTH})\b", "strftime({}, '%Y-%m')"),
-    "quarter": (r"\bq[1-4]\b", "year({0}) || ' Q' || quarter({0})"),
-    "year": (r"\b(?:19|20)\d\d\b(?!-)", "year({})"),
+    "month": (_MONTH, "strftime({}, '%Y-%m')"),
+    "quarter": ("q[1-4]", "year({0}) || ' Q' || quarter({0})"),
+    "year": (r"(?:19|20)\d\d", "year({})"),
 }
 
 
@@ -54,13 +57,18 @@ class Term(NamedTuple):
 
 
 class Query(NamedTuple):
-    """`most` rows make an answer; without `strict` a zero is one."""
+    """`most` rows make an answer; without `strict` a zero is one. `fit` orders the tables that could be asked.
+
+    `prices` tells that it sums what was paid for several things where the question may be about what they cost.
+    """
 
     path: str
     sql: str
     title: str
     most: int
     strict: bool
+    prices: bool
+    fit: tuple[int, ...]
 
 
 def table_query(text: str, overview: Overview) -> Query | None:
@@ -70,8 +78,8 @@ def table_query(text: str, overview: Overview) -> Query | None:
     # `they` are the rows of the question before, not what it asked of them.
     rows = re.sub(r"(?i)^(?:which|what|how (?:many|much)|list|show)\b", "", about.rstrip(")"))
     readings = [Reading(f"{text} {rows}", table) for table in overview.tables]
-    read = [(reading.query(), reading.fit) for reading in readings if subject <= reading.placed]
-    return max((pair for pair in read if pair[0]), key=lambda pair: pair[1], default=(None, ()))[0]
+    queries = [reading.query() for reading in readings if subject <= reading.placed]
+    return max(filter(None, queries), key=lambda query: query.fit, default=None)
 
 
 def sentence(asked: Query, result: Mapping[str, Any]) -> str:
@@ -84,100 +92,115 @@ def sentence(asked: Query, result: Mapping[str, Any]) -> str:
     return f"{asked.title}: {lines[0]}." if len(lines) == 1 else f"{asked.title}:\n- " + "\n- ".join(lines)
 
 
+@lru_cache(maxsize=500)
+def _called(stem: str) -> re.Pattern[str]:
+    """How a question names the table itself: `the quotes table`, `quotes.csv`, `rows in the file quotes`."""
+    name = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", stem)))
+    kind = "(?:csv )?(?:table|file|sheet|list|csv)"
+    rows = r"\b(?:rows|entries|records|lines) (?:are )?(?:there )?(?:in|of|does|has)"
+    return re.compile(rf"(?:{rows} )?(?:the )?(?:{kind} )?\b({name})(?:\.\w+)?\b(?: {kind}\b)?")
+
+
 class Reading:
-    """Words that are `left` must stand in the row; `sign` is 1 for the most, -1 for the least; `fit` orders tables."""
+    """What a question asks of one table, which knows the words `placed`; `sign` is 1 for the most, -1 for the least."""
 
     def __init__(self, text: str, table: TableInfo) -> None:
         text = re.sub(r"n['’]t\b", " not", " ".join(text.lower().split()))
         text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", text)
+        text = _called(PurePath(table.path).stem.lower()).sub(r"\1", text)
         text = _RANGE.sub(lambda both: " ".join(MONTHS[MONTHS.index(both[1]) : MONTHS.index(both[2]) + 1]), text)
-        self.table, self.text, self.columns = table, _LIMIT.sub(" ", text), columns_of(table)
+        self.table, self.columns = table, columns_of(table)
+        self.bounds, self.text = _BOUND.findall(text), _BOUND.sub(" ", text)
         self.said = words(self.text)
-        rows = rows_of(table.name)
-        self.means = meanings_in(self.said, self.columns, rows)
+        self.means = understand(self.said, self.columns, rows_of(table.name))
+        self.placed = {self.said[at] for at in self.means}
         self.named = [meaning.column for meaning in self.means.values() if meaning.column and not meaning.value]
         self.compute = next(how for how, cue in _COMPUTES.items() if re.search(cue, self.text))
-        degrees, top = [word for word in self.text.split() if degree(word)], _TOP.findall(self.text)[:1]
-        self.sign, self.limit = next(map(degree, degrees), 0), next((int(number_of(n) or 1) for n in top), 1)
-        self.furthest = "max" if self.sign > 0 else "min"
-        self.placed = {self.said[at] for at in self.means}
-        self.group = self._grouped()
-        limits = [self._bounded(*limit) for limit in _LIMIT.findall(text)]
-        # `Which piece has the most copies`, `per performance`: no table calls its rows as a question does.
-        spare = rf"^(?:which|what) (\w+)|(\w+) the (?:{'|'.join(degrees)})"
-        spares = list(map("".join, re.findall(spare, self.text))) if degrees and self.named else []
-        spares += _PER.findall(self.text) if self.compute == "avg" else []
+        self.degrees = [word for word in self.text.split() if degree(word).sign]
+        self.sign = next((degree(word).sign for word in self.degrees), 0)
+        self.group: Term | None = self._grouped()
+        # A price for each hour is another than the sums of a table.
         money = any(column.kind == "money" for column in self.columns)
-        self.taken = STOP | ASKING | (LIGHT | MONEY if money else LIGHT - CASH)
-        self.taken |= self.placed | stems(" ".join([*degrees, *top, *spares]))
-        self.where = [*self._filters(), *self._periods(), *filter(None, limits)]
-        self.left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
-        own = rows.union(*(column.forms | stems(" ".join(column.values)) for column in self.columns))
-        values = sum(bool(meaning.value) for meaning in self.means.values())
-        self.fit = (-len(self.left), values, len(own & self.placed), len(self.placed))
-        per = frozenset(words(" ".join(_PER.findall(self.text)))) - self.placed
-        self.odd = None in limits or _BOUND.search(self.text) or (degrees and per)
+        per = stems(" ".join(re.findall(r"\bper (\w+)", self.text)))
+        self.taken = STOP | ((_ASKING | MONEY if money else _ASKING - CASH) - per) | self.placed
+        # `Which piece has the most copies`: no table calls its rows as a question does.
+        rows = re.findall(r"^(?:which|what) (\w+)", self.text) if self.degrees and self.named else []
+        self.taken |= stems(" ".join([*self.degrees, *_TOP.findall(self.text), *rows]))
 
     def query(self) -> Query | None:
+        bounds = [bound for each in self.bounds for bound in self._bounded(*each)]
+        where = [*self._filters(), *self._periods(), *bounds]
+        # To look through all rows for words of which the table knows none is to look in the wrong place.
+        known = where or self.means
+        left = [key for key in dict.fromkeys(self.said) if key not in self.taken]
+        where += map(self._stands, left)
         value = self._counted() if self.compute == "count" else self._measure()
         computed = bool(self.group or self.compute)
         listing = bool(value or re.match("which|list|show|name", self.text))
-        where = [*self.where, *map(self._stands, self.left)]
         heads = [term for term in (self.group, value) if term] if computed else self._shown(value, listing)
-        if self.odd or not heads or not (where or value) or (computed and not value):
+        if not heads or not (value or (known and where)) or (computed and not value) or len(bounds) < len(self.bounds):
             return None
         title = " by ".join(term.said for term in heads[::-1]) if self.group else ", ".join(term.said for term in heads)
         title += f" in {PurePath(self.table.path).stem}"
-        title += f" where {' and '.join(term.said for term in where)}" if where else ""
-        ranked = value if self.sign and (self.group or not self.compute) else None
-        order = f"{ranked.sql} {'DESC' if self.sign > 0 else 'ASC'} NULLS LAST, 1" if ranked else "1"
         sql = f"SELECT {', '.join(head.sql for head in heads)} FROM {self.table.name}"  # noqa: S608
-        sql += f" WHERE {' AND '.join(term.sql for term in where)}" if where else ""
-        sql += f"{' GROUP BY 1' * bool(self.group)} ORDER BY {order} LIMIT {self.limit if ranked else _MOST_ROWS}"
-        most = _MOST_GROUPS if computed else _MOST_ROWS if listing else 1
-        return Query(self.table.path, sql, title, most, strict=bool(self.left))
+        if where:
+            title += f" where {' and '.join(term.said for term in where)}"
+            sql += f" WHERE {' AND '.join(term.sql for term in where)}"
+        sql += " GROUP BY 1" * bool(self.group)
+        if value and self.sign and (self.group or not self.compute):
+            limit = next(map(number_of, _TOP.findall(self.text)), 1)
+            sql += f" ORDER BY {value.sql} {'DESC' if self.sign > 0 else 'ASC'} NULLS LAST, 1 LIMIT {limit}"
+        else:
+            sql += f" ORDER BY 1 LIMIT {_MOST_ROWS}"
+        most = _MOST_ROWS if computed or listing else 1
+        values = [meaning.value for meaning in self.means.values() if meaning.value]
+        own = self.placed & rows_of(self.table.name).union(*(column.forms for column in self.columns))
+        prices = len({*values}) > 1 and bool(_PRICED.search(self.text))
+        return Query(self.table.path, sql, title, most, bool(left), prices, (-len(left), len(values), len(own)))
 
     def _counted(self) -> Term | None:
-        """`how many X`: the rows, the sum of a column X, or its distinct values."""
+        """`how many X`: the rows, the sum of a column X or of the pieces in the rows, or distinct values."""
         start = next((at for at, key in enumerate(self.said) if key in ("many", "number")), 0) + 1
         near = [at for at in range(start, len(self.said)) if self.said[at] not in STOP][:3]
         first = next((at for at in near if at in self.means), None)
         if first is None:
             return None
         column, value = self.means[first]
-        pieces = [column for column in self.columns if column.kind == "number" and column.forms & PIECES]
-        sold = len(pieces) == 1 and (pieces[0] in self.named or (value and Meaning() not in self.means.values()))
         # In `keg orders` it is the orders.
-        rows = self.means.get(first + 1) == Meaning() and not re.search(r"\b(?:different|distinct)\b", self.text)
-        if sold or (column and column.kind == "number" and not value and not rows):
-            name = pieces[0].name if sold or not column else column.name
-            return Term(f"sum({name})", f"Total {name}")
+        rows = Meaning() in (self.means[first], self.means.get(first + 1)) and "different" not in self.text
+        pieces = [each for each in self.columns if each.kind == "number" and each.forms & PIECES]
+        sold = len(pieces) == 1 and (pieces[0] in self.named or (value and Meaning() not in self.means.values()))
+        summed = pieces if sold else [column] if column and column.kind == "number" and not (value or rows) else []
+        if summed:
+            return Term(f"sum({summed[0].name})", f"Total {summed[0].name}")
         if not column or value or rows or column.kind != "text":
             return Term("count(*)", "Number of entries")
         # What a table has of each is not how many there are: something else must be said about its rows.
-        other = len(self.means) > 1
-        return Term(f"count(DISTINCT {column.name})", f"Number of different {column.name}") if other else None
+        distinct = Term(f"count(DISTINCT {column.name})", f"Number of different {column.name}")
+        return distinct if len(self.means) > 1 else None
 
     def _measure(self) -> Term | None:
         """The column to compute over or to order by: one that is named, else the money, else the only number."""
-        said, of = {*self.said}, measured(self.text)
+        of = frozenset[str]().union(*(degree(word).of for word in self.degrees))
         kinds = ("money", "number", "rate")[: 2 if self.compute == "sum" else 3]
-        columns = dict.fromkeys([*self.named, *self.columns])
-        sums = [column for kind in kinds for column in columns if column.kind == kind]
+        sums = [each for kind in kinds for each in dict.fromkeys([*self.named, *self.columns]) if each.kind == kind]
         money = [column for column in sums if column.kind == "money"]
-        found = [column for column in sums if column in self.named and (column in money or CASH.isdisjoint(said))]
-        if self.group and not (self.compute or found or MONEY & said or of) and re.search("most|fewest", self.text):
+        named = [column for column in sums if column in self.named and (column in money or not CASH & {*self.said})]
+        if of:
+            found = [column for column in sums if column.forms & of] or money * bool(of & CASH)
+        else:
+            found = named or money or sums[: len(sums) == 1]
+        counting = self.group and not (self.compute or of or named or MONEY & {*self.said})
+        if counting and re.search("most|fewest", self.text):
             return Term("count(*)", "Number of entries")
-        fits = [column for column in sums if column.forms & of] or money * bool(of & CASH)
-        found = fits or found or (money or sums[: len(sums) == 1]) * (not of)
         if not found or not (self.compute or self.sign or self.group):
             return None
         name = found[0].name
         # The oldest was built in the lowest year.
         self.sign *= -1 if found[0].kind == "rate" and "age" in of else 1
-        compute = self.compute or ((self.furthest if of else "sum") if self.group else "")
+        compute = self.compute or (("max" if self.sign > 0 else "min") if of else "sum") * bool(self.group)
         sql = f"round(avg({name}), 2)" if compute == "avg" else f"{compute}({name})" if compute else name
-        return Term(sql, f"{_SAID[compute]} {name}".strip())
+        return Term(sql, f"{_SAID[compute]}{name}")
 
     def _shown(self, value: Term | None, listing: bool) -> list[Term]:
         """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
@@ -206,27 +229,25 @@ class Reading:
                 yield Term(f"{column.name} IN ({listed}){' IS NOT TRUE' * no}", said)
 
     def _periods(self) -> Iterator[Term]:
-        dates = [column.name for column in [*self.named, *self.columns] if column.kind == "date"]
-        for part, (cue, way) in _PERIODS.items() if dates else ():
-            group, months = Term(way.format(dates[0]), part), [month[:3] for month in MONTHS]
+        date = next((column.name for column in [*self.named, *self.columns] if column.kind == "date"), "")
+        for part, (cue, way) in _PERIODS.items() if date else ():
+            each = Term(way.format(date), part)
             if re.search(rf"\b(?:{'|'.join(_EACH)}) {part}\b", self.text) and part not in self.placed:
-                self.group, self.taken = group, self.taken | {part}
-            if found := [said for said in re.findall(cue, self.text) if not stems(said) <= self.placed]:
-                numbers = [months.index(n[:3]) + 1 if n[:3] in months else int(n.strip("q")) for n in found]
+                self.group, self.taken = each, self.taken | {part}
+            if found := [f for f in re.findall(rf"\b(?:{cue})\b(?!-)", self.text) if not stems(f) <= self.placed]:
                 self.taken |= stems(" ".join(found))
-                self._set_against(group, len({*numbers}))
-                listed = ", ".join(map(str, dict.fromkeys(numbers)))
-                yield Term(f"{part}({dates[0]}) IN ({listed})", f"{dates[0]} in {' or '.join(found)}")
+                self._set_against(each, len({*found}))
+                said = f"lower(strftime({date}, '%B %Y q')) || quarter({date})"
+                yield Term(f"regexp_matches({said}, '{'|'.join(found)}')", f"{date} in {' or '.join(found)}")
 
-    def _bounded(self, cue: str, money: str, number: str) -> Term | None:
-        """`over 25 mg/l`: of the number that the question names, of the money, of a date's year; else not known."""
-        year = re.fullmatch(r"(?:19|20)\d\d", number)
-        dates = [f"year({each.name})" for each in self.columns if each.kind == "date" and year]
-        named = [each.name for each in self.named if each.kind in ("number", "money", "rate")]
-        sums = [each.name for each in self.columns if each.kind == "money" and money]
-        sign = next(sign for sign, cues in _SIGNS.items() if re.fullmatch(cues, cue))
-        bound = f"{sign} {number_of(number.rstrip('.,'))}"
-        return next((Term(f"{of} {bound}", f"{of} {bound}") for of in (*dates, *named, *sums)), None)
+    def _bounded(self, cue: str, money: str, number: str) -> Iterator[Term]:
+        """`over 25 mg/l`: of the number that the question names, or of the money; what else is bounded is not known."""
+        sign = next((sign for sign, cues in _SIGNS.items() if re.fullmatch(cues, cue)), "")
+        known = [each.name for each in self.named if each.kind in ("number", "money", "rate")]
+        known += [each.name for each in self.columns if each.kind == "money" and money]
+        if sign and known and number:
+            said = f"{known[0]} {sign} {number_of(number.rstrip('.,'))}"
+            yield Term(said, said)
 
     def _set_against(self, group: Term, values: int) -> None:
         """Several values of one kind are what to group by when the question sets them against each other."""
@@ -240,6 +261,6 @@ class Reading:
             before = next((key for key in self.said[:at][::-1] if key in asks or key not in STOP), "")
             if column and column.kind == "text" and not value and before in asks:
                 if before in _EACH and not self.compute and self.sign:
-                    self.compute, self.sign = self.furthest, 0
+                    self.compute, self.sign = "max" if self.sign > 0 else "min", 0
                 return Term(column.name, column.name)
         return None

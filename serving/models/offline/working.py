@@ -10,7 +10,7 @@ from serving.models.offline.english import quantities
 from serving.models.offline.facts import facts
 from serving.models.offline.planning import FILE, POINTS_BACK, action, clauses
 from serving.models.offline.ranking import ask
-from serving.models.offline.tables import sentence, table_query
+from serving.models.offline.tables import Query, sentence, table_query
 
 Call = tuple[str, dict[str, Any]]
 Working = Generator[Call, Mapping[str, Any], Call]
@@ -50,14 +50,20 @@ def expression(text: str, known: str = "") -> str:
 
 
 def _look(task: StepTask) -> Looking:
-    """Asks the tables first; what they don't answer is looked for in the documents."""
+    """Asks the tables first, but for prices: what was paid for several things is not what they cost."""
     goal, tables = task.step.goal, {table.path for table in task.overview.tables}
     asked = table_query(goal, task.overview)
-    if asked and (said := sentence(asked, (yield "query_table", {"sql": asked.sql}))):
-        return Found(said, (asked.path,))
-    question = ask(goal)
+    if asked and not asked.prices and (found := (yield from _rows(asked))):
+        return found
     result = yield "search_documents", {"query": goal, "limit": 20}
-    return (yield from answer(question, facts([hit for hit in result.get("hits", ()) if hit["path"] not in tables])))
+    hits = [hit for hit in result.get("hits", ()) if hit["path"] not in tables]
+    found = yield from answer(ask(goal), facts(hits))
+    return ((yield from _rows(asked)) or found) if asked and asked.prices and not (found and found.sure) else found
+
+
+def _rows(asked: Query) -> Looking:
+    said = sentence(asked, (yield "query_table", {"sql": asked.sql}))
+    return Found(said, (asked.path,)) if said else None
 
 
 def _deliver(task: StepTask, tool: str) -> Working:

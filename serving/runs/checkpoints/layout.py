@@ -1,7 +1,7 @@
 """Where each channel's value lies: in the checkpoint's row when small, in a row of its own, or as a list's items."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -110,28 +110,34 @@ class Layout:
 
     def _place_list(self, plan: Plan, channel: str, value: list[Any], version: Any, known: Stored | None) -> None:
         before = known if isinstance(known, Listed) else _EMPTY
-        encoded: dict[int, bytes] = {}
-        marks, kept = [], []
-        for at, item in enumerate(value):
-            was = before.seen[at] if at < len(before.seen) else None
-            if was is None or not was.is_still(item):
-                data = encoded[at] = self._codec.encode(item)
-                was, mark = seen(item, hash(data)), hash(data)
-            else:
-                mark = was.mark
-            marks.append(mark)
-            kept.append(was)
+        marks, kept, encoded = self._marked(value, before.seen)
         epoch, start = before.epoch, len(before.marks)
-        if not start or tuple(marks[:start]) != before.marks:
+        if not start or marks[:start] != before.marks:
             encoded = {at: encoded.get(at) or self._codec.encode(item) for at, item in enumerate(value)}
             if sum(map(len, encoded.values())) < _SMALL_BYTES - len(encoded):
                 self._place(plan, channel, self._codec.encode(value), version)
                 return
             epoch, start = secrets.randbits(62), 0
-        plan.stored[channel] = Listed(version, epoch, tuple(marks), tuple(kept))
+        plan.stored[channel] = Listed(version, epoch, marks, kept)
         if new := [encoded[at] for at in range(start, len(value))]:
             plan.items.append(NewItems(name(channel, "channel name"), epoch, start, len(new), ormsgpack.packb(new)))
 
+    def _marked(
+        self, value: list[Any], known: Sequence[Seen | None]
+    ) -> tuple[tuple[int, ...], tuple[Seen | None, ...], dict[int, bytes]]:
+        """Each item's mark, and what spares its encoding the next time; encoded are those for which nothing did."""
+        marks, kept, encoded = list[int](), list[Seen | None](), dict[int, bytes]()
+        for at, item in enumerate(value):
+            was = known[at] if at < len(known) else None
+            if was is None or not was.is_still(item):
+                data = encoded[at] = self._codec.encode(item)
+                was, mark = seen(item, mark_of(data)), mark_of(data)
+            else:
+                mark = was.mark
+            marks.append(mark)
+            kept.append(was)
+        return tuple(marks), tuple(kept), encoded
 
-def marks_of(encoded: Iterable[bytes]) -> tuple[int, ...]:
-    return tuple(map(hash, encoded))
+
+def mark_of(encoded: bytes) -> int:
+    return hash(encoded)

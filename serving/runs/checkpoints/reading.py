@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import CheckpointTuple, PendingWrite
 from serving.database import Row
 from serving.runs.checkpoints.codec import Codec
 from serving.runs.checkpoints.errors import CheckpointRefused
-from serving.runs.checkpoints.layout import Apart, Inline, Listed, Stored, marks_of
+from serving.runs.checkpoints.layout import Apart, Inline, Listed, Stored, mark_of
 from serving.runs.checkpoints.place import Place
 from serving.runs.checkpoints.seal import Seal
 
@@ -48,9 +48,9 @@ class Reader:
         for channel, data in self._values(row, refs.get("values", {})):
             values[channel], stored[channel] = self._codec.decode(data), Apart(versions.get(channel))
         for channel, (epoch, length) in refs.get("items", {}).items():
-            items = self._items(row, channel, epoch, length)
+            items = self._items(row, channel, length)
             values[channel] = [self._codec.decode(item) for item in items]
-            stored[channel] = Listed(versions.get(channel), epoch, marks_of(items))
+            stored[channel] = Listed(versions.get(channel), epoch, tuple(map(mark_of, items)))
         checkpoint["channel_values"] = values
         parent = place.config(row["parent_id"]) if row["parent_id"] else None
         writes = list(self._writes(row))
@@ -104,7 +104,7 @@ class Reader:
                 raise missing(row, channel)
             yield channel, self._seal.open("value", (*_thread(row), channel, version), found[channel])
 
-    def _items(self, row: Row, channel: str, epoch: int, length: int) -> list[bytes]:
+    def _items(self, row: Row, channel: str, length: int) -> list[bytes]:
         items: list[bytes] = []
         columns = ("item_channel", "item_epoch", "item_position", "item_items", "item_sealed")
         for of_channel, of_epoch, position, count, sealed in zip(

@@ -27,6 +27,7 @@ from serving.runs.checkpoints.held import HeldWrites, may_hold
 from serving.runs.checkpoints.layout import Stored
 from serving.runs.checkpoints.place import Place, place_of
 from serving.runs.checkpoints.reading import Reader
+from serving.runs.checkpoints.replay import Replay
 from serving.runs.checkpoints.retention import Retention
 from serving.runs.checkpoints.rows import Entry, parameters
 from serving.runs.checkpoints.seal import Seal
@@ -75,6 +76,7 @@ class PostgresSaver(BlockingSaver):
         self._held = HeldWrites()
         self._updating: list[Entry] | None = None
         self._within: Within | None = None
+        self._replay: Replay | None = None
         self._stored: OrderedDict[Place, dict[str, Stored]] = OrderedDict()
 
     @at_home
@@ -82,6 +84,8 @@ class PostgresSaver(BlockingSaver):
         place = place_of(config)
         if self._fresh:
             return None
+        if self._replay and (last := await self._replay.last(config)):
+            return last
         loaded = await self._search.one(place, get_checkpoint_id(config))
         if loaded is None:
             return None
@@ -119,6 +123,8 @@ class PostgresSaver(BlockingSaver):
             point("checkpoint.committed")
         if self._updating:
             self._updating.clear()
+        if self._replay:
+            self._replay.put(config, place, checkpoint, metadata)
         return place.config(checkpoint["id"])
 
     @asynccontextmanager
@@ -136,6 +142,15 @@ class PostgresSaver(BlockingSaver):
         yield saver
         for entry in saver._updating:
             await saver._commit(entry)
+
+    @asynccontextmanager
+    async def replaying(self, connection: Connection) -> AsyncIterator["PostgresSaver"]:
+        """The same for the whole history of a thread that has none."""
+        async with self.updating(connection) as saver:
+            assert saver._within
+            saver._replay = replay = Replay(saver._within)
+            yield saver
+        await replay.flush()
 
     async def _put(
         self,
@@ -219,6 +234,9 @@ class PostgresSaver(BlockingSaver):
         return self
 
     async def _commit(self, entry: Entry) -> None:
+        if self._replay:
+            await self._replay.add(entry)
+            return
         if self._within is None:
             await self._group.submit(entry)
             return

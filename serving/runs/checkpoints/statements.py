@@ -7,7 +7,7 @@ with entry as materialized (
     select * from jsonb_to_recordset(%(rows)s::jsonb -> 'entries') as e(number int, run_id uuid, fence bigint)
 ), owned as materialized (
     select run_id, fence, last_seq from runs
-    where run_id in (select run_id from entry) and status = 'running'
+    where run_id = any(array(select run_id from entry)) and status = 'running'
     order by run_id for share
 """
 _WRITES: LiteralString = """

@@ -62,12 +62,14 @@ class Writer:
     def writes(
         self, place: Place, checkpoint_id: str, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> Entry:
+        """Some channels have one place each, such as what a task is resumed with: the last word there counts."""
         entry = Entry(self._fence)
-        for position, (channel, value) in enumerate(writes):
+        placed = {WRITES_IDX_MAP.get(write[0], at): write for at, write in enumerate(writes)}
+        for index, (channel, value) in placed.items():
             columns = {
                 "checkpoint_id": name(checkpoint_id, "checkpoint id"),
                 "task_id": name(task_id, "task id"),
-                "index": WRITES_IDX_MAP.get(channel, position),
+                "index": index,
                 "channel": name(channel, "channel name"),
                 "task_path": name(task_path, "task path", 10_000),
             }

@@ -32,7 +32,7 @@ class State(TypedDict, total=False):
     knot: Knot
 
 
-def _builder(suffix: str) -> StateGraph[State, Ship, Any, Any]:
+def _builder(suffix: str, counting: str = "count") -> StateGraph[State, Ship, Any, Any]:
     async def say(state: State, runtime: Runtime[Ship]) -> State:
         ship = runtime.context.name if runtime.context else "no ship"
         return {"words": [f"{word}{suffix}" for word in state.get("words", [])] + [ship], "knot": Knot(speed=7)}
@@ -42,10 +42,10 @@ def _builder(suffix: str) -> StateGraph[State, Ship, Any, Any]:
 
     builder = StateGraph(State, context_schema=Ship)
     builder.add_node("say", say)
-    builder.add_node("count", count)
+    builder.add_node(counting, count)
     builder.add_edge(START, "say")
-    builder.add_edge("say", "count")
-    builder.add_edge("count", END)
+    builder.add_edge("say", counting)
+    builder.add_edge(counting, END)
     return builder
 
 
@@ -54,4 +54,5 @@ async def graph(
     config: RunnableConfig, runtime: ServerRuntime[Ship]
 ) -> AsyncIterator[StateGraph[State, Ship, Any, Any]]:
     running = runtime.execution_runtime is not None
-    yield _builder(config["configurable"].get("suffix", "!") if running else "")
+    asked = config["configurable"] if running else {"suffix": ""}
+    yield _builder(asked.get("suffix", "!"), asked.get("counting", "count"))

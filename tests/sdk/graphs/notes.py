@@ -5,10 +5,15 @@ from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 
-class State(TypedDict, total=False):
+class Found(TypedDict, total=False):
+    """What a caller is told of the state."""
+
+    found: list[str]
+
+
+class State(Found, total=False):
     shelf: str
     text: str
-    found: list[str]
 
 
 async def keep(state: State, runtime: Runtime[None]) -> State:
@@ -23,4 +28,4 @@ def look(state: State, runtime: Runtime[None]) -> State:
     return {"found": [item.value["text"] for item in items if item.namespace == (state["shelf"],)]}
 
 
-graph = StateGraph(State).add_sequence([keep, look]).add_edge(START, "keep").compile()
+graph = StateGraph(State, output_schema=Found).add_sequence([keep, look]).add_edge(START, "keep").compile()

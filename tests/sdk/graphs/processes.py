@@ -3,12 +3,13 @@
 import asyncio
 import subprocess
 import sys
+import time
 from typing import Literal
 
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
-Way = Literal["in a thread", "on the loop", "blocking the loop", "left behind", "deaf and scattered"]
+Way = Literal["in a thread", "on the loop", "blocking the loop", "left behind", "deaf and scattered", "asleep"]
 
 
 class State(TypedDict, total=False):
@@ -42,13 +43,17 @@ def deaf_and_scattered(state: State) -> None:
     beside.wait()
 
 
+def asleep(state: State) -> None:
+    time.sleep(1_000)
+
+
 def onwards(state: State) -> Way:
     return state["way"]
 
 
 def graph() -> StateGraph[State]:
     builder = StateGraph(State)
-    for node in (in_a_thread, on_the_loop, blocking_the_loop, left_behind, deaf_and_scattered):
+    for node in (in_a_thread, on_the_loop, blocking_the_loop, left_behind, deaf_and_scattered, asleep):
         builder.add_node(node.__name__.replace("_", " "), node)
     builder.add_conditional_edges(START, onwards)
     return builder

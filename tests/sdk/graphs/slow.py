@@ -1,9 +1,11 @@
-"""A graph that takes its time: step after step, cancellable or not; it can fail, or block the loop."""
+"""A graph that takes its time: step after step, cancellable or not; it can fail, or block the loop, or hold from its
+16th step on, until the file `hold` is there."""
 
 import asyncio
 import operator
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Literal
 
 from langgraph.config import get_stream_writer
@@ -17,6 +19,7 @@ class State(TypedDict, total=False):
     fail_at: int
     block: float
     stubborn: bool
+    hold: str
     done: Annotated[int, operator.add]
 
 
@@ -26,6 +29,8 @@ async def step(state: State) -> State:
     await (stubborn if state.get("stubborn") else asyncio.sleep)(state.get("delay", 0.0))
     if blocked := state.get("block"):
         time.sleep(blocked)  # noqa: ASYNC251 - the point of it
+    while done > 15 and "hold" in state and not Path(state["hold"]).exists():
+        await asyncio.sleep(0.02)
     if done == state.get("fail_at"):
         raise ValueError("the mast broke")
     return {"done": 1}

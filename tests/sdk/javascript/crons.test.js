@@ -13,7 +13,7 @@ test("a cron on a thread makes its runs there", async () => {
   const cron = await client.crons.createForThread(thread, "slow", given);
   assert.deepEqual([cron.thread_id, cron.schedule, cron.metadata], [thread, EVERY_SECOND, { trip: "Poros" }]);
   let runs = [];
-  for (let tries = 0; tries < 150 && runs.length === 0; tries++) {
+  for (let tries = 0; tries < 600 && runs.length === 0; tries++) {
     await new Promise((later) => setTimeout(later, 100));
     runs = await client.runs.list(thread, { status: "success" });
   }

@@ -31,7 +31,7 @@ export function page(hook, look) {
   root.render(createElement(Chat));
   shown.close = () => open.delete(root) && root.unmount();
   shown.until = async (holds, what) => {
-    for (let tries = 0; tries < 1_000; tries++) {
+    for (let tries = 0; tries < 3_000; tries++) {
       if (shown.now && holds(shown.now)) return shown.now;
       await new Promise((later) => setTimeout(later, 20));
     }

@@ -1,7 +1,6 @@
 """`trireme memory`: what is remembered, and forgetting it."""
 
-import orjson
-
+from serving.cli.output import print_json
 from serving.cli.printable import printable
 from serving.cli.private import open_private
 from serving.cli.session import connected
@@ -16,7 +15,7 @@ async def list_memory(json: bool) -> int:
         async with connected(settings, worker=False) as client:
             items = private.restore_json(await client.get("/memory"))
     if json:
-        print(orjson.dumps(items, option=orjson.OPT_INDENT_2).decode())
+        print_json(items)
         return 0
     for item in printable(items):
         print(f"{item['id']}  {item['text']}")

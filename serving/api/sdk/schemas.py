@@ -1,4 +1,4 @@
-"""What the LangGraph SDK's routes answer with, for the document: the answers themselves are written by hand.
+"""What the LangGraph SDK's routes answer with, for the document; the answers themselves are written by hand.
 
 With `select`, an answer has the fields that were asked for: those models have no field that must be there.
 """
