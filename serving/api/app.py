@@ -91,7 +91,8 @@ def create_app(
     if beside is None and not http.disable_meta:
         routers.append(health.front)
     custom = Authorization(auth, [route for router in routers for route in router.routes]) if auth else None
-    around = [Middleware(Guard, exposed=exposed, admits=origins.admits, others=beside is not None, custom=custom)]
+    others = {"others": beside is not None, "others_open": http.enable_custom_route_auth is False}
+    around = [Middleware(Guard, exposed=exposed, admits=origins.admits, **others, custom=custom)]
     if custom:
         around.append(Middleware(Authorized, authorization=custom))
     if beside and beside.middleware:

@@ -22,7 +22,7 @@ from serving.api.failures import failure, refuse
 from serving.api.mounted import own_path
 from serving.api.standing import Standing, Watched
 from serving.errors import Forbidden, ServingError, Unauthorized, Unreachable
-from serving.keys.identity import INSIDE, OPERATOR, WORKS_FOR, Identity
+from serving.keys.identity import INSIDE, NOBODY, OPERATOR, WORKS_FOR, Identity
 from serving.keys.lookup import Keys
 from serving.processes.listener import is_public_name
 
@@ -47,8 +47,8 @@ _HOW: Final = "send it as Authorization: Bearer KEY or X-Api-Key; the command li
 
 class Guard:
     """`exposed`: the server listens beyond loopback. `admits` says whether a page of this origin may ask. `others`: the
-    application has routes beside ours, of which only the API keys are our concern. `custom`: langgraph.json's `auth`,
-    for whoever brings no API key of ours."""
+    application has routes beside ours, of which only the API keys are our concern, and with `others_open` nothing.
+    `custom`: langgraph.json's `auth`, for whoever brings no API key of ours."""
 
     def __init__(
         self,
@@ -56,10 +56,11 @@ class Guard:
         exposed: bool,
         admits: Callable[[str], bool],
         others: bool = False,
+        others_open: bool = False,
         custom: Authorization | None = None,
     ) -> None:
         self._app, self._exposed, self._admits, self._others = app, exposed, admits, others
-        self._custom = custom
+        self._others_open, self._custom = others_open, custom
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -83,7 +84,7 @@ class Guard:
                 _read_as_json(scope)
             receive = _counted(receive)
         WORKS_FOR.set(scope["identity"].tenant)
-        lasts = scope["identity"].user is not None or INSIDE in scope
+        lasts = scope["identity"].user is not None or scope["identity"] is NOBODY or INSIDE in scope
         scope["standing"] = Standing(scope["app"].state.services.keys, _given(request), self._exposed, lasts)
         watched = Watched(receive, send, scope["standing"])
         await self._app(scope, watched.receive, watched.send)
@@ -104,6 +105,8 @@ class Guard:
         except (psycopg.Error, PoolTimeout) as error:
             hint = "try again; nothing was lost"
             raise Unreachable("Postgres does not answer", hint, "database_unavailable") from error
+        if self._others_open and (own or not open_) and not self._is_ours(request.scope):
+            return NOBODY
         if own and not (open_ and own.is_studio(request)):
             self._check_cookies(request)
             return await own.identity(request)
@@ -137,7 +140,7 @@ class Guard:
         question = method == "POST" and path.endswith(_QUESTIONS) and self._is_ours(request.scope)
         asks = method in _READING or question
         needed = "metrics" if path == "/metrics" else "read" if asks else "write"
-        if needed not in identity.scopes:
+        if needed not in identity.scopes and identity is not NOBODY:
             has = ", ".join(sorted(identity.scopes))
             hint = f"it may: {has}; make another: trireme keys create --scope {needed}"
             raise Forbidden(f"this API key lacks the scope {needed!r}", hint, "scope_missing")

@@ -40,7 +40,8 @@ def services_for(connection: HTTPConnection) -> ApiServices:
     """Those of the tenant whose API key it carries. Raises Forbidden."""
     services: ApiServices = connection.app.state.services
     identity: Identity = connection.scope["identity"]
-    if identity.user and PASSED not in connection.scope:  # a middleware behind the doors has changed the path
+    passed = PASSED in connection.scope if identity.user else bool(identity.scopes)
+    if not passed:  # a middleware behind the doors has changed the path
         raise Forbidden("this path was changed behind langgraph.json's auth", "leave out auth_first", "shut_by_auth")
     return services.asked_by(identity, connection.headers, connection.scope.get(PASSED, EVERYTHING))
 

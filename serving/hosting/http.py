@@ -45,7 +45,8 @@ class HeaderPatterns(Open):
 class Http(Open):
     """`app` is an ASGI application whose routes are served beside ours, behind the same API keys, and whose
     middleware is around all routes, before the keys are looked at or, with `auth_first`, behind that. `mount_prefix` is
-    where all routes are served as well."""
+    where all routes are served as well. `enable_custom_route_auth`: whether the routes of `app` ask for credentials;
+    open they are only where the file says so."""
 
     app: str | None = Field(default=None, pattern=r"^[^:\x00]+:[A-Za-z_][A-Za-z0-9_.]*$")
     cors: Cors | None = None
@@ -56,6 +57,7 @@ class Http(Open):
     disable_store: bool = False
     disable_meta: bool = False
     disable_webhooks: bool = False
+    enable_custom_route_auth: bool | None = None
     mount_prefix: str = ""
     middleware_order: Literal["middleware_first", "auth_first"] | None = None
 

@@ -23,9 +23,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("ui", "ui_config"), "has no effect: such pages are LangSmith's"),
 }
 # What is so here in any case.
-_ANYWAY: Final = frozenset(
-    {"$schema", "http.disable_mcp", "http.disable_a2a", "http.disable_ui", "http.enable_custom_route_auth"}
-)
+_ANYWAY: Final = frozenset({"$schema", "http.disable_mcp", "http.disable_a2a", "http.disable_ui"})
 
 
 def unused(data: Mapping[str, Any], model: type[BaseModel], place: str = "") -> Iterator[str]:

@@ -28,6 +28,9 @@ class Identity:
 OPERATOR: Final = Identity(DEFAULT_TENANT, frozenset(SCOPES), "operator")
 """Whoever has TRIREME_API_KEY, or sits at the machine of a server that listens on loopback and has no keys."""
 
+NOBODY: Final = Identity(DEFAULT_TENANT, frozenset(), "nobody")
+"""Whoever comes to a route of the user's own that asks for no credentials; ours are shut to them."""
+
 INSIDE: Final = "trireme.inside"
 """In the scope of a request that hosted code makes of its own server, which no client can say: who it is from."""
 

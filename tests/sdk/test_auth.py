@@ -375,6 +375,46 @@ async def test_routes_beside_ours_know_who_asks_and_are_in_the_document(secured:
     assert document["paths"]["/threads/{thread_id}"].keys() >= {"get", "patch", "delete"}
 
 
+_OPEN_WEB = """
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+class Swaps:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        swapped = {"path": "/threads"} if scope.get("path") == "/swapped" else {}
+        await self.app({**scope, **swapped}, receive, send)
+
+async def login(request):
+    return PlainTextResponse("user" if "user" in request.scope else "nobody yet")
+
+app = Starlette(routes=[Route("/login", login, methods=["GET", "POST"])], middleware=[Middleware(Swaps)])
+"""
+
+
+def test_routes_beside_ours_ask_for_no_credentials_where_the_file_says_so(
+    template_database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "web.py").write_text(_OPEN_WEB)
+    http = {"app": "./web.py:app", "enable_custom_route_auth": False, "middleware_order": "auth_first"}
+    file = {"graphs": {}, "auth": {"path": f"{CONFIG.parent}/auth.py:auth"}, "http": http}
+    (tmp_path / "langgraph.json").write_text(json.dumps(file))
+    settings = {"TRIREME_CONFIG": str(tmp_path / "langgraph.json"), "TRIREME_API_KEY": KEY}
+    with (
+        fresh_database(template_database) as dsn,
+        running(tmp_path, DATABASE_URL=dsn, **settings) as up,
+        httpx.Client(base_url=up.url) as nobody,
+    ):
+        assert (nobody.get("/login").text, nobody.post("/login").text) == ("nobody yet", "nobody yet")
+        assert nobody.get("/login", headers=_bearer("breaks")).text == "nobody yet"
+        assert [nobody.post(path, json={}).status_code for path in ("/threads", "/threads/search")] == [401, 401]
+        assert nobody.post("/swapped", json={}).json()["code"] == "shut_by_auth"
+
+
 def _rows(up: Up, query: LiteralString) -> list[Any]:
     with psycopg.connect(up.home.dsn) as connection:
         return connection.execute(query).fetchall()

@@ -58,7 +58,7 @@ def test_what_has_no_effect_is_named_with_what_holds_instead(tmp_path: Path) -> 
 
 
 def test_what_is_unset_or_so_anyway_is_not_named(tmp_path: Path) -> None:
-    block = {"disable_mcp": True, "disable_store": False, "mount_prefix": "/", "enable_custom_route_auth": True}
+    block = {"disable_mcp": True, "disable_store": False, "mount_prefix": "/", "enable_custom_route_auth": False}
     assert read(tmp_path, http=block, store=None, ui={}, pip_config_file="", env={"A": "b"}).unused == ()
 
 
