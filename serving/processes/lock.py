@@ -24,6 +24,15 @@ class HomeLock:
         """False while another process has it. Raises StartFailed."""
         return self.held or self._taken(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Owned meanwhile; waits for who has it. Raises StartFailed."""
+        self._taken(fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            self.release()
+
     def share(self) -> None:
         """Waits for who owns it. Raises StartFailed."""
         self._taken(fcntl.LOCK_SH)
@@ -36,11 +45,11 @@ class HomeLock:
     def _taken(self, how: int) -> bool:
         with writing(self._home):
             file = (self._home / self._name).open("a")
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            file.close()
-            return False
+            try:
+                fcntl.flock(file, how)
+            except BlockingIOError:
+                file.close()
+                return False
         self._file = file
         return True
 

@@ -1,6 +1,5 @@
 """The embedded Postgres: the wheel's binaries, a cluster under the home folder, a unix socket only we can open."""
 
-import fcntl
 import hashlib
 import os
 import pwd
@@ -223,6 +222,5 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with writing(self._home), (self._home / "postgres.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with HomeLock(self._home, "postgres.lock").alone(), writing(self._home):
             yield
