@@ -1,6 +1,7 @@
 """What the tests with OpenAI's own client share: a stack with documents, and the client on it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -13,12 +14,18 @@ HARBOUR = "# Harbour\n\nThe speed limit in the harbour is 3 knots. A berth costs
 COLLECTION = "harbour"
 
 
-@pytest.fixture(scope="module")
-def openai(up: Up) -> Iterator[OpenAI]:
+@contextmanager
+def client_of(up: Up) -> Iterator[OpenAI]:
     document = {"path": "harbour.md", "digest": "1", "media_type": "text/markdown", "sections": [{"text": HARBOUR}]}
     stored = httpx.put(f"{up.url}/collections/{COLLECTION}/documents", json={"documents": [document]}, timeout=60)
     assert stored.status_code == 200, stored.text
     with OpenAI(base_url=f"{up.url}/v1", api_key="none", max_retries=0, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def openai(up: Up) -> Iterator[OpenAI]:
+    with client_of(up) as client:
         yield client
 
 

@@ -14,7 +14,7 @@ from openai import OpenAI
 from pydantic import BaseModel
 
 from tests.acceptance.hosted import ACCEPT, PLAN, Hosted, reported, story, tool
-from tests.acceptance.openai_place import COLLECTION, HARBOUR
+from tests.acceptance.openai_place import COLLECTION, client_of
 from tests.integration.model_server import Answer, Seen
 
 PERSON = 'Bo "Twig" Rootley'
@@ -35,10 +35,7 @@ FOUND = Limit(who=PERSON, knots=3)
 
 @pytest.fixture(scope="module")
 def client(hosted: Hosted) -> Iterator[OpenAI]:
-    document = {"path": "harbour.md", "digest": "1", "media_type": "text/markdown", "sections": [{"text": HARBOUR}]}
-    put = httpx.put(f"{hosted.up.url}/collections/{COLLECTION}/documents", json={"documents": [document]}, timeout=60)
-    assert put.status_code == 200, put.text
-    with OpenAI(base_url=f"{hosted.up.url}/v1", api_key="none", max_retries=0, timeout=60) as client:
+    with client_of(hosted.up) as client:
         yield client
 
 
