@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 
-from serving.auth.errors import AuthFailed, AuthRefused
+from serving.auth.errors import AuthFailed, AuthRefused, AuthSlow
 from serving.auth.filters import Held, held_of
 from serving.auth.user import User, user_of
 from serving.errors import Forbidden, SettingsError
@@ -94,7 +94,7 @@ class CustomAuth:
             raise AuthRefused(status, str(error.detail), error.headers) from None
         except TimeoutError:
             log.error("action=auth at=%s outcome=refused after_s=%s", name, self._patience_s)
-            raise AuthFailed(f"{name} takes too long", "try again later", "auth_slow") from None
+            raise AuthSlow(f"{name} takes too long", "try again later") from None
         except AssertionError as error:
             if name == "authenticate":
                 raise _failed(name, error) from error

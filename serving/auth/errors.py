@@ -2,7 +2,8 @@
 
 ServingError
 ├── AuthRefused    its own code says no, with a status and words of its own
-└── AuthFailed     its own code failed, took too long, or gave back what means nothing
+└── AuthFailed     its own code failed, or gave back what means nothing     500
+    └── AuthSlow   it took too long                                         503
 """
 
 from collections.abc import Mapping
@@ -22,3 +23,7 @@ class AuthFailed(ServingError):
     """Nobody is let in by it; the server's log says where it failed."""
 
     code, status = "auth_failed", 500
+
+
+class AuthSlow(AuthFailed):
+    code, status = "auth_slow", 503

@@ -15,7 +15,7 @@ from serving.api.authorization.authorized import Authorization
 from serving.api.authorization.doors import DOORS, OPEN
 from serving.api.runs import services_for
 from serving.auth.custom import CustomAuth, load_auth
-from serving.auth.errors import AuthFailed, AuthRefused
+from serving.auth.errors import AuthFailed, AuthRefused, AuthSlow
 from serving.auth.filters import both, held_of
 from serving.auth.user import User, in_graph, shown, user_of
 from serving.errors import Forbidden, SettingsError
@@ -161,8 +161,9 @@ async def test_code_that_says_no_fails_or_takes_too_long_lets_nobody_in() -> Non
             await held(lambda said=said: returns(said))
     with pytest.raises(AuthFailed, match="failed with ValueError"):
         await held(raising(ValueError("a secret")))
-    with pytest.raises(AuthFailed, match="too long"):
+    with pytest.raises(AuthSlow, match="too long") as slow:
         await held(lambda: asyncio.sleep(5))
+    assert (slow.value.code, slow.value.status) == ("auth_slow", 503)
     with pytest.raises(AuthFailed, match="failed with KeyError"):
         await custom.user(REQUEST, {})
 
