@@ -186,8 +186,7 @@ class Queue:
 
         `idle`: this worker holds none. One that is to be alone comes as the only one.
         """
-        values = {"worker": self.worker, "lease": self.lease_s, "limit": limit, "idle": idle, **self._pin}
-        values |= {"alone_from": _ALONE_FROM, "alone": ALONE_S}
+        values = self.parameters(limit, idle)
         async with self._pool.connection() as connection:
             asked_at = time.monotonic()
             try:
@@ -196,6 +195,11 @@ class Queue:
                 # Another worker took a run of the same thread at the same moment; its claim stands now.
                 rows = await (await connection.execute(_CLAIM, values)).fetchall()
         return tuple(_claim_of(row, Lease(asked_at + self.lease_s)) for row in rows)
+
+    def parameters(self, limit: int, idle: bool) -> dict[str, Any]:
+        """Of the statement that claims."""
+        own = {"worker": self.worker, "lease": self.lease_s, "alone_from": _ALONE_FROM, "alone": ALONE_S}
+        return {**own, "limit": limit, "idle": idle, **self._pin}
 
     async def leave(self, claim: Claim, status: str, *bodies: EventBody, due: str | None = None) -> None:
         """Status and log lines in one statement: how an attempt ends or parks its run.

@@ -98,9 +98,8 @@ class RunStore:
             return await self.create(request, key, asked)
         point("accept.committed")
         if new is None:
-            return await self.create(
-                request, key, asked
-            )  # the same key was used at the same moment: its run stands now
+            # The same key was used at the same moment: its run stands now.
+            return await self.create(request, key, asked)
         self._notices.touched(run_id, QUEUE_CHANNEL)
         point("accept.noticed")
         return await self.get(run_id), True

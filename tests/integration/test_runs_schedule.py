@@ -62,9 +62,8 @@ async def test_a_claim_reads_no_run_that_has_ended(house: House) -> None:
         await house.create(thread_id=thread)
     house.execute("analyze runs")
     with psycopg.connect(house.dsn) as connection, psycopg.ClientCursor(connection) as cursor:
-        values = {"worker": "w", "lease": 10.0, "limit": 8, "bundle": None, "digest": ""}
-        values |= {"idle": True, "alone": 60.0, "alone_from": 7}
-        cursor.execute(b"explain (analyze, buffers, timing off) " + _CLAIM.encode(), values)
+        claim = b"explain (analyze, buffers, timing off) " + _CLAIM.encode()
+        cursor.execute(claim, house.queue.parameters(8, idle=True))
         plan = "\n".join(str(row[0]) for row in cursor.fetchall())
         connection.rollback()
     assert "Seq Scan on runs" not in plan, plan
