@@ -111,16 +111,23 @@ class Layout:
     def _place_list(self, plan: Plan, channel: str, value: list[Any], version: Any, known: Stored | None) -> None:
         before = known if isinstance(known, Listed) else _EMPTY
         marks, kept, encoded = self._marked(value, before.seen)
-        epoch, start = before.epoch, len(before.marks)
-        if not start or marks[:start] != before.marks:
-            encoded = {at: encoded.get(at) or self._codec.encode(item) for at, item in enumerate(value)}
-            if sum(map(len, encoded.values())) < _SMALL_BYTES - len(encoded):
-                self._place(plan, channel, self._codec.encode(value), version)
-                return
-            epoch, start = secrets.randbits(62), 0
-        plan.stored[channel] = Listed(version, epoch, marks, kept)
-        if new := [encoded[at] for at in range(start, len(value))]:
-            plan.items.append(NewItems(name(channel, "channel name"), epoch, start, len(new), ormsgpack.packb(new)))
+        start = len(before.marks)
+        if start and marks[:start] == before.marks:
+            new = [encoded[at] for at in range(start, len(value))]
+            self._append(plan, channel, Listed(version, before.epoch, marks, kept), start, new)
+            return
+        new = [encoded.get(at) or self._codec.encode(item) for at, item in enumerate(value)]
+        if sum(map(len, new)) < _SMALL_BYTES - len(new):
+            self._place(plan, channel, self._codec.encode(value), version)
+        else:
+            self._append(plan, channel, Listed(version, secrets.randbits(62), marks, kept), 0, new)
+
+    def _append(self, plan: Plan, channel: str, listed: Listed, start: int, new: list[bytes]) -> None:
+        """`new`: its items from `start` on, encoded."""
+        plan.stored[channel] = listed
+        if new:
+            packed = ormsgpack.packb(new)
+            plan.items.append(NewItems(name(channel, "channel name"), listed.epoch, start, len(new), packed))
 
     def _marked(
         self, value: list[Any], known: Sequence[Seen | None]
