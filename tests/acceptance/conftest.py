@@ -45,7 +45,7 @@ class Home:
         return [sys.executable, "-P", "-m", "serving", *arguments]
 
     def run(
-        self, *arguments: str, timeout: float = 90, stdin: str = "", **settings: str
+        self, *arguments: str, timeout: float = 180, stdin: str = "", **settings: str
     ) -> subprocess.CompletedProcess[str]:
         return run_command(arguments, self.environment | settings, self.path, stdin, timeout)
 
@@ -82,7 +82,7 @@ def wait_for_line(process: "subprocess.Popen[str]", word: str) -> str:
 def end(process: "subprocess.Popen[str]") -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    process.wait(120)
     if process.stdout:
         process.stdout.close()
 

@@ -104,7 +104,7 @@ def test_a_stream_goes_on_behind_every_event_of_a_finished_run(api: httpx.Client
     for seen in range(1, len(whole)):
         assert events_of(api.get(route, headers={"Last-Event-ID": str(seen)})) == whole[seen:]
         assert events_of(api.get(route, params={"after": seen})) == whole[seen:]
-    nothing_left = api.get(route, headers={"Last-Event-ID": str(len(whole))}, timeout=5)
+    nothing_left = api.get(route, headers={"Last-Event-ID": str(len(whole))}, timeout=60)
     assert (nothing_left.status_code, nothing_left.content) == (204, b"")
 
 

@@ -28,7 +28,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).parents[2]
 LANGGRAPH = ROOT / ".venv-studio" / "bin" / "langgraph"
 GRAPH = "trireme"
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 180.0
 VACATION = "How many vacation days can I carry over?"
 INVOICES = "What is the total of the paid invoices by country?"
 ADDRESS = "lena.hartmann@example.com"
@@ -95,7 +95,7 @@ def started(home: Path, cwd: Path, settings: Mapping[str, str]) -> Iterator[tupl
     finally:
         server.send_signal(signal.SIGINT)
         try:
-            server.wait(30)
+            server.wait(90)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()

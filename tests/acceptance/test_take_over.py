@@ -102,13 +102,13 @@ def test_who_reads_no_further_is_told_that_the_run_is_kept(up: Up, api: httpx.Cl
 
 
 def test_ctrl_c_keeps_the_run_and_resume_finishes_it(home: Home) -> None:
-    slow = {"TRIREME_TESTING": "true", "TRIREME_FAULTS": "fan_out.ready=sleep 2"}
+    slow = {"TRIREME_TESTING": "true", "TRIREME_FAULTS": "fan_out.ready=sleep 6"}
     starter = home.start("run", GOAL, "--docs", str(DEMO / "documents"), **slow)
     assert starter.stdout is not None
     wait_for_line(starter, "plan")
     starter.send_signal(signal.SIGINT)
     rest = starter.stdout.read()
-    assert starter.wait(30) == 130, rest
+    assert starter.wait(90) == 130, rest
     run_id = rest.partition("trireme logs ")[2].split()[0]
     assert "Traceback" not in rest
     starter.stdout.close()

@@ -283,7 +283,7 @@ main()
 def test_ctrl_c_while_up_starts_for_the_first_time_leaves_a_home_that_works(tmp_path: Path) -> None:
     home = Home(tmp_path, {"TRIREME_PORT": "0"})
     process = home.start("up")
-    time.sleep(1.0)
+    assert wait_until(lambda: any(tmp_path.glob("initdb-*")))
     process.send_signal(signal.SIGINT)
     assert process.wait(60) in (130, 0)
     assert left_behind(tmp_path, patience_s=5) == []

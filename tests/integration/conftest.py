@@ -74,8 +74,9 @@ def emptied(runs_database: str, emptying: bytes) -> str:
 
 @pytest.fixture
 async def house(emptied: str, runs_memory: MemoryStore, tmp_path: Path) -> AsyncIterator[House]:
-    """An empty queue and everything behind it."""
+    """An empty queue and everything behind it; nobody is refused a connection because the machine is busy."""
     async with open_house(emptied, tmp_path, runs_memory) as house:
+        house.pool.timeout = 60.0
         yield house
 
 

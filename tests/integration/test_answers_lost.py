@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 
+from graph.ports import ModelCall, ModelReply
 from memory.store import MemoryStore
 from serving.auth.callers import Callers
 from serving.database import new_id
@@ -21,7 +22,8 @@ from serving.wiring import memory_store
 from tests.integration.api_house import open_api
 from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.run_house import GOAL, KEY, House, Lookup, gapless, kinds, open_house, until
-from tests.integration.scripted_models import ScriptedModels, plans
+from tests.integration.scripted_models import ScriptedModels, finds_and_reports, plans
+from tests.integration.test_runs_worker import Gate
 
 APPEND, CHECKPOINT = "append_events(owned.", "insert into state_checkpoints"
 CLAIM, END = "started_at = coalesce(", "finished_at = case"
@@ -98,20 +100,31 @@ async def test_a_run_whose_answer_is_lost_goes_on_before_its_lease_is_over_and_r
     assert len(lookup.asked) == 2
 
 
-async def test_a_pool_without_a_free_connection_ends_attempts_and_no_run(far: House) -> None:
-    far.pool.timeout = 0.3
-    async with far.worker(models(), Lookup(takes_s=0.5)) as worker, AsyncExitStack() as held:
-        run_ids = [await far.create() for _ in range(4)]
-        await far.until(run_ids[0], lambda view: view.plan is not None)
+async def test_a_pool_without_a_free_connection_ends_attempts_and_no_run(house: House, far: House) -> None:
+    """What their models said can't be written: of none is a line lost, and each comes to its end in another attempt."""
+    gates = [Gate() for _ in range(4)]
+    coming = iter(gates)
+
+    async def stands_still(call: ModelCall) -> ModelReply:
+        gate = next(coming, None)
+        return await (gate or finds_and_reports)(call)
+
+    async with far.worker(ScriptedModels(worker=stands_still)) as worker, AsyncExitStack() as held:
+        run_ids = [await house.create() for _ in range(4)]
+        for gate in gates:
+            await asyncio.wait_for(gate.reached.wait(), 60)
         for _ in range(far.pool.max_size):
-            await held.enter_async_context(far.pool.connection(timeout=30))
+            await held.enter_async_context(far.pool.connection(timeout=60))
+        far.pool.timeout = 0.3
+        for gate in gates:
+            gate.open()
         await until(lambda: not worker._attempts)
         await held.aclose()
-        views = [await far.ended(run_id) for run_id in run_ids]
+        views = [await house.ended(run_id) for run_id in run_ids]
     assert {view.status for view in views} == {"success"}
-    logs = [await far.events(run_id) for run_id in run_ids]
+    logs = [await house.events(run_id) for run_id in run_ids]
     assert all(gapless(log) for log in logs)
-    assert any(kinds(log).count("run_claimed") > 1 for log in logs)
+    assert all(kinds(log).count("run_claimed") > 1 for log in logs)
 
 
 async def test_a_way_that_was_closed_for_a_while_is_used_again_by_all(far: House, proxy: CuttingProxy) -> None:

@@ -161,10 +161,10 @@ async def test_a_worker_that_is_killed_loses_and_doubles_nothing(place: Place, p
     place.due(cron)
     process = _PROCESSES.Process(target=_killed, args=(place.dsn, f"{point}=kill"))
     process.start()
-    await asyncio.to_thread(process.join, 30)
+    await asyncio.to_thread(process.join, 120)
     assert process.exitcode == -signal.SIGKILL
     assert len(place.runs()) == made
-    work, until = place.clockwork(), time.monotonic() + 30
+    work, until = place.clockwork(), time.monotonic() + 60
     while await work.fire() != 1 - made:  # until Postgres has noticed that it is gone
         assert time.monotonic() < until
     ((whose, _, status, _),) = place.runs()

@@ -37,4 +37,4 @@ async def test_a_cancelled_runs_query_is_interrupted_within_a_second(house: Hous
             assert (await here.ended(run_id)).status == "cancelled"
         await asyncio.get_running_loop().shutdown_default_executor()  # waits for its threads
         took_s = time.monotonic() - asked
-    assert took_s < _QUERY_S / 8, "with the worker's own end; on a machine of its own it is well below a second"
+    assert took_s < _QUERY_S / 2, "with the worker's own end; on a machine of its own it is well below a second"

@@ -65,7 +65,7 @@ class Api:
     def seqs(self, run_id: str, after: int = 0) -> list[int]:
         """The ids of a stream that ends."""
         headers = {"Last-Event-ID": str(after)}
-        answer = httpx.get(f"{self.url}/runs/{run_id}/events", headers=headers, timeout=30).raise_for_status()
+        answer = httpx.get(f"{self.url}/runs/{run_id}/events", headers=headers, timeout=60).raise_for_status()
         return [int(found) for found in _ID.findall(answer.content)]
 
 
@@ -83,7 +83,7 @@ def dsn(template_database: str) -> Iterator[str]:
 def apis(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Api]]:
     started = [_start(dsn, free_port(), tmp_path_factory.mktemp("api")) for _ in range(2)]
     for api in started:
-        _until(lambda api=api: _answers(api), 60)
+        _until(lambda api=api: _answers(api), 120)
     yield started[0], started[1]
     for api in started:
         api.process.send_signal(signal.SIGTERM)
@@ -134,7 +134,7 @@ def _new(api: Api) -> str:
 def _rest(connection: socket.socket) -> bytes:
     """All that still comes, to the end of the connection, however it ends."""
     got = bytearray()
-    connection.settimeout(20)
+    connection.settimeout(60)
     try:
         while piece := connection.recv(1 << 20):
             got += piece
@@ -189,9 +189,9 @@ def test_a_web_socket_that_is_not_read_is_cut_at_the_same_bound_and_goes_on(apis
     with connect(f"ws://127.0.0.1:{second.port}/threads/{thread}/stream/events", max_size=None) as again:
         asked = {"channels": ["custom", "lifecycle"], "since": had[-1]["seq"]}
         again.send(orjson.dumps({"id": 2, "method": "subscription.subscribe", "params": asked}).decode())
-        assert orjson.loads(again.recv(20))["type"] == "success"
+        assert orjson.loads(again.recv(60))["type"] == "success"
         while had[-1]["method"] != "lifecycle":
-            had.append(orjson.loads(again.recv(20)))
+            had.append(orjson.loads(again.recv(60)))
     noted = [int(each["event_id"].split(":")[1].split(".")[0]) for each in had if each["method"] == "custom"]
     assert noted == list(range(1, _LINES // 2 + 3))
 
@@ -266,7 +266,7 @@ async def test_a_log_whose_last_lines_were_cut_off_ends_with_that(
         async for event in client.events(run_id):
             seen.append(event["seq"])  # noqa: PERF401  the last one raises
 
-    async with Client(apis[1].url) as client, asyncio.timeout(20):
+    async with Client(apis[1].url) as client, asyncio.timeout(60):
         with pytest.raises(ServingError, match=f"ends at line {left}, but {4 if ended else 3} were written") as cut:
             await follow(client)
     assert cut.value.code == "log_damaged"

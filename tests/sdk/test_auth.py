@@ -52,7 +52,7 @@ def _of(up: Up, name: str) -> LangGraphClient:
 
 
 def _asks(up: Up, name: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=up.url, headers={"Authorization": f"Bearer {name}"}, timeout=20)
+    return httpx.AsyncClient(base_url=up.url, headers={"Authorization": f"Bearer {name}"}, timeout=60)
 
 
 async def test_nobody_comes_in_whom_authenticate_does_not_know(secured: Up) -> None:
@@ -101,7 +101,7 @@ async def test_what_authenticate_returned_lies_sealed_while_its_run_goes_on_and_
     """A worker that takes the run over can tell it to the graph all the same."""
     run = await alice.runs.create(None, "known", input={"said": "linger"})
     thread, join = run["thread_id"], asyncio.create_task(alice.runs.join(run["thread_id"], run["run_id"]))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (kept := _rows(secured, "select worker, caller, runs::text from runs where status = 'running'")):
             await asyncio.sleep(0.02)
     os.kill(int(kept[0][0].rsplit("-", 2)[1]), signal.SIGKILL)
@@ -237,7 +237,7 @@ async def test_assistants_and_crons_are_their_makers(secured: Up, alice: LangGra
     assert (cron["user_id"], await bob.crons.search(), await bob.crons.count()) == ("alice", [], 0)
     assert "'s own" not in json.dumps(cron)
     assert "user-agent" not in json.dumps(cron), "its runs come of nobody's request, and have none of its headers"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         made: Any = None
         while not made:
             await asyncio.sleep(0.2)
@@ -268,7 +268,7 @@ async def test_a_thread_is_followed_and_told_what_to_do_by_its_owner_alone(secur
     """Over a WebSocket, and of a thread that isn't there yet: who follows it has made it."""
     thread, url = str(uuid.uuid4()), secured.url.replace("http", "ws")
     where = f"{url}/threads/{thread}/stream/events"
-    async with connect(where, additional_headers=_bearer("alice")) as socket, asyncio.timeout(20):
+    async with connect(where, additional_headers=_bearer("alice")) as socket, asyncio.timeout(60):
 
         async def say(method: str, **params: Any) -> dict[str, Any]:
             await socket.send(json.dumps({"id": 1, "method": method, "params": params}))

@@ -173,7 +173,7 @@ async def test_a_run_starts_after_its_seconds(client: Any, thread: str, way: str
 async def test_a_webhook_hears_of_the_end_once(client: Any, thread: str, way: str) -> None:
     with receiving() as receiver:
         await ended(client, way, thread, "slow", input={"steps": 1}, webhook=f"{receiver.url}/200")
-        assert await asyncio.to_thread(wait_until, lambda: bool(receiver.told), 20)
+        assert await asyncio.to_thread(wait_until, lambda: bool(receiver.told))
         await asyncio.sleep(0.3)
         (told,) = receiver.told
     (run,) = await client.runs.list(thread)

@@ -155,7 +155,7 @@ async def test_a_second_turn_is_not_told_of_the_end_of_the_first(client: LangGra
     for steps in (2, 6, 9):
         async with client.threads.stream(id_, assistant_id="slow") as thread:
             await thread.run.start(input={"steps": steps, "delay": 0.15})
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 states = [state["done"] async for state in thread.values if "done" in state]
                 assert (await thread.output)["done"] == steps
         assert states[-1] == steps
@@ -201,4 +201,4 @@ def test_a_reader_that_leaves_is_forgotten(stuck: Any, server: Server) -> None:
     with stuck.threads.stream(thread, assistant_id="slow") as stream:
         stream.run.start(input={"steps": 1})
         assert stream.output["done"] == 1
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60

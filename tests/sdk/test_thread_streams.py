@@ -159,7 +159,7 @@ async def test_what_a_run_came_to_is_told_by_its_thread(client: LangGraphClient,
 async def test_subgraphs_are_found(client: LangGraphClient, transport: Transport) -> None:
     async with client.threads.stream(assistant_id="nested", transport=transport) as thread, asyncio.timeout(60):
         # The SDK (0.4.14) ends its views with the run, also one that has not been told of anything yet.
-        await thread.run.start(input={"path": ["x"], "pause": 0.5})
+        await thread.run.start(input={"path": ["x"], "pause": 2.0})
         found = [inner async for inner in thread.subgraphs]
     assert [(inner.path[0].partition(":")[0], inner.status) for inner in found] == [("middle", "completed")]
 

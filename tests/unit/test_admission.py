@@ -27,7 +27,7 @@ class Door:
         await answer(scope, receive, send)
 
     async def holds(self, count: int) -> None:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             while self.inside < count:
                 await asyncio.sleep(0)
 

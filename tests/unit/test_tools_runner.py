@@ -246,11 +246,13 @@ async def test_a_call_ends_with_the_runs_seconds_when_they_are_fewer_than_its_ow
     assert time.monotonic() - started < 20
 
 
-async def _cut_off(tool: Callable[[], Tool], ledger: MemoryLedger) -> None:
+async def _cut_off(cut: "Cut", tool: Callable[[], Tool], ledger: MemoryLedger) -> None:
     """An attempt that ends between the effect and its record."""
     runner = runner_of(tool(), ledger=ledger)
     task = asyncio.create_task(call(runner, text="x"))
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not cut.lines:
+            await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -268,7 +270,7 @@ class Cut(Notebook):
 
 async def test_after_a_cut_a_tool_that_honours_keys_is_called_again_with_the_same_key() -> None:
     cut, ledger = Cut(), MemoryLedger()
-    await _cut_off(cut.tool, ledger)
+    await _cut_off(cut, cut.tool, ledger)
     assert (await call(runner_of(cut.tool(), ledger=ledger), text="x")).ok
     assert len(cut.lines) == 2
     assert len({key for key, _ in cut.lines}) == 1
@@ -284,6 +286,6 @@ async def test_after_a_cut_a_tool_that_can_be_asked_is_asked_first(happened: boo
     def tool() -> Tool:
         return cut.tool(reconcile=CanCheck(check))
 
-    await _cut_off(tool, ledger)
+    await _cut_off(cut, tool, ledger)
     assert (await call(runner_of(tool(), ledger=ledger), text="x")).ok
     assert len(cut.lines) == calls
