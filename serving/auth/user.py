@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+OF_WHO_ASKS: Final = "langgraph_auth_"  # begins the names of what says so, in `configurable`
 USER: Final = "langgraph_auth_user"  # in `configurable`, with their id and permissions beside it
 _FIELDS: Final = ("identity", "permissions", "display_name", "is_authenticated")
 

@@ -1,6 +1,6 @@
 """How a hosted run ends: its last lines, its status and what its thread is left with are one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, LiteralString
 
@@ -8,10 +8,12 @@ import orjson
 
 from graph.errors import FenceLost
 from graph.events import RunFinished
+from serving.auth.user import OF_WHO_ASKS
 from serving.database import Pool
 from serving.hosting.jsonable import to_json
 from serving.hosting.part_log import RESULT, part_body
 from serving.hosting.parts import Part
+from serving.runs.launch import PLACES
 from serving.runs.log import encoded
 from serving.runs.queue import Claim
 
@@ -22,7 +24,8 @@ with run as (
     returning run_id, thread_id, tenant, rollback
 ), thread as (
     update threads set status = %(thread_status)s, values = coalesce(%(values)s::jsonb, values),
-        interrupts = %(interrupts)s::jsonb, error = %(error)s::jsonb, updated_at = now(), state_updated_at = now()
+        interrupts = %(interrupts)s::jsonb, error = %(error)s::jsonb,
+        config = coalesce(%(config)s::jsonb, config), updated_at = now(), state_updated_at = now()
     from run where threads.thread_id = run.thread_id and not run.rollback
     returning threads.thread_id
 ), line as (
@@ -70,11 +73,20 @@ async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
         "values": None if ending.state is None else to_json(ending.state).decode(),
         "interrupts": orjson.dumps(_shown(ending.interrupts or {})).decode(),
         "error": error and orjson.dumps(error).decode(),
+        "config": orjson.dumps(_settings(claim.launch or {})).decode() if ending.state is not None else None,
         "bodies": f"[{','.join(bodies)}]",
     }
     async with pool.connection() as connection:
         if not (await connection.execute(_END, values)).rowcount:
             raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
+
+
+def _settings(launch: Mapping[str, Any]) -> dict[str, Any]:
+    """What the thread's graph is opened with from now on: the run's, but for who asked, and where it began."""
+    config: dict[str, Any] = launch.get("config") or {}
+    told = (config.get("configurable") or {}).items()
+    lasts = {name: value for name, value in told if name not in PLACES and not name.startswith(OF_WHO_ASKS)}
+    return {**config, "configurable": lasts}
 
 
 def _shown(interrupts: dict[str, Sequence[Any]]) -> dict[str, list[Any]]:

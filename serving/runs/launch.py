@@ -13,7 +13,7 @@ StreamMode = Literal[
 Multitask = Literal["reject", "enqueue", "interrupt", "rollback"]
 Nodes = Literal["*"] | tuple[str, ...]
 _YEAR_S: Final = 366 * 86_400.0
-_PLACES: Final = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})  # are said elsewhere
+PLACES: Final = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})  # are said elsewhere
 
 
 def listed(value: Any) -> Any:
@@ -142,7 +142,7 @@ class NewRun(BaseModel):
         """`config` and `context` are the assistant's: what the run itself says goes before them. Graphs that were
         written before there was a context find the run's in `configurable`."""
         own = self.config or {}
-        said = {name: value for name, value in (self.context or {}).items() if name not in _PLACES}
+        said = {name: value for name, value in (self.context or {}).items() if name not in PLACES}
         configurable = {**(config.get("configurable") or {}), **said, **(own.get("configurable") or {})}
         return Launch(
             input=self.input,

@@ -19,7 +19,7 @@ def shown(snapshot: Any) -> dict[str, Any]:
         "values": snapshot.values,
         "next": snapshot.next,
         "tasks": [_task(task) for task in snapshot.tasks],
-        "metadata": snapshot.metadata or {},
+        "metadata": {**snapshot.metadata, "thread_id": place.get("thread_id")} if snapshot.metadata else {},
         "created_at": snapshot.created_at,
         "checkpoint": {"checkpoint_ns": "", "checkpoint_id": None, **place},
         "parent_checkpoint": parent,

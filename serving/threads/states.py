@@ -132,7 +132,8 @@ class States:
                 if at.checkpoint_id and (await graph.aget_state(config)).metadata is None:
                     raise no_checkpoint(id_, at.checkpoint_id)
                 async with _updating(graph, connection) as whole:
-                    written = await applied(graph, lambda: whole.aupdate_state(config, values, as_node=as_node))
+                    named: Any = {**config, "metadata": {"graph_id": graph_id}}
+                    written = await applied(graph, lambda: whole.aupdate_state(named, values, as_node=as_node))
                 await self._leave(connection, whole, graph_id, id_, kept)
         place = checkpoint_of(written)
         return {"checkpoint": place, "configurable": place, "checkpoint_id": place and place["checkpoint_id"]}

@@ -348,6 +348,24 @@ async def test_what_runs_leave_is_seen_in_state_history_and_search(client: LangG
     assert (edited["values"] or {})["answers"] == ["left by hand"]
 
 
+async def test_a_thread_keeps_the_config_of_its_last_run_for_its_graph(client: Any) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    config: Any = {"configurable": {"counting": "tally"}, "tags": ["t"], "recursion_limit": 30}
+    await client.runs.wait(thread, "factory", input={"words": ["a"]}, config=config, interrupt_before=["tally"])
+    assert (await client.threads.get(thread))["config"] == config
+    (copied,) = await client.threads.search(ids=[(await client.threads.copy(thread))["thread_id"]])
+    assert copied["config"] == config
+    told = {"graph_id": "factory", "thread_id": thread}
+    ran = await client.threads.get_state(thread)
+    assert ran["next"] == ["tally"]
+    assert dict(ran["metadata"] or {}).items() >= {**told, "source": "loop"}.items()
+    await client.threads.update_state(thread, {"words": ["b"]})
+    edited = await client.threads.get_state(thread)
+    assert dict(edited["metadata"] or {}).items() >= {**told, "source": "update"}.items()
+    await client.runs.wait(thread, "factory", input={"words": []})
+    assert (await client.threads.get(thread))["config"] == {"configurable": {}}
+
+
 async def test_a_state_that_its_graph_can_not_read_is_said_to_be_one_until_a_run_mends_it(client: Any) -> None:
     thread = (await client.threads.create())["thread_id"]
     bad, good = ({"messages": [{"role": role, "content": "Ahoy"}]} for role in ("nobody", "user"))

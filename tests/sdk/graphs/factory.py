@@ -54,5 +54,5 @@ async def graph(
     config: RunnableConfig, runtime: ServerRuntime[Ship]
 ) -> AsyncIterator[StateGraph[State, Ship, Any, Any]]:
     running = runtime.execution_runtime is not None
-    asked = config["configurable"] if running else {"suffix": ""}
-    yield _builder(asked.get("suffix", "!"), asked.get("counting", "count"))
+    asked = config["configurable"]
+    yield _builder(asked.get("suffix", "!") if running else "", asked.get("counting", "count"))
