@@ -88,8 +88,8 @@ class Redactor:
         return any(self._is_own(found) for found in find(text))
 
     def restore_json(self, value: Any) -> Any:
-        """`restore` for each string of a JSON value, keys too."""
-        return _mapped(value, self.restore)
+        """`restore` for each string of a JSON value, keys too; `restore_answer` for an answer, or what an AI said."""
+        return _mapped(value, self.restore, self.restore_answer)
 
     def restore_answer(self, text: str) -> str:
         """`restore` for what a model wrote: what is put back into a JSON object is written as JSON has it."""
@@ -97,14 +97,10 @@ class Redactor:
         return self._restored(text, _inside_string) if plain != text and _is_object(text) else plain
 
     def restore_line(self, line: Any) -> Any:
-        """`restore_json` for a line of a run's log, where an answer can be JSON text in itself, and a piece of a tool's
-        arguments is."""
+        """`restore_json` for a line of a run's log, where a piece of a tool's arguments is JSON text."""
         match line:
             case {"kind": "tool_call_delta", "text": str(text)}:
                 return {**line, "text": self._restored(text, _inside_string)}
-            case {"kind": "answer_written", "answer": {"text": str(text)}}:
-                restored = self.restore_json(line)
-                return {**restored, "answer": {**restored["answer"], "text": self.restore_answer(text)}}
         return self.restore_json(line)
 
     def _restored(self, text: str, written: Callable[[str], str]) -> str:
@@ -230,12 +226,20 @@ def _shifted(spans: Iterable[Span], lead: int) -> Iterator[Span]:
             yield Span(max(span.start - lead, 0), span.end - lead, span.kind, span.score)
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+def _mapped(value: Any, change: Callable[[str], str], answer: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return _pairs(value, change, lambda _, one: _mapped(one, change))
+        written = _written(value)
+        return _pairs(value, change, lambda key, one: _mapped(one, answer if key == written else change, answer))
     if isinstance(value, list | tuple):
-        return [_mapped(one, change) for one in value]
+        return [_mapped(one, change, answer) for one in value]
     return change(value) if isinstance(value, str) else value
+
+
+def _written(value: dict[str, Any]) -> str | None:
+    """The key of what a model wrote, in a message or an answer."""
+    if value.get("type") == "ai":
+        return "content"
+    return "text" if value.keys() >= {"text", "sources"} else None
 
 
 def _pairs(

@@ -242,4 +242,8 @@ def test_an_answer_that_is_json_stays_json_and_one_that_is_none_gets_the_value_a
     restored = mine.restore_line(written)["answer"]
     assert json.loads(restored["text"]) == {"who": name, name: 3}
     assert restored["sources"] == [name]
+    values = {"messages": [{"type": "human", "content": place}, {"type": "ai", "content": json.dumps({"who": place})}]}
+    human, ai = mine.restore_json([{"values": {**values, "answer": written["answer"]}}])[0]["values"]["messages"]
+    assert (human["content"], json.loads(ai["content"])) == (name, {"who": name})
+    assert mine.restore_json({"answer": written["answer"]})["answer"] == restored
     assert mine.restore_answer(f"{{{place}}}") == f"{{{name}}}"
