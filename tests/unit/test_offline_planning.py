@@ -21,6 +21,7 @@ def steps(goal: str, *previous: tuple[str, str]) -> tuple[Step, ...]:
         ("Please find out when the office opens, then tell me who has the keys.", 2),
         ("Warranty of the X200 pump", 1),
         ("When was the company founded and by whom?", 1),
+        ("When and where is the next meeting?", 1),
     ],
 )
 def test_a_goal_is_cut_where_a_new_question_begins(goal: str, count: int) -> None:

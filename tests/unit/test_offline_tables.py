@@ -81,6 +81,7 @@ def ask(question: str, overview: Overview, database: duckdb.DuckDBPyConnection) 
         ("How much did we get from customer id 1?", ": 180.25."),
         ("What is the average amount per month?", "- 2026-03: 165.38"),
         ("What is the total amount for customer id 1?", ": 180.25."),
+        ("Which order had the highest total?", ": A-2, 2026-03-05, 2, X100, 250.5."),
     ],
 )
 def test_a_question_is_answered_exactly(
@@ -148,7 +149,6 @@ def test_a_first_column_that_is_called_like_the_rows_numbers_them(database: duck
         ("Which boat is the longest?", ""),
         ("Is the Tern or the Moth cheaper per day?", ""),
         ("How many Terns are there?", ": 1."),
-        ("Which vessel has the highest price?", ": Tern: 900."),
         ("Which boat was the most expensive?", ": Tern: 900."),
         ("Which boat is the dearest?", ": Tern: 900."),
     ],

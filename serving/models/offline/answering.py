@@ -10,11 +10,13 @@ from serving.models.offline.facts import Fact, Figure, figures
 from serving.models.offline.ranking import Question, Rated, ask, counts, rank
 
 _QUOTE_CHARACTERS: Final = 300
+_ALIKE: Final = 0.06
 _ADDS: Final = re.compile(
     r"(?i)\b(?:sum|totals?|altogether|all together|together|overall|in all|adds? up|come to)\b|^add\b"
     r"|\b(?:spen[dt]|how much)\b.* and\b"
 )
 _COMPARES: Final = re.compile(r"(?i)\b(?:compare|difference)\b")
+_SEVERAL: Final = re.compile(r"(?i)\b(?:are|were) (?:the|our|all) (?:\w+ )?\w+s\b")
 _CHOOSES: Final = re.compile(r"(?i)\b(?:which|or|than)\b")
 _COMPARATIVE: Final = re.compile(r"(?i)\b(?:(?:more|less) \w+(?=,| for| in)|\w+(?:er|est)\b|more|less)")
 _EACH: Final = re.compile(r"\b(?:each|apiece)\b")
@@ -61,18 +63,34 @@ def answer(question: Question, seen: Sequence[Fact]) -> Looking:
         said += f"{ahead.name}, {ahead.amount.text}; {behind.name}, {behind.amount.text}."
         same = f" Difference: {_shown(result, ahead)}." if ahead.amount.unit == behind.amount.unit else ""
         return _found([ahead.fact, behind.fact], said + same)
+    elif _COMPARES.search(text):
+        return _side_by_side(ranked) or closest
     elif sign:
         every = _figures("", text, seen)
         if len({(each.fact.group, each.fact.subject) for each in every}) > 1:
             return _found([max(every, key=lambda figure: sign * figure.amount.size).fact])
-    return _quoted(question, ranked, seen) if best and ranked[0].sure else closest
+    several = _side_by_side(ranked) if _SEVERAL.search(text) else None
+    return several or (_quoted(question, ranked, seen) if best and ranked[0].sure else closest)
+
+
+def _side_by_side(ranked: Sequence[Rated]) -> Found | None:
+    """What each of several sections or items says to it, about as well as the best."""
+    said: dict[tuple[str, str], Fact] = {}
+    for sure, score, fact in ranked:
+        if sure and score > ranked[0].score - _ALIKE:
+            named = fact if fact.subject else fact._replace(text=f"{fact.place}: {fact.text}")
+            said.setdefault((fact.place, fact.subject), named)
+    return _found([*said.values()]) if len(said) > 1 else None
 
 
 def _quoted(question: Question, ranked: Sequence[Rated], seen: Sequence[Fact]) -> Found:
     """The best fact, and the next one if it says what that leaves out; or the section whose heading is asked for."""
     best = ranked[0].fact
     if not question.looks[0] and all(covers(key, best.place) for key in question.strong):
-        return _found([fact for fact in seen if fact.group == best.group][:6])
+        above = best.place.rpartition(" > ")[0]
+        wide = all(covers(key, above) for key in question.weights if covers(key, best.place))
+        section = [fact for fact in seen if fact.place.startswith(above if wide else best.place)]
+        return _found(sorted(section, key=lambda fact: int(fact.ref.rpartition("#")[2]))[:6])
     whole = best._replace(text="" if question.looks[0] else best.row)
     lacking = [key for key in question.strong if not covers(key, f"{best.place} {best.text}")]
     near = [each.fact for each in ranked[1:2] if each.sure and each.fact.group == best.group]
@@ -166,7 +184,7 @@ def _figures(name: str, text: str, seen: Sequence[Fact]) -> list[Figure]:
     # Without a name to look for, a column is one list.
     whole = found[0].fact.group if found and found[0].fact.column and not name else None
     found = [figure for figure in found if figure.amount.dimension == found[0].amount.dimension]
-    near = [f for f in found if scores[f.fact] > scores[found[0].fact] - 0.06 or f.fact.group == whole]
+    near = [f for f in found if scores[f.fact] > scores[found[0].fact] - _ALIKE or f.fact.group == whole]
     # Where nothing tells the columns of a row apart, none is meant.
     unclear = name and not kinds and len({figure.fact.column for figure in near}) > 1
     return [] if unclear else near

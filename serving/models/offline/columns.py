@@ -44,16 +44,12 @@ def rows_of(name: str) -> frozenset[str]:
 
 
 def columns_of(table: TableInfo) -> list[Column]:
-    """Where no column is called money, numbers with two decimals are."""
     rows = rows_of(table.name)
     columns = [_column(*each, table.samples.get(each[0], ()), rows) for each in table.columns]
     # A first column that is called like the rows numbers them.
     if not stems(columns[0].name.replace("_", " ")) - rows:
         columns[0] = columns[0]._replace(kind="text", forms=frozenset())
-    if any(column.kind in ("money", "rate") for column in columns):
-        return columns
-    cents = {name for name, type_ in table.columns if type_.endswith(",2)")}
-    return [column._replace(kind="money") if column.name in cents else column for column in columns]
+    return columns
 
 
 @lru_cache(maxsize=5_000)
@@ -88,9 +84,4 @@ def understand(said: Sequence[str], columns: Sequence[Column], rows: frozenset[s
                 best = max(fits, key=lambda column: len(column.forms & spoken), default=None)
                 means[at] = Meaning(best, best.values[0] if best and best.kind == "flag" else "")
                 break
-        # `year group 6` is a value.
-        known, value = means.get(at, Meaning())
-        number = "".join(said[at + 1 : at + 2])
-        if known and not value and number.isdigit() and (len(number) < 4 or known.kind == "text"):
-            means[at] = means[at + 1] = Meaning(known, number)
     return dict(sorted(means.items()))

@@ -77,7 +77,7 @@ def clauses(goal: str) -> list[str]:
         # "and by whom?" has no subject of its own: it belongs to what stands before it.
         if joined and len(part.split()) < 4 and not _strong(part) and joined[-1][-1] != "?":
             joined[-1] += f", {part}"
-        elif part.strip("?!. "):
+        elif stems(part) - STOP:
             joined.append(part)
     return [part for part in joined if not _STATEMENT.match(part)] or joined[:1] or [goal.strip()]
 

@@ -6,7 +6,6 @@ A word that finds no place in the table must stand in the row: a question that i
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
@@ -26,7 +25,9 @@ _COMPUTES: Final = {
 }
 _SAID: Final = {"avg": "Average ", "sum": "Total ", "max": "Highest ", "min": "Lowest ", "": ""}
 # What says how to compute, and what every table may be asked by.
-_ASKING: Final = LIGHT | stems("average mean sum total different distinct list show name number often sign live")
+_ASKING: Final = LIGHT | stems(
+    "average mean sum total different distinct list show name number often sign live csv table row entry"
+)
 _EACH: Final = ("by", "per", "each", "every")
 _AGAINST: Final = re.compile(r"\b(?:which|compare|versus|vs|difference|or)\b")
 _PRICED: Final = re.compile(r"\b(?:costs?|prices?|expensive|dearer|cheaper)\b")
@@ -38,7 +39,8 @@ _SIGNS: Final = {
     "<=": "at most|up to|until",
 }
 _BOUND: Final = re.compile(
-    rf"\b(?!up to [^€$£\d])({'|'.join(_SIGNS.values())}|than|between)\b(?: ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w]))?"
+    rf"\b(?!up to [^€$£\d])({'|'.join(_SIGNS.values())}|than|between|or (?:later|earlier|more|less|newer|older))\b"
+    r"(?: ([€$£]?)\s?(\d[\d.,]*)(?![-/:\w]))?"
 )
 _RANGE: Final = re.compile("(?:from |between )?({0}) (?:to|until|through|and) ({0})".format("|".join(MONTHS)))
 # In May something is, or may be.
@@ -92,22 +94,12 @@ def sentence(asked: Query, result: Mapping[str, Any]) -> str:
     return f"{asked.title}: {lines[0]}." if len(lines) == 1 else f"{asked.title}:\n- " + "\n- ".join(lines)
 
 
-@lru_cache(maxsize=500)
-def _called(stem: str) -> re.Pattern[str]:
-    """How a question names the table itself: `the quotes table`, `quotes.csv`, `rows in the file quotes`."""
-    name = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", stem)))
-    kind = "(?:csv )?(?:table|file|sheet|list|csv)"
-    rows = r"\b(?:rows|entries|records|lines) (?:are )?(?:there )?(?:in|of|does|has)"
-    return re.compile(rf"(?:{rows} )?(?:the )?(?:{kind} )?\b({name})(?:\.\w+)?\b(?: {kind}\b)?")
-
-
 class Reading:
     """What a question asks of one table, which knows the words `placed`; `sign` is 1 for the most, -1 for the least."""
 
     def __init__(self, text: str, table: TableInfo) -> None:
         text = re.sub(r"n['’]t\b", " not", " ".join(text.lower().split()))
         text = re.sub(r"\bun(paid|\w+ed)\b", r"not \1", text)
-        text = _called(PurePath(table.path).stem.lower()).sub(r"\1", text)
         text = _RANGE.sub(lambda both: " ".join(MONTHS[MONTHS.index(both[1]) : MONTHS.index(both[2]) + 1]), text)
         self.table, self.columns = table, columns_of(table)
         self.bounds, self.text = _BOUND.findall(text), _BOUND.sub(" ", text)
@@ -119,13 +111,13 @@ class Reading:
         self.degrees = [word for word in self.text.split() if degree(word).sign]
         self.sign = next((degree(word).sign for word in self.degrees), 0)
         self.group: Term | None = self._grouped()
+        # `Which order has the highest revenue` asks for an order, not for a sum.
+        self.compute = "" if self.compute == "sum" and self.sign and not self.group else self.compute
         # A price for each hour is another than the sums of a table.
         money = any(column.kind == "money" for column in self.columns)
         per = stems(" ".join(re.findall(r"\bper (\w+)", self.text)))
         self.taken = STOP | ((_ASKING | MONEY if money else _ASKING - CASH) - per) | self.placed
-        # `Which piece has the most copies`: no table calls its rows as a question does.
-        rows = re.findall(r"^(?:which|what) (\w+)", self.text) if self.degrees and self.named else []
-        self.taken |= stems(" ".join([*self.degrees, *_TOP.findall(self.text), *rows]))
+        self.taken |= stems(" ".join([*self.degrees, *_TOP.findall(self.text)]))
 
     def query(self) -> Query | None:
         bounds = [bound for each in self.bounds for bound in self._bounded(*each)]
@@ -136,7 +128,7 @@ class Reading:
         where += map(self._stands, left)
         value = self._counted() if self.compute == "count" else self._measure()
         computed = bool(self.group or self.compute)
-        listing = bool(value or re.match("which|list|show|name", self.text))
+        listing = bool(value or re.match("which|who|list|show|name", self.text))
         heads = [term for term in (self.group, value) if term] if computed else self._shown(value, listing)
         if not heads or not (value or (known and where)) or (computed and not value) or len(bounds) < len(self.bounds):
             return None
@@ -205,9 +197,7 @@ class Reading:
     def _shown(self, value: Term | None, listing: bool) -> list[Term]:
         """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
         shown = [column.name for column in self.named or self.columns[1 : 4 * listing]]
-        # A running number says little about a row.
-        first = [column.name for column in self.columns[: 1 + ("INT" in self.table.columns[0][1])]]
-        names = dict.fromkeys([*first, *shown, *([value.sql] if value else [])])
+        names = dict.fromkeys([self.columns[0].name, *shown, *([value.sql] if value else [])])
         return [Term(name, name) for name in names] if shown else []
 
     def _stands(self, key: str) -> Term:
