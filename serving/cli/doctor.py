@@ -84,11 +84,14 @@ def _rights(settings: Settings) -> Finding:
 
 
 def _models(settings: Settings) -> Finding:
+    from serving.models.router import check_providers, import_litellm
     from serving.models.select import select_routes
     from serving.wiring import credentials_of
 
     routes = select_routes(credentials_of(settings), settings.routes, settings.environ)
     if not routes.offline:
+        import_litellm()  # the one that knows whether a worker would start
+        check_providers(routes)
         return Finding("models", True, routes.origin)
     hint = "set ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY, or OPENAI_BASE_URL with TRIREME_MODEL"
     return Finding("models", None, f"offline model: extractive, no language model; {hint}")

@@ -16,7 +16,7 @@ from serving.models.faults import translated
 from serving.models.meter import BYTES_PER_TOKEN, render
 from serving.models.reply import BrokenOff, RawReply, clean, streamed, whole
 from serving.models.request import chat_body
-from serving.models.router import close_router, import_litellm, new_router, salt_calls
+from serving.models.router import check_providers, close_router, import_litellm, new_router, salt_calls
 from serving.models.routes import Deployment, Routes
 from serving.models.structured import Unparsable, name_of, parse, repair_request
 
@@ -49,6 +49,7 @@ class Gateway:
         async with self._opening:
             if self._router is None:
                 await asyncio.to_thread(import_litellm)
+                check_providers(self._routes)
                 self._router = new_router(self._routes)
 
     def of(self, tenant: str) -> "Gateway":

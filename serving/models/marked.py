@@ -21,7 +21,11 @@ class MarkedFile:
     lines: dict[Place, int]
 
     def fault(self, place: Sequence[str | int], what: str, mend: str = "") -> SettingsError:
-        return SettingsError(f"{self.path}:{self._line(tuple(place))}: {field(place)}: {what}", mend, "bad_routes")
+        return SettingsError(f"{self.where(place)}: {what}", mend, "bad_routes")
+
+    def where(self, place: Sequence[str | int]) -> str:
+        """`routes.yaml:4: model_list[0].litellm_params.model`."""
+        return f"{self.path}:{self._line(tuple(place))}: {field(place)}"
 
     def _line(self, place: Place) -> int:
         while place and place not in self.lines:

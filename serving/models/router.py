@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from copy import deepcopy
 from typing import Any, Final
 
+from serving.errors import SettingsError
 from serving.models.routes import Deployment, Routes
 
 _salt: Final = ContextVar[str]("cache_salt")
@@ -34,6 +35,21 @@ def import_litellm() -> None:
     warnings.filterwarnings("ignore", message="Item '.*' on TypedDict class", category=UserWarning)
     for name, level in _LOGGERS.items():
         logging.getLogger(name).setLevel(level)
+
+
+def check_providers(routes: Routes) -> None:
+    """After `import_litellm`. Raises SettingsError for a model whose provider LiteLLM doesn't know."""
+    import litellm
+    from litellm.exceptions import BadRequestError
+
+    for each in routes.deployments:
+        named = {name: each.params.get(name) for name in ("custom_llm_provider", "api_base")}
+        try:
+            litellm.get_llm_provider(model=each.model, **named)
+        except BadRequestError:
+            what = f'{each.where}: LiteLLM knows no provider for "{each.model}"'
+            mend = "write PROVIDER/MODEL; openai/MODEL with an api_base for a server that speaks OpenAI's"
+            raise SettingsError(what, mend, "bad_routes") from None
 
 
 def salt_calls(salt: str) -> None:

@@ -16,13 +16,17 @@ GUIDES: Final[tuple[Guide, ...]] = ("fallbacks", "context_window_fallbacks", "co
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One place where a model runs. `params` are LiteLLM's, resolved, keys included: never print them."""
+    """One place where a model runs. `params` are LiteLLM's, resolved, keys included: never print them.
+
+    `where` says the model's file, line and field.
+    """
 
     id: str
     alias: str
     model: str
     price: Price
     params: Mapping[str, Any] = field(repr=False)
+    where: str = ""
     key_variable: str = ""
     cache_salt: bool = False
     response_schema: bool | None = None

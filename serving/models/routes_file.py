@@ -65,6 +65,7 @@ class _Reader:
             model=params["model"],
             price=self._price(entry, params["model"], place),
             params=MappingProxyType({name: value for name, value in params.items() if not name.startswith(FIELDS)}),
+            where=self.file.where((*place, "model")),
             key_variable=_variable(raw.get("api_key")),
             cache_salt=info.cache_salt,
             response_schema=info.supports_response_schema,

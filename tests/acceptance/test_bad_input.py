@@ -182,6 +182,15 @@ agent:
   roles:
     planner: {planner}
 """
+UNKNOWN_PROVIDER = """model_list:
+  - model_name: small
+    litellm_params:
+      model: Qwen/Qwen3-4B
+      api_base: http://127.0.0.1:8000/v1
+      api_key: none
+      input_cost_per_token: 0
+      output_cost_per_token: 0
+"""
 
 
 @pytest.mark.parametrize(
@@ -193,6 +202,11 @@ agent:
             ROUTES.replace("model_name: small", "model_nam: small").format(planner="small"),
             2,
             "model_list[0].model_nam: unknown field",
+        ),
+        (
+            UNKNOWN_PROVIDER,
+            4,
+            'model_list[0].litellm_params.model: LiteLLM knows no provider for "Qwen/Qwen3-4B"',
         ),
         ("model_list: [\n", 2, "mend the YAML"),
         ("model_list: &all [*all]\n", 1, "a part of it holds itself"),
@@ -214,6 +228,15 @@ def test_up_stops_again_when_its_routes_file_is_malformed(home: Home) -> None:
     file.write_text(ROUTES.format(planner="large"))
     told = refused(Home(home.path, {"TRIREME_PORT": "0"}), "up", "--routes", str(file))
     assert f'{file}:8: agent.roles.planner: alias "large" is not in model_list' in told
+    assert left_behind(home.path) == []
+
+
+def test_a_worker_that_cannot_start_for_its_models_says_it_in_one_line(home: Home) -> None:
+    file = home.path / "routes.yaml"
+    file.write_text(UNKNOWN_PROVIDER)
+    told = refused(Home(home.path, {"TRIREME_PORT": "0"}), "up", "--routes", str(file))
+    assert f'{file}:4: model_list[0].litellm_params.model: LiteLLM knows no provider for "Qwen/Qwen3-4B"' in told
+    assert "Traceback" not in (home.path / "logs" / "worker.log").read_text()
     assert left_behind(home.path) == []
 
 
