@@ -17,6 +17,7 @@ class History:
         return [*self.inherited, *self.own]
 
 
-async def read_history(pool: Pool, run_id: str) -> History:
-    own = await read_all(pool, run_id)
+async def read_history(pool: Pool, run_id: str, lasting: int | None = None) -> History:
+    """`lasting`: the run's own lines up to this one, without what they say in passing."""
+    own = await read_all(pool, run_id, lasting=lasting)
     return History(await read_inherited(pool, own), own)

@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 import orjson
 from orjson import Fragment
 from pydantic import ValidationError
 
-from graph.events import BODY, EventBody, RunEvent, RunForked
+from graph.events import BODY, DELTAS, EventBody, RunEvent, RunForked
 from graph.faults import point
 from graph.tools.content import clean
 from serving.database import Connection, Pool, Row, fetch_all, fetch_one, storage
@@ -35,6 +35,10 @@ _LINES: LiteralString = """
     ) page
     where before < %(bytes)s
 """
+# Those that say more than what was said in passing, and the last one.
+_LASTING: LiteralString = _LINES.replace(
+    "seq > %(after)s", "seq > %(after)s and seq <= %(upto)s and (kind <> all(%(passing)s) or seq = %(upto)s)"
+)
 # Behind a change of a run's row, `with run as (...)`: its lines, in the same statement.
 AND_LINES: LiteralString = "select line.seq from run, append_events(run.run_id, null, %(bodies)s) line"
 _TAIL: LiteralString = """
@@ -61,6 +65,7 @@ _APPENDED: LiteralString = """
 )
 select number, seq, at, body::text from owned, append_events(owned.run_id, owned.fence, owned.bodies)
 """
+_PASSING: Final = {"passing": [*DELTAS, "stream_part"]}
 _FORK_LINES = 2  # a fork's log says where it comes from right behind that it was created
 _PAGE_LINES = 500
 _PAGE_BYTES = 1 << 20
@@ -91,10 +96,14 @@ def encoded(bodies: Sequence[EventBody]) -> str:
     return orjson.dumps(clean(plain)).decode()
 
 
-async def read(pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES) -> tuple[list[RunEvent], bool]:
-    """The next page, at most so many lines, and 1 MiB of them or one line; and whether more may follow it."""
+async def read(
+    pool: Pool, run_id: str, after: int = 0, lines: int = _PAGE_LINES, lasting: int | None = None
+) -> tuple[list[RunEvent], bool]:
+    """The next page, at most so many lines, and 1 MiB of them or one line; and whether more may follow it. `lasting`:
+    up to this line, without what is said in passing."""
     values = {"run_id": run_id, "after": after, "lines": lines, "bytes": _PAGE_BYTES}
-    rows = await fetch_all(pool, _LINES + "order by seq", values)
+    query, values = (_LINES, values) if lasting is None else (_LASTING, {**values, "upto": lasting, **_PASSING})
+    rows = await fetch_all(pool, query + "order by seq", values)
     characters = sum(len(row["body"]) for row in rows)
     full = len(rows) == lines or characters * _MOST_BYTES_A_CHARACTER >= _PAGE_BYTES
     return [_known(run_id, row) for row in rows], full
@@ -108,12 +117,13 @@ def _known(run_id: str, row: Row) -> RunEvent:
         raise LogDamaged(f"line {row['seq']} of the log of run {run_id} can't be read", hint) from None
 
 
-async def read_all(pool: Pool, run_id: str, upto: int | None = None) -> list[RunEvent]:
-    """The log from its first line to line `upto`, or to its end."""
+async def read_all(pool: Pool, run_id: str, upto: int | None = None, *, lasting: int | None = None) -> list[RunEvent]:
+    """The log from its first line to line `upto`, or to its end; `lasting` as in `read`."""
     history: list[RunEvent] = []
     last, more = 0, True
     while more and last != upto:
-        page, more = await read(pool, run_id, last, _PAGE_LINES if upto is None else min(_PAGE_LINES, upto - last))
+        lines = _PAGE_LINES if upto is None else min(_PAGE_LINES, upto - last)
+        page, more = await read(pool, run_id, last, lines, lasting)
         history += page
         last = page[-1].seq if page else last
     return history

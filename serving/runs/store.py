@@ -106,7 +106,7 @@ class RunStore:
 
     async def get(self, run_id: str) -> RunView:
         row = await self.row(run_id)
-        return view_of(row, await read_history(self._pool, str(row["run_id"])))
+        return view_of(row, await read_history(self._pool, str(row["run_id"]), row["last_seq"]))
 
     async def history(self, run_id: str) -> History:
         return await read_history(self._pool, str((await self.row(run_id))["run_id"]))

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from graph.errors import BadReply
-from graph.events import Noted
+from graph.events import AnswerDelta, Noted
 from graph.ports import ModelCall, ModelReply
+from serving.runs.history import read_history
 from serving.runs.log import AttemptLog
-from serving.runs.view import RunView
+from serving.runs.view import RunView, view_of
 from tests.integration.run_house import House, Lookup
 from tests.integration.scripted_models import (
     ACCEPT,
@@ -119,3 +120,17 @@ async def test_a_log_of_many_pages_is_folded_whole(house: House) -> None:
     await house.executor(ScriptedModels()).attempt(await house.claim())
     view: RunView = await house.store.get(run_id)
     assert (view.status, view.usage.model_calls) == ("success", 5)
+
+
+async def test_a_view_is_that_of_the_whole_log_and_passes_over_what_was_said_in_passing(house: House) -> None:
+    run_id = await house.create()
+    claim = await house.claim()
+    log = AttemptLog(house.pool, run_id, claim.fence, house.notices)
+    for part in range(3):
+        deltas = [AnswerDelta(text=f"{part} {piece}") for piece in range(700)]
+        await log.append(*deltas, Noted(code="n", message=str(part)), *deltas)
+    row = await house.store.row(run_id)
+    assert await house.store.get(run_id) == view_of(row, await read_history(house.pool, run_id))
+    lines = (await read_history(house.pool, run_id, row["last_seq"])).own
+    assert [line.body.kind for line in lines] == ["run_created", "run_claimed", *["noted"] * 3, "answer_delta"]
+    assert (lines[-1].seq, [line.seq for line in lines if line.body.kind == "noted"]) == (4205, [703, 2104, 3505])
