@@ -21,12 +21,13 @@ from serving.errors import SettingsError
 
 REALM = "S"
 
+# A statement of its own: the next one sees what was committed while this one waited.
+_ALONE: LiteralString = "select pg_advisory_xact_lock(hashtextextended(%(tenant)s, 7))"
 _KEEP: LiteralString = """
-with locked as (select pg_advisory_xact_lock(hashtextextended(%(tenant)s, 7)))
 insert into vault (tenant, scope, placeholder, kind, number, fingerprint, sealed)
 select %(tenant)s, '', format('[%%s_S%%s]', %(kind)s::text, next.number), %(kind)s, next.number, %(fingerprint)s,
     %(sealed)s
-from locked, (select coalesce(max(number), 0) + 1 as number from vault where tenant = %(tenant)s and scope = '') next
+from (select coalesce(max(number), 0) + 1 as number from vault where tenant = %(tenant)s and scope = '') next
 on conflict (tenant, scope, kind, fingerprint) do nothing
 """
 _FIND: LiteralString = """
@@ -107,7 +108,10 @@ class PostgresVault:
             with self._pool.connection() as connection:
                 found = connection.execute(_FIND, values).fetchone()
                 if found is None:
-                    connection.execute(_KEEP, {**values, "sealed": self._sealer.seal(value, mark)})
+                    sealed = self._sealer.seal(value, mark)
+                    with connection.pipeline(), connection.transaction():  # sent as one: nobody stops in the middle
+                        connection.execute(_ALONE, values)
+                        connection.execute(_KEEP, {**values, "sealed": sealed})
                     found = connection.execute(_FIND, values).fetchone()
         except ReadOnlySqlTransaction:
             self._pool.drain()  # as serving/database.py does
