@@ -34,7 +34,7 @@ _CREATE: LiteralString = """
 with made as (
     insert into threads (thread_id, tenant, metadata, ttl_minutes)
     select %(thread_id)s::uuid, %(tenant)s, %(born)s::jsonb || %(named)s::jsonb, %(ttl)s::float8 where %(make)s
-    on conflict (thread_id) do nothing
+    on conflict do nothing
     returning thread_id
 ), named as (
     update threads set metadata = metadata || %(named)s::jsonb

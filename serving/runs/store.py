@@ -23,7 +23,7 @@ from serving.runs.view import RunView, view_of
 
 _CREATE: LiteralString = """
 with thread as (
-    insert into threads (thread_id, tenant) values (%(thread_id)s, %(tenant)s) on conflict (thread_id) do nothing
+    insert into threads (thread_id, tenant) values (%(thread_id)s, %(tenant)s) on conflict do nothing
     returning thread_id
 ), run as (
     insert into runs (run_id, thread_id, tenant, request, request_digest, idempotency_key, profile, asked, priority,

@@ -43,7 +43,7 @@ _HAS: LiteralString = "select " + _MINE + " and metadata @> %(held)s::jsonb"
 _ONE: LiteralString = "select " + _ALL + ", thread.ttl_minutes, thread.ttl_strategy " + _MINE
 _CREATE: LiteralString = """
 insert into threads (thread_id, tenant, metadata, ttl_minutes, ttl_strategy)
-values (%(id)s, %(tenant)s, %(metadata)s, %(ttl)s, %(strategy)s) on conflict (thread_id) do nothing
+values (%(id)s, %(tenant)s, %(metadata)s, %(ttl)s, %(strategy)s) on conflict do nothing
 """
 _UPDATE: LiteralString = """
 update threads set metadata = metadata || coalesce(%(metadata)s::jsonb, '{}'), updated_at = now(),
@@ -56,7 +56,7 @@ _COPY: LiteralString = """
 insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle)
 select %(copy)s, tenant, metadata, config, status, values, interrupts, error, bundle
 from threads where tenant = %(tenant)s and thread_id = %(id)s
-on conflict (thread_id) do nothing
+on conflict do nothing
 """
 
 
