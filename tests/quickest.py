@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-_TRIES = 4
+_TRIES = 12
 
 
 async def quickest(measured: Callable[[], Awaitable[float]], within_s: float) -> float:
