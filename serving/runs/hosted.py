@@ -26,6 +26,7 @@ from serving.hosting.part_log import PartLog
 from serving.hosting.parts import Part, Parts
 from serving.hosting.questions import questions_of
 from serving.hosting.saver import hosted_saver
+from serving.hosting.unsaved import run_unsaved
 from serving.items.stores import Stores
 from serving.keys.identity import WORKS_FOR
 from serving.runs.ending import Ending, end, shown_interrupt
@@ -49,6 +50,7 @@ class HostedRuns:
     def __init__(self, pool: Pool, notices: Notices, graphs: Graphs, key: bytes, stores: Stores) -> None:
         self._pool, self._notices, self._graphs, self._key, self._stores = pool, notices, graphs, key, stores
         self._callers = Callers(key)
+        run_unsaved()
 
     async def attempt(self, claim: Claim, control: RunControl | None) -> None:
         """Raises FenceLost, StorageLost, GraphDrained; what goes wrong in the graph becomes the run's end."""

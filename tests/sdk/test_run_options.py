@@ -88,6 +88,12 @@ async def test_checkpoint_during_is_an_older_name_for_it(client: Any, thread: st
     assert len(await client.threads.get_history(thread)) == 4
 
 
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_a_graph_within_that_keeps_no_states_runs(client: Any, durability: Any) -> None:
+    found = await client.runs.wait(None, "unsaved", input={"path": []}, durability=durability)
+    assert found == {"path": ["called", "called", "awaited", "awaited"]}
+
+
 @pytest.mark.parametrize(
     ("stops", "done"),
     [
