@@ -71,21 +71,22 @@ class Parts:
         if "messages-tuple" in self._asked:
             yield f"messages{within}", (message, metadata)
         if "messages" in self._asked:
-            yield from self._whole(message, metadata, within)
+            yield from self._whole(message, metadata)
 
-    def _whole(self, message: BaseMessage, metadata: dict[str, Any], within: str) -> Iterator[Part]:
-        """Every time the message as far as it is known, for clients that replace it by its id."""
+    def _whole(self, message: BaseMessage, metadata: dict[str, Any]) -> Iterator[Part]:
+        """Every time the message as far as it is known, for clients that replace it by its id, and know the names of
+        these events by heart: a subgraph's are called so too."""
         id_ = str(message.id)
         if id_ not in self._known:
             self._known.add(id_)
-            yield f"messages/metadata{within}", {id_: {"metadata": metadata}}
+            yield "messages/metadata", {id_: {"metadata": metadata}}
         if isinstance(message, BaseMessageChunk):
             so_far = self._messages.get(id_)
             whole: Any = message if so_far is None else so_far + message
             self._messages[id_] = whole
-            yield f"messages/partial{within}", [message_chunk_to_message(whole)]
+            yield "messages/partial", [message_chunk_to_message(whole)]
         else:
-            yield f"messages/complete{within}", [message]
+            yield "messages/complete", [message]
 
 
 def _without_user(told: dict[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,13 @@ async def test_messages_are_told_as_far_as_they_are_known(client: LangGraphClien
     assert told == list(last)
 
 
+async def test_messages_of_a_subgraph_have_the_names_that_clients_know(client: LangGraphClient) -> None:
+    parts = await streamed(client, ["messages", "messages-tuple"], "crew", ASK, stream_subgraphs=True)
+    names = [part.event.partition(":")[0] for part in parts]
+    assert set(names) == {"messages/metadata", "messages/partial", "messages/complete", "messages|sailor"}
+    assert [part.data[0]["content"] for part in parts if part.event == "messages/partial"][-1] == ANSWER
+
+
 async def test_custom_is_what_the_graph_writes(client: LangGraphClient) -> None:
     assert [(part.event, part.data) for part in await streamed(client, "custom")] == [
         ("custom", {"looking_at": "Athens"})
