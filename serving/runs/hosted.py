@@ -39,6 +39,8 @@ from serving.runs.queue import CANCELLED, Claim
 
 _NOT_THE_GRAPHS: Final = (StorageLost, FenceLost, GraphDrained)
 _LANGGRAPHS: Final = ("__pregel", "checkpoint_ns")
+# What a graph that this one is a remote part of says when it goes on: the input is what it was, and has been worked on.
+_RESUMING: Final = "__pregel_resuming"
 _TO_STOP_S: Final = 0.2  # of the second in which a run is cancelled, or handed over
 _TO_LOOK_S: Final = 0.3
 log = logging.getLogger(__name__)
@@ -212,6 +214,8 @@ def _config(claim: Claim, launch: Launch) -> RunnableConfig:
     named = {"graph_id": claim.graph, "assistant_id": claim.assistant_id}
     named_by_caller = launch.configurable.items()  # where it begins is said by `launch.checkpoint` alone
     given = in_graph({name: value for name, value in named_by_caller if not name.startswith(_LANGGRAPHS)})
+    if launch.configurable.get(_RESUMING):
+        given[_RESUMING] = True
     if launch.strict_resume:
         given["__pregel_strict_resume"] = True
     metadata = {**(launch.config.get("metadata") or {}), **claim.metadata, **named, "run_id": claim.run_id}

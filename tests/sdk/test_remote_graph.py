@@ -76,6 +76,19 @@ async def test_what_it_asks_within_another_graph_that_one_asks(remote: RemoteGra
     assert found["messages"][-1]["content"] == "Aye: the mail to ann@example.com was sent"
 
 
+async def test_within_a_graph_that_goes_on_it_goes_on_too_and_repeats_nothing(
+    remote: RemoteGraph, client: Any, thread: str
+) -> None:
+    outer: Any = StateGraph(MessagesState).add_node("remote", remote).add_edge(START, "remote")
+    outer, config = outer.compile(checkpointer=InMemorySaver()), {"configurable": {"thread_id": thread}}
+    (asked,) = (await outer.ainvoke(MAIL, config))["__interrupt__"]
+    (again,) = (await outer.ainvoke(APPROVE, config))["__interrupt__"]
+    assert again == asked, "langgraph passes no answers on: the question still waits for one"
+    told = await client.runs.wait(thread, "chat", command={"resume": APPROVE.resume})
+    found = await outer.ainvoke(APPROVE, config)
+    assert [message.id for message in found["messages"]] == [message["id"] for message in told["messages"]]
+
+
 async def test_its_events_are_streamed_and_an_input_answers_what_it_asks(
     remote: RemoteGraph, client: Any, thread: str
 ) -> None:
