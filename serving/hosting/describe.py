@@ -1,11 +1,16 @@
 """What a graph takes, gives and is made of, for those who draw it or make forms for it."""
 
+import typing
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typing_extensions
 
 if TYPE_CHECKING:
     from serving.hosting.factory import Graph
+
+_QUALIFIERS: Final = (typing_extensions.Required, typing_extensions.NotRequired, typing_extensions.ReadOnly)
 
 
 def schemas(graph_id: str, graph: "Graph") -> dict[str, Any]:
@@ -50,7 +55,19 @@ def _made(make: Callable[[], Any]) -> Any:
 
 
 def _state(graph: Any, name: str) -> Any:
-    from pydantic import create_model
+    """Of all that it keeps, whatever that is called: pydantic takes names with a `_` before them for its own."""
+    from pydantic import Field, create_model
 
-    fields: dict[str, Any] = {each: (graph.channels[each].UpdateType, None) for each in graph.stream_channels_list}
+    fields: dict[str, Any] = {
+        f"channel_{at}": (_plain(graph.channels[each].UpdateType), Field(default=None, alias=each))
+        for at, each in enumerate(graph.stream_channels_list)
+    }
     return create_model(f"{name}_state", **fields).model_json_schema()
+
+
+def _plain(type_: Any) -> Any:
+    """Without what says that a key may be missing, which is no type."""
+    inner = typing.get_args(type_)
+    if typing.get_origin(type_) is Annotated:
+        return Annotated[(_plain(inner[0]), *inner[1:])]
+    return inner[0] if typing.get_origin(type_) in _QUALIFIERS else type_
