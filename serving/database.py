@@ -6,7 +6,7 @@ import secrets
 import select
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Literal, LiteralString, Protocol, TypeAlias, TypeVar
 
@@ -20,6 +20,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from graph.errors import StorageLost
+from serving.background import Background
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = AsyncConnection[DictRow]
@@ -52,7 +53,6 @@ class Within:
 
 
 _AnyConnection = TypeVar("_AnyConnection", bound=AsyncConnection[Any])
-_T = TypeVar("_T")
 
 
 class _CountedLock(asyncio.Lock):
@@ -79,7 +79,7 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._lock = self._counted = _CountedLock()
-        self._work: set[asyncio.Task[Any]] = set()
+        self._work = Background()
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[_AnyConnection]:
@@ -89,7 +89,7 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
             async with connection:
                 yield connection
         except ReadOnlySqlTransaction:
-            await asyncio.shield(self._own(self.drain()))
+            await asyncio.shield(self._work.start(self.drain()))
             raise
         finally:
             await self.putconn(connection)
@@ -97,7 +97,7 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
     async def getconn(self, timeout: float | None = None) -> _AnyConnection:
         if self._pool and self._counted.is_free() and _is_quiet(self._pool[0]):
             return await super().getconn(timeout)  # it rests here: there is no moment in which to be cancelled
-        taking = self._own(self._taken(self.timeout if timeout is None else timeout))
+        taking = self._work.start(self._taken(self.timeout if timeout is None else timeout))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
@@ -119,17 +119,11 @@ class ProcessPool(AsyncConnectionPool[_AnyConnection]):
         if not self._waiting and self._counted.is_free() and conn.pgconn.transaction_status == TransactionStatus.IDLE:
             await super().putconn(conn)
         else:
-            await asyncio.shield(self._own(super().putconn(conn)))
+            await asyncio.shield(self._work.start(super().putconn(conn)))
 
     def _untaken(self, taking: "asyncio.Task[_AnyConnection]") -> None:
         if not taking.cancelled() and not taking.exception():
-            self._own(super().putconn(taking.result()))
-
-    def _own(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-        return task
+            self._work.start(super().putconn(taking.result()))
 
 
 def open_pool(dsn: str, largest: int = 10) -> Pool:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, LiteralString, Protocol
 from weakref import WeakValueDictionary
@@ -12,6 +12,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from graph.errors import FenceLost
+from serving.background import Background
 from serving.database import Connection, Pool, Row
 
 _MOST_ENTRIES = 32
@@ -72,7 +73,7 @@ class GroupCommit:
         self._pool = pool
         self._waiting: list[Entry] = []
         self._writers = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._work = Background()
 
     @classmethod
     def of(cls, pool: Pool) -> "GroupCommit":
@@ -87,13 +88,8 @@ class GroupCommit:
         self._waiting.append(entry)
         if self._writers < _MOST_WRITERS and len(self._waiting) > self._writers * _MOST_ENTRIES:
             self._writers += 1
-            self._start(self._write())
+            self._work.start(self._write())
         return entry.done
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _write(self) -> None:
         """Keeps one connection for as long as something waits: meanwhile the next group gathers."""
@@ -147,7 +143,7 @@ class GroupCommit:
             if number in written:
                 _end([entry], written[number])
             elif not entry.done.done():
-                self._start(self._write_alone(entry))
+                self._work.start(self._write_alone(entry))
 
     async def _write_alone(self, entry: Entry) -> None:
         """Twice when the database or the connection fails, if it can be written again."""

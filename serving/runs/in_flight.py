@@ -7,13 +7,14 @@ the call has ended here, or with the process: one that stands still keeps it, an
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
 
+from serving.background import Background
 from serving.database import Connection, Pool, storage
 from serving.errors import Conflict
 from serving.runs.effects import look_again
@@ -56,22 +57,22 @@ class InFlight:
         self._held: dict[str, AsyncConnection | None] = {}
         self._connection: AsyncConnection | None = None
         self._connecting = asyncio.Lock()
-        self._work: set[asyncio.Task[Any]] = set()
+        self._work = Background()  # a call that is cancelled gives its lock back as well
 
     @asynccontextmanager
     async def alone(self, key: str, patience_s: float) -> AsyncIterator[bool]:
         """Around a call: True when nobody else can make, check or decide it meanwhile; False when for `patience_s`
         another process could still make it. Raises StorageLost."""
         given_up = asyncio.Event()
-        taking = self._own(self._taken(key, patience_s, given_up))
+        taking = self._work.start(self._taken(key, patience_s, given_up))
         try:
             yield await asyncio.shield(taking)
         finally:
             given_up.set()
-            await asyncio.shield(self._own(self._given_back(key, taking)))
+            await asyncio.shield(self._work.start(self._given_back(key, taking)))
 
     async def close(self) -> None:
-        await asyncio.gather(*self._work, return_exceptions=True)
+        await self._work.ended()
         if self._connection:
             await self._connection.close()
 
@@ -125,13 +126,6 @@ class InFlight:
             await connection.execute(_SESSION)
             self._connection = connection
             return connection
-
-    def _own(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """The process's work, not the caller's: a call that is cancelled gives its lock back as well."""
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-        return task
 
 
 async def require_ended(pool: Pool, tenant: str, run_id: str, key: str) -> None:

@@ -16,6 +16,7 @@ from graph.events import RunCreated
 from graph.profile import Profile
 from serving.auth.callers import Callers
 from serving.auth.filters import Held
+from serving.background import Background
 from serving.database import Connection, Pool, Row, fetch_all, new_id
 from serving.errors import Conflict, NotFound
 from serving.jsonb import jsonb, metadata_jsonb
@@ -112,7 +113,7 @@ class Launches:
 
     def __init__(self, pool: Pool, notices: Notices, callers: Callers, tenant: str = "default") -> None:
         self._pool, self._notices, self._callers, self._tenant = pool, notices, callers, tenant
-        self._soon: set[asyncio.Task[None]] = set()
+        self._work = Background()
 
     def of(self, tenant: str) -> "Launches":
         return Launches(self._pool, self._notices, self._callers, tenant)
@@ -176,9 +177,7 @@ class Launches:
 
     def cancel_soon(self, run_id: str) -> None:
         """Of a reader that went away, and asked for this to follow from it."""
-        task = asyncio.create_task(self._cancel_if_live(run_id))
-        self._soon.add(task)
-        task.add_done_callback(self._soon.discard)
+        self._work.start(self._cancel_if_live(run_id))
 
     async def cancel_many(
         self, thread: str | None, runs: Sequence[str] | None, status: str | None, action: CancelAction, by: str
