@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -55,52 +56,7 @@ class ModelServer:
     def __init__(self) -> None:
         self.scripts: dict[str, deque[Answer]] = defaultdict(deque)
         self.seen: dict[str, list[Seen]] = defaultdict(list)
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                name = self.path.split("/")[1]
-                asked = self.rfile.read(int(self.headers["content-length"]))
-                body = json.loads(asked)
-                headers = {key.lower(): value for key, value in self.headers.items()}
-                server.seen[name].append(Seen(self.path, headers, body, time.monotonic()))
-                script = next((each for key, each in server.scripts.items() if key.encode() in asked), None)
-                script = server.scripts[name] if script is None else script
-                answer = script.popleft() if script else Answer()
-                time.sleep(answer.delay)
-                if answer.pace and body.get("stream"):
-                    self._stream(answer, body)
-                    return
-                kind, payload = _payload(answer, body, self.path.endswith("/messages"))
-                self.send_response(answer.status)
-                extra = 64 if answer.dropped else 0
-                for key, value in {
-                    "content-type": kind,
-                    "content-length": str(len(payload) + extra),
-                    **answer.headers,
-                }.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    self.wfile.write(payload)
-                self.close_connection = answer.dropped
-
-            def _stream(self, answer: Answer, body: dict[str, Any]) -> None:
-                self.send_response(200)
-                self.send_header("content-type", "text/event-stream")
-                self.send_header("connection", "close")
-                self.end_headers()
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    for event in _events(answer, body):
-                        self.wfile.write(event)
-                        time.sleep(answer.pace)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
         self._thread.start()
@@ -115,10 +71,59 @@ class ModelServer:
         self.seen[name] = []
         return self.seen[name]
 
+    def answer_to(self, path: str, headers: dict[str, str], asked: bytes) -> Answer:
+        """Notes the request, and takes the next answer of its script."""
+        name = path.split("/")[1]
+        self.seen[name].append(Seen(path, headers, json.loads(asked), time.monotonic()))
+        script = next((each for key, each in self.scripts.items() if key.encode() in asked), None)
+        script = self.scripts[name] if script is None else script
+        return script.popleft() if script else Answer()
+
     def close(self) -> None:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, models: ModelServer, *connection: Any) -> None:
+        self._models = models
+        super().__init__(*connection)
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["content-length"]))
+        answer = self._models.answer_to(self.path, {key.lower(): value for key, value in self.headers.items()}, asked)
+        time.sleep(answer.delay)
+        body = json.loads(asked)
+        if answer.pace and body.get("stream"):
+            self._stream(answer, body)
+        else:
+            self._reply(answer, *_payload(answer, body, self.path.endswith("/messages")))
+
+    def _reply(self, answer: Answer, kind: str, payload: bytes) -> None:
+        self.send_response(answer.status)
+        size = len(payload) + (64 if answer.dropped else 0)
+        for key, value in {"content-type": kind, "content-length": str(size), **answer.headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(payload)
+        self.close_connection = answer.dropped
+
+    def _stream(self, answer: Answer, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for event in _events(answer, body):
+                self.wfile.write(event)
+                time.sleep(answer.pace)
+
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
 def _payload(answer: Answer, body: dict[str, Any], claude: bool) -> tuple[str, bytes]:

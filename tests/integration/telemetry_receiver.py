@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -30,7 +31,7 @@ class Receiver:
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
         self.requests: list[ExportTraceServiceRequest] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -62,21 +63,21 @@ class Receiver:
             self.requests.append(request)
         return status
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = receiver.take(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, receiver: Receiver, *connection: Any) -> None:
+        self._receiver = receiver
+        super().__init__(*connection)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Keeps the test's output clean."""
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = self._receiver.take(self.path, {key.lower(): value for key, value in self.headers.items()}, body)
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
-        return Handler
+    def log_message(self, *_: Any) -> None:
+        """Keeps the test's output clean."""
 
 
 @contextmanager
