@@ -161,6 +161,10 @@ class House:
     async def ended(self, run_id: str, seconds: float = 60.0) -> RunView:
         return await self.until(run_id, lambda view: view.finished_at is not None, seconds)
 
+    async def until_one_waits_for_a_lock(self) -> None:
+        query = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        await until(lambda: bool(self.execute(query)))
+
     async def events(self, run_id: str) -> list[RunEvent]:
         return await read_all(self.pool, run_id)
 

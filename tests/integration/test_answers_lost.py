@@ -58,10 +58,7 @@ async def test_a_create_that_is_sent_again_while_the_first_ones_run_is_claimed_i
             values (%(run)s, %(thread)s, '{}', '', 'pending')"""
         await connection.execute(first, made)
         again = asyncio.create_task(launches.create_once(asked, run_id))
-        waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        async with asyncio.timeout(30):
-            while not house.execute(waiting):
-                await asyncio.sleep(0.01)
+        await house.until_one_waits_for_a_lock()
         await connection.execute("update threads set metadata = '{}' where thread_id = %(thread)s", made)
     assert str((await again)["run_id"]) == run_id
     assert house.execute("select count(*) from runs") == [(1,)]

@@ -375,10 +375,7 @@ async def test_a_word_that_was_on_its_way_while_the_call_went_out_again_is_not_t
     with psycopg.connect(house.dsn) as faster:
         faster.execute("select from runs where run_id = %s for update", (run_id,))
         slow = asyncio.create_task(decide(api, run_id, key, decision="did_not"))
-        waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        async with asyncio.timeout(30):
-            while not house.execute(waiting):
-                await asyncio.sleep(0.01)
+        await house.until_one_waits_for_a_lock()
         async with worker.alone(key, 0):
             for state in ("approved", "prepared", "unknown"):  # a retry, whose worker then stands still in the call
                 faster.execute("update effects set state = %s where key = %s", (state, key))

@@ -342,10 +342,7 @@ async def test_a_run_that_ends_while_an_effect_is_being_prepared_names_it(house:
         else:
             ends = house.queue.leave(claim, "cancelled", CANCELLED)
         ending = asyncio.ensure_future(ends)
-        waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        async with asyncio.timeout(30):
-            while not house.execute(waiting):
-                await asyncio.sleep(0.01)
+        await house.until_one_waits_for_a_lock()
     await ending
     (end,) = await house.bodies(run_id, "run_finished")
     assert end.effects == ("k",)

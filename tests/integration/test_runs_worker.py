@@ -73,9 +73,7 @@ async def test_a_run_that_ended_or_waits_takes_no_memory(house: House, review_pl
     gc.disable()  # which comes by at some time: nothing may wait for it
     try:
         await house.executor(ScriptedModels(), log=noted).attempt(claim)
-        async with asyncio.timeout(30):
-            while any(log() for log in logs):
-                await asyncio.sleep(0.01)
+        await until(lambda: not any(log() for log in logs))
     finally:
         gc.enable()
     assert (len(logs), (await house.store.get(run_id)).status) == (1, status)

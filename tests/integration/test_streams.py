@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import orjson
@@ -24,6 +24,7 @@ from websockets.sync.client import connect
 
 from serving.cli.client import Client
 from serving.errors import ServingError
+from tests.acceptance.processes import wait_until
 from tests.conftest import fresh_database
 from tests.ports import free_port
 
@@ -83,7 +84,7 @@ def dsn(template_database: str) -> Iterator[str]:
 def apis(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Api]]:
     started = [_start(dsn, free_port(), tmp_path_factory.mktemp("api")) for _ in range(2)]
     for api in started:
-        _until(lambda api=api: _answers(api), 120)
+        assert wait_until(partial(_answers, api), 120)
     yield started[0], started[1]
     for api in started:
         api.process.send_signal(signal.SIGTERM)
@@ -107,13 +108,6 @@ def _answers(api: Api) -> bool:
         return httpx.get(f"{api.url}/ok").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _until(happened: Any, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 def _write(dsn: str, run_id: str, bodies: str) -> None:
@@ -156,7 +150,7 @@ def test_a_reader_that_takes_nothing_is_cut_and_goes_on_at_another_process(apis:
         _write(dsn, run_id, orjson.dumps(bodies).decode())
         most = max(most, first.rss)
     _end(dsn, run_id)
-    _until(lambda: first.sockets_of(slow) == 0)  # its patience is 1 s, the poll's step another
+    assert wait_until(lambda: first.sockets_of(slow) == 0)  # its patience is 1 s, the poll's step another
     most = max(most, first.rss)
     assert most - before < 20 * 2**20
     got = _rest(slow)
@@ -181,7 +175,7 @@ def test_a_web_socket_that_is_not_read_is_cut_at_the_same_bound_and_goes_on(apis
         _write(dsn, run_id, orjson.dumps(bodies).decode())
         most = max(most, first.rss)
     _end(dsn, run_id)
-    _until(lambda: first.sockets_of(slow) == 0)  # its patience is 1 s
+    assert wait_until(lambda: first.sockets_of(slow) == 0)  # its patience is 1 s
     assert max(most, first.rss) - before < 12 * 2**20
     got = _rest(slow)
     assert len(got) < 8 * 2**20, "what kernel and transport had taken, no more"
@@ -364,6 +358,6 @@ def test_ten_thousand_requests_that_hang_up_leave_the_pool_whole(apis: tuple[Api
         assert answers <= {200, 503}, answers
         return answers == {200}
 
-    _until(whole, 120)
+    assert wait_until(whole, 120)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        _until(lambda: connection.execute(asked).fetchone() == (1,))
+        assert wait_until(lambda: connection.execute(asked).fetchone() == (1,))
