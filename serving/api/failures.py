@@ -2,6 +2,8 @@
 
 import logging
 import traceback
+from collections.abc import Mapping
+from typing import Any, Final
 
 import psycopg
 from fastapi import FastAPI, Request
@@ -78,67 +80,79 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: ServingError
     await answer(scope, receive, send)
 
 
+async def _ours(request: Request, error: ServingError) -> JSONResponse:
+    return answered(request, error)
+
+
+async def _typed(request: Request, error: TriremeError | PrivacyError | MemoryFailure) -> JSONResponse:
+    return failure(request, error.status, error.code, str(error))
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    parts = () if first["type"] == "json_invalid" else first["loc"]
+    where = ".".join(str(part) for part in parts if part not in _NOT_FIELDS)[:100]
+    hint = "see /docs for what the route takes" if where else "send JSON, with Content-Type: application/json"
+    said = first["msg"].removeprefix("Value error, ")
+    if not where and isinstance(error.body, bytes) and error.body:  # it was not read as JSON
+        said = f"its Content-Type is {request.headers.get('content-type', '')[:60]!r}"
+    return failure(request, 422, "invalid_request", f"{where or 'body'}: {said}", hint)
+
+
+async def _plain(request: Request, error: HTTPException) -> JSONResponse:
+    code = _HTTP_CODES.get(error.status_code, "http_error")
+    if error.status_code == 400 and error.__cause__:  # FastAPI's own, which names no reason
+        coding = request.headers.get("content-encoding", "")
+        return failure(request, 400, code, *unreadable(error.__cause__, coding))
+    hint = "send it in parts" if error.status_code == 413 else _way(own_path(request.scope))
+    answer = failure(request, error.status_code, code, str(error.detail), hint)
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(_allowed(request))
+    return answer
+
+
+async def _cut_off(request: Request, error: ClientDisconnect) -> JSONResponse:
+    """Nobody reads it; it is counted as a request that was wrong, not as an error of ours."""
+    return failure(request, 400, "body_cut_off", "the client hung up within the body", "send it whole")
+
+
+async def _unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:
+    if error.sqlstate:
+        raise error
+    return failure(request, 400, "invalid_request", "a value holds a NUL", "Postgres stores none: leave it out")
+
+
+async def _database(request: Request, error: Exception) -> JSONResponse:
+    log.warning("action=request error=%s", type(error).__name__)
+    reason = "Postgres has no disk space left" if isinstance(error, DiskFull) else "Postgres does not answer"
+    return failure(request, 503, "database_unavailable", reason, "try again; nothing was lost")
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    # Frames only: the message of an error may hold content.
+    frames = "".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
+    told = request.scope.get("response_headers", [])  # which middleware of others hands on, where a scope is a copy
+    named = request.scope["request_id"] = dict(told).get(b"x-request-id", b"").decode()
+    log.error("action=request error=%s request=%s\n%s", type(error).__name__, named, frames)
+    said = "an error of ours; the server's log has it under the request_id"
+    answer = failure(request, 500, "internal_error", said)
+    # It is given outside of the middleware that adds them elsewhere.
+    answer.raw_headers += told
+    return answer
+
+
+_HANDLERS: Final[Mapping[type[Exception], Any]] = {
+    ServingError: _ours,
+    **dict.fromkeys((TriremeError, PrivacyError, MemoryFailure), _typed),
+    RequestValidationError: _invalid,
+    HTTPException: _plain,
+    ClientDisconnect: _cut_off,
+    psycopg.DataError: _unstorable,
+    **dict.fromkeys((psycopg.Error, PoolTimeout), _database),
+    Exception: _unexpected,
+}
+
+
 def install_failures(app: FastAPI) -> None:
-    @app.exception_handler(ServingError)
-    async def ours(request: Request, error: ServingError) -> JSONResponse:
-        return answered(request, error)
-
-    @app.exception_handler(TriremeError)
-    @app.exception_handler(PrivacyError)
-    @app.exception_handler(MemoryFailure)
-    async def typed(request: Request, error: TriremeError | PrivacyError | MemoryFailure) -> JSONResponse:
-        return failure(request, error.status, error.code, str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        parts = () if first["type"] == "json_invalid" else first["loc"]
-        where = ".".join(str(part) for part in parts if part not in _NOT_FIELDS)[:100]
-        hint = "see /docs for what the route takes" if where else "send JSON, with Content-Type: application/json"
-        said = first["msg"].removeprefix("Value error, ")
-        if not where and isinstance(error.body, bytes) and error.body:  # it was not read as JSON
-            said = f"its Content-Type is {request.headers.get('content-type', '')[:60]!r}"
-        return failure(request, 422, "invalid_request", f"{where or 'body'}: {said}", hint)
-
-    @app.exception_handler(HTTPException)
-    async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        code = _HTTP_CODES.get(error.status_code, "http_error")
-        if error.status_code == 400 and error.__cause__:  # FastAPI's own, which names no reason
-            coding = request.headers.get("content-encoding", "")
-            return failure(request, 400, code, *unreadable(error.__cause__, coding))
-        hint = "send it in parts" if error.status_code == 413 else _way(own_path(request.scope))
-        answer = failure(request, error.status_code, code, str(error.detail), hint)
-        if error.status_code == 405:
-            answer.headers["Allow"] = ", ".join(_allowed(request))
-        return answer
-
-    @app.exception_handler(ClientDisconnect)
-    async def cut_off(request: Request, error: ClientDisconnect) -> JSONResponse:
-        """Nobody reads it; it is counted as a request that was wrong, not as an error of ours."""
-        return failure(request, 400, "body_cut_off", "the client hung up within the body", "send it whole")
-
-    @app.exception_handler(psycopg.DataError)
-    async def unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:
-        if error.sqlstate:
-            raise error
-        return failure(request, 400, "invalid_request", "a value holds a NUL", "Postgres stores none: leave it out")
-
-    @app.exception_handler(psycopg.Error)
-    @app.exception_handler(PoolTimeout)
-    async def database(request: Request, error: Exception) -> JSONResponse:
-        log.warning("action=request error=%s", type(error).__name__)
-        reason = "Postgres has no disk space left" if isinstance(error, DiskFull) else "Postgres does not answer"
-        return failure(request, 503, "database_unavailable", reason, "try again; nothing was lost")
-
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        # Frames only: the message of an error may hold content.
-        frames = "".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
-        told = request.scope.get("response_headers", [])  # which middleware of others hands on, where a scope is a copy
-        named = request.scope["request_id"] = dict(told).get(b"x-request-id", b"").decode()
-        log.error("action=request error=%s request=%s\n%s", type(error).__name__, named, frames)
-        said = "an error of ours; the server's log has it under the request_id"
-        answer = failure(request, 500, "internal_error", said)
-        # It is given outside of the middleware that adds them elsewhere.
-        answer.raw_headers += told
-        return answer
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
