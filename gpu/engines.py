@@ -5,14 +5,11 @@ A revision is a commit hash that nobody should guess: the catalogue leaves it op
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 from gpu.errors import EngineError
 
-Backend = Literal["modal", "kubernetes", "compose"]
 ToolStrictLevel = Literal["auto", "function", "parameter"]
 
 VLLM_VERSION = "0.33.0"
@@ -24,11 +21,6 @@ DRAIN_SECONDS = 30
 PREFIX_CACHE_ARGUMENTS = (
     *("--enable-prefix-caching", "--prefix-caching-hash-algo", "sha256"),
     "--enable-prompt-tokens-details",
-)
-
-# The request header by which a backend keeps one thread on one replica; None where it routes without one.
-AFFINITY_HEADERS: Mapping[Backend, str | None] = MappingProxyType(
-    {"modal": "Modal-Session-ID", "kubernetes": None, "compose": None}
 )
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")

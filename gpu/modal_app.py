@@ -1,7 +1,8 @@
 """The Modal app: one autoscaled vLLM server an engine. Deploy with `modal deploy -m gpu.modal_app`.
 
 It needs one Modal secret, `trireme-vllm`, with VLLM_API_KEY and each engine's revision (QWEN3_5_4B_REVISION=<commit>).
-Modal refuses the deployment while a key is missing. Callers send Modal's proxy token beside the API key.
+Modal refuses the deployment while a key is missing. Callers send Modal's proxy token beside the API key. It keeps a
+thread on one replica by the header that a route names in its `model_info`: `affinity_header: Modal-Session-ID`.
 """
 
 import os

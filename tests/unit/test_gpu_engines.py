@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from gpu.engines import AFFINITY_HEADERS, ENGINES, QWEN3_5_4B, Engine, Gpu, by_name, launch_arguments
+from gpu.engines import ENGINES, QWEN3_5_4B, Engine, Gpu, by_name, launch_arguments
 from gpu.errors import EngineError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -140,9 +140,3 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 def test_revision_variables_are_portable_environment_names() -> None:
     assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", engine.revision_variable) for engine in ENGINES)
-
-
-def test_affinity_headers_are_well_formed_and_cannot_be_changed() -> None:
-    assert all(header is None or re.fullmatch(r"[A-Za-z-]+", header) for header in AFFINITY_HEADERS.values())
-    with pytest.raises(TypeError):
-        AFFINITY_HEADERS["modal"] = "X-Other"  # type: ignore[index]  # a read-only mapping
