@@ -97,7 +97,7 @@ class PostgresApprovals:
 
 
 class MemoryApprovals:
-    """For Studio: the answer comes back through LangGraph's own resume, so nothing is kept and nothing expires."""
+    """Without a database: the answer comes through LangGraph's own resume; nothing is kept, and nothing expires."""
 
     async def request(self, request: ApprovalRequest) -> ApprovalDecision | None:
         return None

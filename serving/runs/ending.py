@@ -6,13 +6,13 @@ from typing import Any, Literal, LiteralString
 
 import orjson
 
-from graph.errors import FenceLost
 from graph.events import RunFinished
 from serving.auth.user import OF_WHO_ASKS
 from serving.database import Pool
 from serving.hosting.jsonable import to_json
 from serving.hosting.part_log import RESULT, part_body
 from serving.hosting.parts import Part
+from serving.runs.fence import fence_lost
 from serving.runs.launch import PLACES
 from serving.runs.log import encoded
 from serving.runs.queue import Claim
@@ -78,7 +78,7 @@ async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
     }
     async with pool.connection() as connection:
         if not (await connection.execute(_END, values)).rowcount:
-            raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
+            raise fence_lost(claim.run_id, "end it")
 
 
 def _settings(launch: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from weakref import WeakValueDictionary
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from graph.errors import FenceLost
 from serving.background import Background
 from serving.database import Connection, Pool, Row
+from serving.runs.fence import fence_lost
 
 _MOST_ENTRIES = 32
 _MOST_WRITERS = 2  # while one group is on its way to the disk, the runs of the other go on
@@ -165,7 +165,7 @@ class GroupCommit:
             return error
         if rows or entry.fence is None:
             return rows
-        return FenceLost(f"run {entry.fence.run_id}: it isn't running any more, or a newer attempt owns it")
+        return fence_lost(entry.fence.run_id, "write")
 
 
 def _by_number(rows: Iterable[Row]) -> Mapping[int, list[Row]]:

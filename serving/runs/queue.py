@@ -11,12 +11,12 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
-from graph.errors import FenceLost
 from graph.events import EventBody, RunFinished, RunHandedOver
 from serving.database import Pool, Row
 from serving.errors import ServingError
 from serving.hosting.config import is_hosted
 from serving.runs.bundle import Bundle
+from serving.runs.fence import fence_lost
 from serving.runs.log import AND_LINES, encoded
 
 _MOST_ATTEMPTS: Final = 10
@@ -232,7 +232,7 @@ class Queue:
         async with self._pool.connection() as connection:
             done = await connection.execute(statement, values | more)
             if not await done.fetchall():
-                raise FenceLost(f"run {claim.run_id}: a newer attempt owns it")
+                raise fence_lost(claim.run_id, "change it")
 
 
 def _claim_of(row: Row, lease: Lease) -> Claim:
