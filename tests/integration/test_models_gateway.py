@@ -2,119 +2,27 @@
 
 import asyncio
 import json
-import logging
 import re
-import time
-import traceback
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from pydantic import BaseModel
 
-from graph.errors import BadReply, ModelRefused, ModelUnavailable, StreamCut, TriremeError
-from graph.ports import CallPiece, Message, ModelCall, Overview, PlanTask, StepTask, ToolCall, ToolSchema, Usage
-from graph.state import Step
+from graph.errors import BadReply, ModelRefused, ModelUnavailable, StreamCut
+from graph.ports import CallPiece, Message, ModelCall, Usage
 from privacy.redact import from_record
-from serving.models.faults import translated
 from serving.models.gateway import Gateway
 from serving.models.request import GatewayRefused
-from serving.models.routes_file import load_routes
 from serving.models.select import Credentials, select_routes
+from tests.integration.gateway_house import COST, KEY, MARKS, SECRET, call, gateway, ignore, server
 from tests.integration.model_server import Answer, ModelServer
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Accessing the 'model_.*fields' attribute on the instance:DeprecationWarning"),
-]
-
-SECRET = "PROMPT-WORD-THAT-MUST-NOT-LEAK"
-KEY = "sk-test-0123456789-never-print-me"
-TOOLS = (
-    ToolSchema(name="search_documents", description="finds", parameters={"type": "object", "properties": {}}),
-    ToolSchema(name="calculate", description="sums", parameters={"type": "object", "properties": {}}),
-)
-PRICES = {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-5, "cache_read_input_token_cost": 1e-7}
-COST = 400 * 1e-6 + 600 * 1e-7 + 20 * 1e-5
+__all__ = ["gateway", "server"]
+pytestmark = MARKS
 
 
 class City(BaseModel):
     name: str
     people: int
-
-
-def _routes(server: ModelServer) -> str:
-    def vllm(alias: str, name: str, **info: object) -> dict[str, object]:
-        params = {"model": f"hosted_vllm/{name}", "api_base": server.base(name), "api_key": "os.environ/TEST_KEY"}
-        return {"model_name": alias, "litellm_params": {**params, **PRICES}, "model_info": info}
-
-    other = {"model": "openai/tiny", "api_base": server.base("plain"), "api_key": "os.environ/TEST_KEY", **PRICES}
-    other["extra_headers"] = {"Proxy-Token": "p1"}
-    claude = {
-        "model": "anthropic/claude-sonnet-5-5",
-        "api_base": f"{server.address}/claude",
-        "api_key": "os.environ/TEST_KEY",
-    }
-    return json.dumps(
-        {
-            "model_list": [
-                vllm("main", "main", cache_salt=True, affinity_header="Modal-Session-ID"),
-                vllm("pair", "left"),
-                vllm("pair", "right"),
-                vllm("refused", "refused1"),
-                vllm("refused", "refused2"),
-                vllm("unknown", "unknown"),
-                vllm("front", "front"),
-                vllm("spare", "spare"),
-                {"model_name": "plain", "litellm_params": other, "model_info": {"supports_response_schema": False}},
-                {"model_name": "claude", "litellm_params": claude},
-            ],
-            "router_settings": {"num_retries": 1, "fallbacks": [{"front": ["spare"]}]},
-            "agent": {"bounds": {"timeout_s": 20, "max_cost_usd": 1.0}},
-        },
-        indent=1,
-    )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
-    started = ModelServer()
-    yield started
-    started.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    file = Path(tmp_path_factory.mktemp("routes")) / "routes.yaml"
-    file.write_text(_routes(server))
-    opened = Gateway(load_routes(file, {"TEST_KEY": KEY}), secret=b"a secret of the server", tenant="acme")
-    yield opened
-    await opened.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def impatient(gateway: Gateway) -> AsyncIterator[Gateway]:
-    """The same routes with a single try a call."""
-    settings = {**gateway._routes.router_settings, "num_retries": 0}
-    yield Gateway(replace(gateway._routes, router_settings=settings), secret=b"another")
-
-
-def call(
-    model: str = "main", reply: type[BaseModel] | None = None, tools: bool = False, thread: str = "t1"
-) -> ModelCall:
-    step = Step(id="s1", goal="g", done_when="d")
-    task = StepTask(goal="g", step=step, overview=Overview()) if tools else PlanTask(goal="g", overview=Overview())
-    messages = (
-        Message("system", from_record("You are.")),
-        Message("user", from_record(SECRET)),
-        Message("assistant", from_record(""), (ToolCall(id="c1", name="calculate", arguments={"b": 1, "a": 2}),)),
-        Message("tool", from_record("2"), tool_call_id="c1"),
-        Message("user", from_record("Role.")),
-    )
-    return ModelCall("r1", thread, task, messages, TOOLS, reply=reply, allow_tools=tools, model=model, max_tokens=100)
 
 
 async def test_a_plain_reply_comes_with_tokens_and_the_cost_of_our_own_prices(
@@ -198,7 +106,7 @@ async def test_a_stream_hands_on_its_text_in_order_and_counts_the_cached_tokens(
 @pytest.mark.parametrize("streaming", [False, True])
 async def test_tool_calls_arrive_with_their_arguments(server: ModelServer, gateway: Gateway, streaming: bool) -> None:
     server.will("main", Answer("", calls=(("calculate", '{"e": "1+1"}'), ("search_documents", '{"q": "tea"}'))))
-    reply = await gateway.complete(call(tools=True), _ignore if streaming else None)
+    reply = await gateway.complete(call(tools=True), ignore if streaming else None)
     assert [(made.id, made.name, made.arguments) for made in reply.tool_calls] == [
         ("call_0", "calculate", {"e": "1+1"}),
         ("call_1", "search_documents", {"q": "tea"}),
@@ -226,7 +134,7 @@ async def test_a_stream_that_breaks_off_says_what_the_part_has_cost_and_is_asked
     calls = (("calculate", '{"e": "1+1"}'),)
     seen = server.will("main", *[Answer("half of it, and more", calls, cut=not dropped, dropped=dropped)] * 2)
     with pytest.raises(StreamCut, match="the connection broke, or the stream ended") as caught:
-        await gateway.complete(call(tools=True), _ignore)
+        await gateway.complete(call(tools=True), ignore)
     usage = Usage.model_validate(caught.value.usage)
     assert usage.input_tokens > 50
     assert usage.output_tokens > 0
@@ -305,109 +213,6 @@ async def test_a_structured_reply_that_stays_wrong_is_a_bad_reply_without_its_wo
     assert len(seen) == 2
 
 
-async def test_a_rate_limit_is_waited_out_as_long_as_the_provider_asks(server: ModelServer, gateway: Gateway) -> None:
-    seen = server.will("main", Answer(status=429, headers={"Retry-After": "1"}), Answer("now"))
-    assert (await gateway.complete(call())).text == "now"
-    assert seen[1].at - seen[0].at >= 1.0
-    assert len(seen) == 2
-
-
-async def test_a_server_error_is_tried_again_as_often_as_the_routes_allow(
-    server: ModelServer, gateway: Gateway, impatient: Gateway
-) -> None:
-    seen = server.will("main", Answer(status=500), Answer("now"))
-    assert (await gateway.complete(call())).text == "now"
-    assert len(seen) == 2
-    seen = server.will("main", *[Answer(status=500)] * 5)
-    with pytest.raises(ModelUnavailable, match=r"the provider failed \(500\)"):
-        await impatient.complete(call())
-    assert len(seen) == 1
-
-
-async def test_the_second_deployment_answers_when_the_first_fails(server: ModelServer, gateway: Gateway) -> None:
-    left, right = server.will("left", *[Answer(status=500)] * 9), server.will("right", *[Answer("from the right")] * 9)
-    for number in range(4):
-        reply = await gateway.complete(call("pair", thread=f"thread {number}"))
-        assert (reply.text, reply.model) == ("from the right", "hosted_vllm/right")
-    assert len(right) == 4
-    assert len(left) <= 4
-
-
-async def test_a_thread_stays_with_its_deployment(server: ModelServer, gateway: Gateway) -> None:
-    left, right = server.will("left"), server.will("right")
-    for _ in range(8):
-        await gateway.complete(call("pair", thread="a thread of eight calls"))
-    assert sorted((len(left), len(right))) == [0, 8]
-
-
-async def test_a_fallback_alias_answers_and_is_named_and_priced(server: ModelServer, gateway: Gateway) -> None:
-    server.will("front", *[Answer(status=503)] * 4)
-    server.will("spare", Answer("from the spare"))
-    reply = await gateway.complete(call("front"))
-    assert (reply.text, reply.model) == ("from the spare", "hosted_vllm/spare")
-
-
-@pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_key_names_its_variable_also_while_the_deployment_rests(
-    server: ModelServer, impatient: Gateway, status: int
-) -> None:
-    server.will("refused1", *[Answer(status=status)] * 9)
-    server.will("refused2", *[Answer(status=status)] * 9)
-    for _ in range(3):
-        with pytest.raises(ModelRefused, match="check TEST_KEY") as caught:
-            await impatient.complete(call("refused"))
-        _holds_no_secret(caught.value)
-
-
-async def test_an_unknown_model_says_where_to_set_another(server: ModelServer, gateway: Gateway) -> None:
-    server.will("unknown", Answer(status=404))
-    with pytest.raises(ModelRefused, match=r'model "hosted_vllm/unknown" is not known by .*set agent.roles') as caught:
-        await gateway.complete(call("unknown"))
-    _holds_no_secret(caught.value)
-    with pytest.raises(ModelRefused, match=r'"gpt-99" is not in the routes; known: main, pair'):
-        await gateway.complete(call("gpt-99"))
-
-
-async def test_a_refused_request_is_not_tried_again(server: ModelServer, gateway: Gateway) -> None:
-    seen = server.will("plain", Answer(status=400))
-    with pytest.raises(ModelRefused, match="refuses the request") as caught:
-        await gateway.complete(call("plain"))
-    _holds_no_secret(caught.value)
-    assert len(seen) == 1
-
-
-@pytest.mark.parametrize("model", ["main", "plain"])
-@pytest.mark.parametrize("raw", [b"<html>oops</html>", b'{"foo": 1}', b"", b"\xb8", b"null", b'{"choices": []}'])
-async def test_a_body_that_is_no_completion_is_a_bad_reply(
-    server: ModelServer, impatient: Gateway, model: str, raw: bytes
-) -> None:
-    server.will(model, *[Answer(raw=raw)] * 2)
-    with pytest.raises(BadReply, match="no chat completion") as caught:
-        await impatient.complete(call(model))
-    assert "oops" not in str(caught.value)
-
-
-async def test_a_stream_that_is_none_is_a_bad_reply(server: ModelServer, impatient: Gateway) -> None:
-    server.will("main", *[Answer(raw=b"<html>oops</html>")] * 2)
-    with pytest.raises(BadReply):
-        await impatient.complete(call(), _ignore)
-
-
-async def test_a_connection_that_drops_in_a_stream_is_unavailable(server: ModelServer, impatient: Gateway) -> None:
-    server.will("main", *[Answer("half of it", dropped=True)] * 2)
-    with pytest.raises(ModelUnavailable, match="connection broke"):
-        await impatient.complete(call(), _ignore)
-
-
-async def test_a_slow_provider_is_given_up_in_time(server: ModelServer, gateway: Gateway) -> None:
-    server.will("spare", Answer(delay=30))
-    hasty = Gateway(replace(gateway._routes, timeout_s=0.5), secret=b"s")
-    started = time.monotonic()
-    with pytest.raises(ModelUnavailable, match=r"within 0\.5 s"):
-        await hasty.complete(call("spare"))
-    assert time.monotonic() - started < 15
-
-
 async def test_a_reply_that_used_up_its_tokens_says_so(server: ModelServer, gateway: Gateway) -> None:
     server.will("main", Answer("", finish="length"))
     with pytest.raises(BadReply, match="max_tokens=100"):
@@ -463,33 +268,6 @@ async def test_claude_gets_cache_breakpoints_and_its_cached_tokens_are_priced_fr
     assert reply.usage.cost_usd == pytest.approx(100 * 2e-6 + 600 * 1e-7 + 300 * 2.5e-6 + 20 * 1e-5)
 
 
-async def test_neither_log_nor_error_holds_the_prompt_or_the_key(
-    server: ModelServer, impatient: Gateway, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    for answer in (Answer(status=400), Answer(status=500), Answer(raw=b"{"), Answer("half of it", dropped=True)):
-        for on_piece in (None, _ignore):
-            server.will("plain", *[answer] * 2)
-            with pytest.raises(TriremeError) as caught:
-                await impatient.complete(call("plain"), on_piece)
-            _holds_no_secret(caught.value)
-    output = capfd.readouterr()
-    for text in (caplog.text, output.out, output.err):
-        assert SECRET not in text
-        assert KEY not in text
-
-
-async def _ignore(_: str | CallPiece) -> None:
-    pass
-
-
-def _holds_no_secret(error: BaseException) -> None:
-    text = "".join(traceback.format_exception(error))
-    assert SECRET not in str(error)
-    assert KEY not in text
-    assert SECRET not in text.replace(f'SECRET = "{SECRET}"', "")
-
-
 async def test_the_default_model_of_openai_is_asked_for_chat_completions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some are bridged to /v1/responses when they are given tools; LiteLLM imports `mcp` there, which isn't ours."""
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -502,12 +280,3 @@ async def test_the_default_model_of_openai_is_asked_for_chat_completions(monkeyp
         deployment.model.removeprefix("openai/"), "openai", tools=tools, reasoning_effort=effort
     )
     assert info["mode"] == "chat"
-
-
-async def test_a_package_that_a_models_way_lacks_is_named() -> None:
-    (deployment,) = select_routes(Credentials(openai_api_key="k")).deployments
-    error = ConnectionError("LiteLLM says this of whatever it meets")
-    error.__cause__ = ModuleNotFoundError("No module named 'mcp'", name="mcp")
-    refused = translated(error, deployment)
-    assert isinstance(refused, ModelRefused)
-    assert "the Python package mcp" in str(refused)
