@@ -171,7 +171,8 @@ class Claim:
     def check_attempts(self) -> None:
         """Raises ServingError where one attempt after the other came to no end."""
         if self.attempts > _MOST_ATTEMPTS:
-            raise ServingError(f"the run was taken up {self.attempts - 1} times and never ended", "", "gave_up")
+            hint = f"the workers' logs say where each attempt stopped; then trireme resume {self.run_id}"
+            raise ServingError(f"the run was taken up {self.attempts - 1} times and never ended", hint, "gave_up")
 
 
 class Queue:
