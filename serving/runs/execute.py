@@ -174,31 +174,24 @@ class Executor:
     async def _where_to_start(
         self, graph: Any, config: Any, claim: Claim, request: RunRequest, deps: Deps
     ) -> tuple[Any, Any]:
-        """(input, config). Fresh input for a run without a checkpoint, behind the thread's latest or the one that it
-        names; else on from there, with what people have decided and edited."""
+        """(input, config). Fresh input for a run without a checkpoint, else on from there."""
         found = await graph.checkpointer.aget_tuple(config)
         if found is None or found.checkpoint["channel_values"].get("run_id") != claim.run_id:
-            if named := (claim.launch or {}).get("checkpoint"):
-                config = {**config, "configurable": {**config["configurable"], "checkpoint_id": named["checkpoint_id"]}}
-                found = await graph.checkpointer.aget_tuple(config)
-                if found is None:
-                    raise ServingError("the checkpoint that it begins with is no more", "", "no_checkpoint")
-            said = found.checkpoint["channel_values"].get("messages") if found else None
-            begun = [] if said else _brought(request)
-            message = HumanMessage(request.goal, id=goal_id(claim.run_id, claim.launch))
-            options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
-            return {**options, "run_id": claim.run_id, "messages": [*begun, message]}, config
-        state = await graph.aget_state(config)
-        history = deps.events.history
+            return await _begin(graph, config, claim, request, found)
+        return await self._go_on_from(graph, config, claim, deps), config
+
+    async def _go_on_from(self, graph: Any, config: Any, claim: Claim, deps: Deps) -> Command[Any] | None:
+        """With what people have decided and edited."""
+        state, history = await graph.aget_state(config), deps.events.history
         asked = state.interrupts or newest_edit(history)
         decided = await approvals.decisions(self._pool, claim.run_id) if asked else {}
         if change := catch_up(state.values, state.next, history, decided):
             values, node = change
             async with graph.checkpointer.updating() as saver:
                 await graph.copy({"checkpointer": saver}).aupdate_state(config, values, as_node=node)
-            return None, config
+            return None
         answers = {pause.id: decided[pause.value["id"]] for pause in state.interrupts if pause.value["id"] in decided}
-        return (Command(resume=answers) if answers else None), config
+        return Command(resume=answers) if answers else None
 
     async def _parked(self, run_id: str, deps: Deps) -> tuple[EventBody, ...]:
         history = [event.body for event in own_lines(deps.events.history)]
@@ -213,6 +206,21 @@ class Executor:
                 approvals=tuple(request.id for request in waiting), effects=tuple(effect.key for effect in unknown)
             ),
         )
+
+
+async def _begin(graph: Any, config: Any, claim: Claim, request: RunRequest, latest: Any) -> tuple[Any, Any]:
+    """Behind the thread's `latest` checkpoint, or the one that the run names. Raises ServingError (no_checkpoint)."""
+    if named := (claim.launch or {}).get("checkpoint"):
+        config = {**config, "configurable": {**config["configurable"], "checkpoint_id": named["checkpoint_id"]}}
+        latest = await graph.checkpointer.aget_tuple(config)
+        if latest is None:
+            hint = f"POST /threads/{claim.thread_id}/history lists those that are there"
+            raise ServingError("the checkpoint that it begins with is no more", hint, "no_checkpoint")
+    said = latest.checkpoint["channel_values"].get("messages") if latest else None
+    begun = [] if said else _brought(request)
+    message = HumanMessage(request.goal, id=goal_id(claim.run_id, claim.launch))
+    options = request.model_dump(include={"goal", "channel", "review_plan", "collection"})
+    return {**options, "run_id": claim.run_id, "messages": [*begun, message]}, config
 
 
 def _brought(request: RunRequest) -> list[AnyMessage]:
