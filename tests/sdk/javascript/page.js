@@ -7,7 +7,7 @@ const window = new Window();
 for (const name of ["window", "document", "navigator"]) {
   Object.defineProperty(globalThis, name, { value: window[name], configurable: true });
 }
-const { createElement } = await import("react");
+const { createElement, useEffect } = await import("react");
 const { createRoot } = await import("react-dom/client");
 
 const open = new Set();
@@ -18,13 +18,17 @@ export const closeWindow = () => {
   window.close();
 };
 
-// What the hook gives is `now`; `seen` is what it has given before, as `look` sees it.
+// What the hook gives is `now`, once its own effects have come to an end: until then, what is sent may be cut off by
+// them. `seen` is what it has given before, as `look` sees it.
 export function page(hook, look) {
   const shown = { seen: [] };
   const root = createRoot(document.createElement("div"));
   function Chat() {
-    shown.now = hook();
-    shown.seen.push(look(shown.now));
+    const now = hook();
+    shown.seen.push(look(now));
+    useEffect(() => {
+      shown.now = now;
+    });
     return null;
   }
   open.add(root);
