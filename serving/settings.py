@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from serving.addresses import is_web_address
 from serving.errors import SettingsError
 
 
@@ -81,6 +82,13 @@ class Settings(BaseSettings):
         if seconds > others.data.get("lease_s", seconds * 2) / 2:
             raise ValueError("must be at most half of TRIREME_LEASE_S")
         return seconds
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
+        if url and not is_web_address(url):
+            raise ValueError("must begin with http:// or https:// and name a host, such as http://127.0.0.1:8000/v1")
+        return url
 
     @field_validator("api_key")
     @classmethod

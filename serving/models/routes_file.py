@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from serving.addresses import is_web_address
 from serving.models.marked import MarkedFile, Place, read_marked
 from serving.models.prices import FIELDS, Price, PriceList, price_of
 from serving.models.routes import GUIDES, ROLES, Deployment, Routes, reachable
@@ -58,6 +59,9 @@ class _Reader:
         place: Place = ("model_list", index, "litellm_params")
         raw = entry.litellm_params.model_dump(exclude_unset=True)
         params = {name: self._resolved(value, (*place, name)) for name, value in raw.items()}
+        if params.get("api_base") and not is_web_address(params["api_base"]):
+            mend = "begin it with http:// or https://, such as http://127.0.0.1:8000/v1"
+            raise self.file.fault((*place, "api_base"), "it is no web address", mend)
         info = entry.model_info
         found = Deployment(
             id=f"{entry.model_name}#{index}",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from graph.events import DELTAS, RunEvent
+from serving.addresses import is_web_address
 from serving.database import Pool, Row
 from serving.errors import SettingsError
 from serving.runs.log import event_of
@@ -74,7 +75,7 @@ def langfuse_target(public_key: str, secret_key: str, base_url: str) -> tuple[st
     if not (public_key and secret_key):
         missing = "LANGFUSE_SECRET_KEY" if public_key else "LANGFUSE_PUBLIC_KEY"
         raise SettingsError(f"{missing} is not set, the other Langfuse key is", "set both, or none to send no traces")
-    if not (base_url or CLOUD).startswith(("http://", "https://")):
+    if not is_web_address(base_url or CLOUD):
         raise SettingsError(
             f"LANGFUSE_BASE_URL is not a web address: {base_url}", "write it as https://langfuse.example"
         )

@@ -155,7 +155,15 @@ def test_a_port_that_is_taken_is_named_with_the_mend(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TRIREME_PORT", "abc"), ("TRIREME_PORT", "70000"), ("TRIREME_LEASE_S", "0"), ("TRIREME_HEARTBEAT_S", "9")],
+    [
+        ("TRIREME_PORT", "abc"),
+        ("TRIREME_PORT", "70000"),
+        ("TRIREME_LEASE_S", "0"),
+        ("TRIREME_HEARTBEAT_S", "9"),
+        ("OPENAI_BASE_URL", "localhost:11434/v1"),
+        ("OPENAI_BASE_URL", "http://["),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:99999/v1"),
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_named(home: Home, name: str, value: str) -> None:
     assert refused(Home(home.path, {name: value}), "status").startswith(f"trireme: {name}: ")

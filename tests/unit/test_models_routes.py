@@ -125,6 +125,12 @@ def test_a_key_is_never_shown(tmp_path: Path) -> None:
             "14: model_list[1].litellm_params.api_key: the variable NOT_SET is not set (set",
         ),
         (
+            "os.environ/VLLM_URL",
+            "127.0.0.1:8000/v1",
+            "routes.yaml:5: model_list[0].litellm_params.api_base: it is no web address (begin it with http://",
+        ),
+        ("os.environ/VLLM_URL", "'http://['", "routes.yaml:5: model_list[0].litellm_params.api_base: it is no web"),
+        (
             "      api_base: os.environ/VLLM_URL\n",
             "",
             "routes.yaml:8: model_list[0].model_info.cache_salt: only a self-hosted vLLM takes it",
