@@ -29,7 +29,7 @@ class Finding:
 
 async def examine() -> int:
     settings = load_settings()
-    checks = (_python, _home, _database, _rights, _models, _server, _privacy, _traces, _mail)
+    checks = (_python, _home, _database, _rights, _models, _graphs, _server, _privacy, _traces, _mail, _webhooks)
     findings = [await asyncio.to_thread(_checked, check, settings) for check in checks]
     for finding in findings:
         mark = {True: "ok", False: "PROBLEM", None: "-"}[finding.ok]
@@ -97,6 +97,15 @@ def _models(settings: Settings) -> Finding:
     return Finding("models", None, f"offline model: extractive, no language model; {hint}")
 
 
+def _graphs(settings: Settings) -> Finding:
+    from serving.hosting.config import read_hosting
+
+    if settings.config is None:
+        return Finding("graphs", None, "the agent alone (TRIREME_CONFIG is not set)")
+    hosted = read_hosting(settings.config).graphs
+    return Finding("graphs", True, f"the agent and those of {settings.config}: {', '.join(hosted) or 'none'}")
+
+
 def _server(settings: Settings) -> Finding:
     import httpx
 
@@ -117,6 +126,10 @@ def _server(settings: Settings) -> Finding:
 
 
 def _privacy(settings: Settings) -> Finding:
+    from serving.vault import vault_key
+
+    if settings.vault_key:
+        vault_key(settings.vault_key.get_secret_value(), settings.home)
     known = settings.known_names
     count = len(read_known_names(known))
     names = (
@@ -135,6 +148,18 @@ def _traces(settings: Settings) -> Finding:
 
 
 def _mail(settings: Settings) -> Finding:
+    from serving.mail import SmtpMailer
+
     if settings.smtp_url:
+        SmtpMailer(settings.smtp_url.get_secret_value(), settings.smtp_from)
         return Finding("mail", True, "SMTP_URL is set")
     return Finding("mail", None, f"e-mails go to {settings.home / 'outbox'} (SMTP_URL is not set)")
+
+
+def _webhooks(settings: Settings) -> Finding:
+    from serving.webhooks.address import Networks
+
+    Networks(settings.webhook_networks)
+    if settings.webhook_networks:
+        return Finding("webhooks", True, f"go to public addresses and {settings.webhook_networks}")
+    return Finding("webhooks", None, "go to public addresses alone (TRIREME_WEBHOOK_NETWORKS is not set)")

@@ -169,6 +169,26 @@ def test_a_setting_that_makes_no_sense_is_named(home: Home, name: str, value: st
     assert refused(Home(home.path, {name: value}), "status").startswith(f"trireme: {name}: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("SMTP_URL", "mail.example secretpw", "mail"),
+        ("TRIREME_VAULT_KEY", "secretpw", "privacy"),
+        ("TRIREME_WEBHOOK_NETWORKS", "10.1/33", "webhooks"),
+        ("TRIREME_CONFIG", "/nowhere/langgraph.json", "graphs"),
+        ("LANGFUSE_BASE_URL", "http://[", "traces"),
+    ],
+)
+def test_a_setting_that_a_process_would_not_start_with_is_a_problem_to_the_doctor(
+    home: Home, name: str, value: str, part: str
+) -> None:
+    done = Home(home.path, {"LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk", name: value}).run("doctor")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (problem,) = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert problem.split()[1] == part
+    assert "secretpw" not in done.stdout
+
+
 def test_a_key_that_fits_no_header_and_settings_that_are_no_text_are_named(home: Home) -> None:
     for key in ("ä", "a\nb"):
         assert refused(Home(home.path, {"TRIREME_API_KEY": key}), "status").startswith("trireme: TRIREME_API_KEY: ")
