@@ -5,7 +5,7 @@ from typing import Any
 
 from serving.auth.filters import EVERYTHING, Held
 from serving.database import new_id
-from serving.errors import Conflict
+from serving.errors import Conflict, ServingError
 from serving.idempotency import Claim
 from serving.threads.saved import Saved
 from serving.threads.states import States
@@ -14,17 +14,18 @@ from serving.threads.thread import NewThread
 
 
 async def create(
-    threads: ThreadStore, states: States, new: NewThread, held: Held = EVERYTHING, *, again: bool = False
+    threads: ThreadStore, states: States, new: NewThread, held: Held = EVERYTHING, *, claim: Claim | None = None
 ) -> dict[str, Any]:
-    """A thread whose supersteps can't be applied isn't made; `again`: they may be left from an earlier try. Takes and
-    raises what ThreadStore.create does."""
+    """A thread whose supersteps can't be applied isn't made; of a `claim` they may be left from an earlier try. Takes
+    and raises what ThreadStore.create does."""
     thread, made = await threads.create(new, held)
+    again = claim is not None and claim.again
     if not new.supersteps or not (made or (again and thread["values"] is None)):
         return thread
     try:
         await states.replay(thread["thread_id"], (new.metadata or {}).get("graph_id"), new.supersteps)
-    except BaseException:
-        if made:
+    except BaseException as error:
+        if made and _is_nobodys(claim, error):
             await threads.delete_all([thread["thread_id"]])
         raise
     return await threads.get(thread["thread_id"])
@@ -41,7 +42,13 @@ async def copy(threads: ThreadStore, saved: Saved, thread: str, claim: Claim | N
         with suppress(Conflict) if again else nullcontext():  # they are there, whole
             await saved.copy(source, target)
         await threads.copy_row(source, target)
-    except BaseException:
-        await threads.delete_all([target])
+    except BaseException as error:
+        if _is_nobodys(claim, error):
+            await threads.delete_all([target])
         raise
     return await threads.get(target)
+
+
+def _is_nobodys(claim: Claim | None, error: BaseException) -> bool:
+    """Whether what is half made is to go: with a claim, another request may make it whole, now or later."""
+    return claim is None or isinstance(error, ServingError)

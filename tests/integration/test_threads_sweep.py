@@ -1,5 +1,7 @@
 """Threads: edited by hand whole or not at all; gone, or cut down to their latest state, when their time is over."""
 
+import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -8,12 +10,13 @@ import pytest
 
 from graph.errors import StorageLost
 from graph.faults import Faults, install
-from serving.database import Pool
+from serving.database import Pool, new_id
 from serving.hosting.config import read_hosting
 from serving.hosting.graphs import Graphs
+from serving.idempotency import Claim
 from serving.items.stores import Stores
 from serving.threads.checkpoint import CheckpointRef
-from serving.threads.copies import create
+from serving.threads.copies import copy, create
 from serving.threads.saved import Saved
 from serving.threads.states import States
 from serving.threads.store import ThreadStore
@@ -23,6 +26,10 @@ from tests.integration.run_house import KEY
 
 CONFIG = Path(__file__).parents[1] / "sdk" / "langgraph.json"
 _STEP = Superstep(updates=[SuperstepUpdate(values={"done": 1}, as_node="step")])
+
+
+_COPIED = "insert into threads (thread_id, metadata) select %s, metadata from threads where thread_id = %s"
+_WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 
 class _Garden:
@@ -56,6 +63,24 @@ async def test_a_thread_whose_time_is_over_is_swept_as_it_was_asked(pool: Pool, 
     with psycopg.connect(database) as connection:
         left = connection.execute("select count(*) from state_checkpoints where thread_id = %s", (gone,)).fetchone()
     assert left == (0,)
+
+
+async def test_a_cancel_that_comes_late_takes_nothing_from_a_copy_that_another_request_makes(
+    pool: Pool, database: str
+) -> None:
+    """Both have the same Idempotency-Key, so it is one copy."""
+    garden = _Garden(pool)
+    thread, claim = await garden.plant(None), Claim(new_id(), False, datetime.now(UTC))
+    with psycopg.connect(database) as other, psycopg.connect(database, autocommit=True) as watching:
+        other.execute(_COPIED, (claim.id, thread))  # and its transaction isn't over
+        first = asyncio.create_task(copy(garden.threads, garden.saved, thread, claim))
+        async with asyncio.timeout(30):
+            while watching.execute(_WAITING).fetchone() == (0,):
+                await asyncio.sleep(0.01)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    assert await garden.checkpoints(claim.id) == 3
 
 
 async def test_a_thread_under_way_is_not_swept(pool: Pool, database: str) -> None:

@@ -28,8 +28,7 @@ async def made(services: ApiServices, body: NewThread, idempotency_key: str | No
     async with services.idempotency.once("thread", idempotency_key, body) as claim:
         if claim:
             body = claim.named(body, "thread")
-        again = claim is not None and claim.again
-        return await create(services.threads, services.states, body, services.held, again=again)
+        return await create(services.threads, services.states, body, services.held, claim=claim)
 
 
 @router.post("/search", response_model=list[ThreadPart])
