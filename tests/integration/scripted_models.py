@@ -155,3 +155,19 @@ def written(messages: tuple[Message, ...]) -> bytes:
     return orjson.dumps(
         [[m.role, str(m.content), [c.model_dump() for c in m.tool_calls], m.tool_call_id] for m in messages]
     )
+
+
+class Gate:
+    """A turn that stands still until the test opens it, and then goes on as `then`."""
+
+    def __init__(self, then: Turn = finds_and_reports) -> None:
+        self._open, self._then = asyncio.Event(), then
+        self.reached = asyncio.Event()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def __call__(self, call: ModelCall) -> ModelReply:
+        self.reached.set()
+        await self._open.wait()
+        return await self._then(call)

@@ -22,8 +22,7 @@ from serving.wiring import memory_store
 from tests.integration.api_house import open_api
 from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.run_house import GOAL, KEY, House, Lookup, gapless, kinds, open_house, until
-from tests.integration.scripted_models import ScriptedModels, finds_and_reports, plans
-from tests.integration.test_runs_worker import Gate
+from tests.integration.scripted_models import Gate, ScriptedModels, finds_and_reports, plans
 
 APPEND, CHECKPOINT = "append_events(owned.", "insert into state_checkpoints"
 CLAIM, END = "started_at = coalesce(", "finished_at = case"

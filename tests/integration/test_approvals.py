@@ -23,7 +23,7 @@ from serving.mail import OutboxMailer
 from serving.runs.approvals import PostgresApprovals, decide
 from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
-from tests.integration.test_ledger import make_run, take_over
+from tests.integration.ledger_rows import make_run, take_over
 
 MAILS = (
     {"to": "anna@example.com", "subject": "First", "body": "one"},

@@ -23,8 +23,8 @@ from serving.runs.in_flight import InFlight
 from serving.runs.launches import Launches
 from serving.settings import Settings
 from serving.wiring import open_api_services
+from tests.integration.notifier import CUT, Notifier, executor, goes_on, models, parked
 from tests.integration.run_house import KEY, House, code_of
-from tests.integration.test_effects import CUT, Notifier, executor, goes_on, models, parked
 
 ASK = Policy(rules=(Rule(action="ask"),))
 EDIT = {"decision": "edit", "arguments": {"text": "Better"}}

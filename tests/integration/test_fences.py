@@ -23,7 +23,7 @@ from serving.runs.fence import guard
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
 from serving.wiring import memory_store
-from tests.integration.test_ledger import make_run, take_over
+from tests.integration.ledger_rows import make_run, take_over
 from tests.integration.test_storage_lost import REQUEST
 
 GOAL = "I always want amounts in EUR. Call me Alex."

@@ -13,7 +13,7 @@ from serving.database import Pool
 from serving.items.scoped import ScopedStore
 from serving.items.stores import Stores
 from serving.runs.group import Fence
-from tests.integration.test_ledger import make_run, take_over
+from tests.integration.ledger_rows import make_run, take_over
 
 SHELF = ("users",)
 

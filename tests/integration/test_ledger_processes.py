@@ -29,7 +29,7 @@ from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
 from serving.runs.notices import Notices
 from serving.runs.store import RunStore
-from tests.integration.test_ledger import ALLOW, MAIL, effects, make_run, take_over
+from tests.integration.ledger_rows import ALLOW, MAIL, effects, make_run, take_over
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from tests.integration.run_house import House
-from tests.integration.scripted_models import ScriptedModels
-from tests.integration.test_runs_worker import Gate
+from tests.integration.scripted_models import Gate, ScriptedModels
 
 
 async def fallen(house: House, times: int, *, seconds_ago: int = 0) -> str:

@@ -14,9 +14,8 @@ from serving.errors import ServingError
 from serving.runs.execute import PAUSE
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, code_of, gapless, kinds, until
-from tests.integration.scripted_models import ScriptedModels, Turn, plans
+from tests.integration.scripted_models import Gate, ScriptedModels, Turn, plans
 from tests.integration.test_runs_store import APPROVE, parked
-from tests.integration.test_runs_worker import Gate
 
 
 def plan(*steps: str) -> Plan:

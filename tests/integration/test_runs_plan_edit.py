@@ -15,10 +15,9 @@ from serving.errors import BadRequest, ServingError
 from serving.runs.execute import PAUSE
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, code_of
-from tests.integration.scripted_models import ACCEPT, REPLAN, ScriptedModels, plans, revise, rules
+from tests.integration.scripted_models import ACCEPT, REPLAN, Gate, ScriptedModels, plans, revise, rules
 from tests.integration.test_runs_control import go_on, paused_in, plan
 from tests.integration.test_runs_store import APPROVE, parked
-from tests.integration.test_runs_worker import Gate
 
 
 @pytest.mark.parametrize(

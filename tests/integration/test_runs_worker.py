@@ -19,8 +19,8 @@ from tests.integration.run_house import House, Lookup, gapless, kinds, until
 from tests.integration.scripted_models import (
     ACCEPT,
     REPLAN,
+    Gate,
     ScriptedModels,
-    Turn,
     finds_and_reports,
     plans,
     revise,
@@ -35,22 +35,6 @@ def waits(view: RunView) -> bool:
 
 def working(view: RunView) -> bool:
     return view.plan is not None and view.status == "running"
-
-
-class Gate:
-    """A worker's turn that stands still until the test opens it."""
-
-    def __init__(self, then: Turn = finds_and_reports) -> None:
-        self._open, self._then = asyncio.Event(), then
-        self.reached = asyncio.Event()
-
-    def open(self) -> None:
-        self._open.set()
-
-    async def __call__(self, call: ModelCall) -> ModelReply:
-        self.reached.set()
-        await self._open.wait()
-        return await self._then(call)
 
 
 async def test_a_run_is_done_by_a_worker_that_was_idle(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
+from tests.integration.ledger_rows import CALL, make_run
 from tests.integration.test_documents_store import document
-from tests.integration.test_ledger import CALL, make_run
 
 REQUEST = ApprovalRequest(
     id="a", kind="tool", name="n", arguments={}, description="", digest="d", expires_at="2999-01-01T00:00:00Z"
