@@ -5,53 +5,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from langgraph.runtime import RunControl
 from psycopg import AsyncConnection
 
-from graph.ports import ModelCall, ModelReply
-from graph.state import Plan, Step
 from serving.errors import ServingError
-from serving.runs.execute import PAUSE
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, code_of, gapless, kinds, until
-from tests.integration.scripted_models import Gate, ScriptedModels, Turn, plans
-from tests.integration.test_runs_store import APPROVE, parked
-
-
-def plan(*steps: str) -> Plan:
-    """As the scripted planner makes it: `s1`, or `s3<s1,s2`."""
-    found = []
-    for step in steps:
-        id_, _, needs = step.partition("<")
-        depends_on = tuple(needs.split(",")) if needs else ()
-        found.append(Step(id=id_, goal=f"Find part {id_}", depends_on=depends_on, done_when=f"part {id_} is found"))
-    return Plan(steps=tuple(found))
-
-
-async def paused_in(
-    house: House, role: str, models: ScriptedModels, lookup: Lookup | None = None, **options: Any
-) -> RunView:
-    """A run that somebody paused while its first call of `role` was under way, at the border behind that."""
-    run_id, control = await house.create(**options), RunControl()
-    turn: Turn = getattr(models, role)
-
-    async def pausing(call: ModelCall) -> ModelReply:
-        setattr(models, role, turn)
-        assert (await house.controls.pause(run_id, by="ann")).phase == "pausing"
-        control.request_drain(PAUSE)
-        return await turn(call)
-
-    setattr(models, role, pausing)
-    await house.executor(models, lookup).attempt(await house.claim(), control)
-    view = await house.store.get(run_id)
-    assert (view.status, view.phase) == ("interrupted", "paused")
-    return view
-
-
-async def go_on(house: House, run_id: str, models: ScriptedModels, lookup: Lookup | None = None) -> RunView:
-    await house.controls.resume(run_id, by="ann")
-    await house.executor(models, lookup).attempt(await house.claim())
-    return await house.store.get(run_id)
+from tests.integration.scripted_models import Gate, ScriptedModels, plans
+from tests.integration.standing_runs import APPROVE, go_on, parked, paused_in
 
 
 async def test_a_pending_run_is_paused_at_once_and_waits_until_it_is_resumed(house: House) -> None:

@@ -18,8 +18,7 @@ from serving.runs.view import RunView
 from tests.integration.pruning import keep, pruned
 from tests.integration.run_house import House, Lookup, code_of, gapless, kinds
 from tests.integration.scripted_models import ACCEPT, Gate, ScriptedModels, fails, plans, revise, rules
-from tests.integration.test_runs_control import plan
-from tests.integration.test_runs_store import APPROVE, parked
+from tests.integration.standing_runs import APPROVE, parked, plan
 
 TABLES = ("state_checkpoints", "state_values", "state_items")
 

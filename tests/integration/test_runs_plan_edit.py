@@ -16,8 +16,7 @@ from serving.runs.execute import PAUSE
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, code_of
 from tests.integration.scripted_models import ACCEPT, REPLAN, Gate, ScriptedModels, plans, revise, rules
-from tests.integration.test_runs_control import go_on, paused_in, plan
-from tests.integration.test_runs_store import APPROVE, parked
+from tests.integration.standing_runs import APPROVE, go_on, parked, paused_in, plan
 
 
 @pytest.mark.parametrize(

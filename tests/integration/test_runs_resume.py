@@ -14,7 +14,7 @@ from serving.runs.execute import PAUSE
 from serving.runs.log import AttemptLog
 from tests.integration.run_house import House, Lookup
 from tests.integration.scripted_models import ScriptedModels, Turn, fails, plans
-from tests.integration.test_runs_control import go_on
+from tests.integration.standing_runs import go_on
 
 
 @pytest.mark.parametrize("role", ["planner", "worker", "critic", "writer"])

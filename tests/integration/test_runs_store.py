@@ -18,16 +18,7 @@ from serving.runs.request import RunRequest
 from serving.runs.store import RunStore
 from tests.integration.run_house import House, Lookup, code_of, gapless, kinds
 from tests.integration.scripted_models import ScriptedModels, fails, plans
-
-APPROVE = ApprovalDecision(type="approve", by="ops@example.com")
-
-
-async def parked(house: House, **options: Any) -> str:
-    """A run that waits for its plan to be approved."""
-    run_id = await house.create(review_plan=True, **options)
-    await house.executor(ScriptedModels(planner=plans("s1", "s2"))).attempt(await house.claim())
-    assert (await house.store.get(run_id)).status == "interrupted"
-    return run_id
+from tests.integration.standing_runs import APPROVE, parked
 
 
 def rows(house: House, table: str) -> int:
