@@ -1,4 +1,4 @@
-"""The offline model's promise: right, cited answers over folders of eight domains, and plain refusals.
+"""The offline model's promise: right, cited answers over folders of nine domains, and plain refusals.
 
 A goal with `known_miss` is one that it doesn't reach, by a refusal or a wrong answer; reaching it, the mark goes.
 """

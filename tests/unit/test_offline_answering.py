@@ -43,6 +43,7 @@ def said(question: str, *texts: str, heading: str = "") -> str:
             "24 months",
         ),
         ("How many people work here?", "It was founded in 1974. Today 212 people work here.", "212"),
+        ("How many vacation days do I get?", "Everybody gets 30 days of vacation a year.", "30 days"),
         ("How long does installation take?", "## How long does installation take?\nTwo days.\n", "Two days"),
         (
             "When is the boiler inspected next?",

@@ -172,6 +172,8 @@ def test_only_numbers_of_pieces_are_added_unasked() -> None:
     for column in ("born", "rating", "weight_kg"):
         assert _pets("How many cats are there?", column) == "SELECT count(*)"
     assert _pets("How many cats are there?", "quantity") == "SELECT sum(quantity)"
+    assert _pets("How many cats lived with pets?", "quantity") == "SELECT sum(quantity)"
+    assert _pets("How many cat pets are there?", "quantity") == "SELECT count(*)"
 
 
 def test_years_have_no_sum() -> None:

@@ -17,7 +17,7 @@ _LIGHT: Final = """add allow allowed amount apply brought business charity compa
     group handle happen have hold hour include information involve item kind left may member minute money month number
     offer office organisation overall pay people person place policy possible procedure guideline process put receive
     record require required rule saw send sent shop start step sum summary summarise summarize take team time total
-    type use value week work worth year order bought sell sold issue arrive visit earn goes went donate owe moment
+    type use value week work worth year order bought sell sold issue arrive visit earn goes went donate moment
     currently reading bring spend spent combined different register agency clinic museum school"""
 # Words that may stand for each other.
 _SYNONYMS: Final = """approve authorise sign / price cost fee charge rate / employee staff worker people person

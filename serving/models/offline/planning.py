@@ -59,10 +59,8 @@ def plan(task: PlanTask) -> Plan:
 
 
 def _add(steps: list[Step], goal: str, tools: tuple[str, ...] = _LOOKING, needs: tuple[str, ...] = ()) -> str:
-    known = next((step.id for step in steps if step.goal == goal[:2000]), None)
-    if known or len(steps) == MAX_STEPS:
-        return known or steps[-1].id
-    steps.append(Step(id=f"s{len(steps) + 1}", goal=goal[:2000], depends_on=needs, tools=tools, done_when=_DONE))
+    if len(steps) < MAX_STEPS:
+        steps.append(Step(id=f"s{len(steps) + 1}", goal=goal[:2000], depends_on=needs, tools=tools, done_when=_DONE))
     return steps[-1].id
 
 

@@ -22,7 +22,8 @@ _PRICE: Final = (
 )
 _NO_PRICE: Final = r"^(?:no|none)\b|\bno (?:charge|cost|deposit|fee)\b|\b(?:free|(?<!vat )included|request)\b"
 _PERSON: Final = (
-    r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ (?:[A-Z]|is|has|will))|\w{3}(?:er|or)\b|\b(?:team|office)\b"
+    r"(?-i:\[PERSON|\[NAME|(?<=[a-z] )[A-Z]\w|[A-Z]\w+ (?:[A-Z]|is|has|will))|\w{3}(?:er|or)\b"
+    r"|\b(?:team|office|persons?|people)\b"
 )
 # What a question says, and what the value must then look like: the first is better than the second.
 _KINDS: Final = (
@@ -66,6 +67,7 @@ class Rated(NamedTuple):
 def ask(text: str) -> Question:
     """Reads a question. What stands behind `(about:` is its subject when it has none of its own."""
     text, _, about = text.replace("in charge of", "responsible for").partition(" (about: ")
+    text = re.sub(rf"\b(the|all) (?:{'|'.join(NUMBERS[2:])}) ", r"\1 ", text)
     looks = next(kind[1:] for kind in _KINDS if re.search(kind[0], text, re.I))
     names = frozenset(words(" ".join(_NAME.findall(text)))) - STOP
     weights = {key: 0.2 for key in words(about) if key not in STOP}
@@ -74,7 +76,7 @@ def ask(text: str) -> Question:
     weights |= {key: 0.5 for said in _HOW.findall(text) for key in words(said) if key in weights.keys() - LIGHT}
     # A season ticket is no day ticket.
     weights |= {first: 1.0 for first, second in pairwise(words(text)) if first in UNITS and weights.get(second) == 1}
-    counted = re.search(r"(?i)\bhow many (\w+)", text)
+    counted = re.search(rf"(?i)\bhow many (?:\w+ (?={_TIME}))?(\w+)", text)
     return Question(text, weights, names & weights.keys(), looks, counted[1] if counted else "")
 
 

@@ -161,7 +161,7 @@ class Reading:
         # In `keg orders` it is the orders.
         rows = Meaning() in (self.means[first], self.means.get(first + 1)) and "different" not in self.text
         pieces = [each for each in self.columns if each.kind == "number" and each.forms & PIECES]
-        sold = len(pieces) == 1 and (pieces[0] in self.named or (value and Meaning() not in self.means.values()))
+        sold = len(pieces) == 1 and (pieces[0] in self.named or (value and not rows))
         summed = pieces if sold else [column] if column and column.kind == "number" and not (value or rows) else []
         if summed:
             return Term(f"sum({summed[0].name})", f"Total {summed[0].name}")
@@ -196,7 +196,9 @@ class Reading:
 
     def _shown(self, value: Term | None, listing: bool) -> list[Term]:
         """The columns that a look-up of rows names, beside the first; the first four for `which` and `list`."""
-        shown = [column.name for column in self.named or self.columns[1 : 4 * listing]]
+        given = {meaning.column for meaning in self.means.values() if meaning.value}
+        asked = [column for column in self.named if column not in given]
+        shown = [column.name for column in asked or self.columns[1 : 4 * listing]]
         names = dict.fromkeys([self.columns[0].name, *shown, *([value.sql] if value else [])])
         return [Term(name, name) for name in names] if shown else []
 
