@@ -30,8 +30,10 @@ _ARTIFACTS: Final[dict[ArtifactPolicy, str]] = {
 }
 _SPEECH: Final = "It is read aloud: spoken sentences, no Markdown, no list, no citation numbers."
 _BRIEF_LINES: Final = 3
-_MARKUP: Final = re.compile(r"\*\*|`|^#+ ", re.MULTILINE)
-_UNSPOKEN: Final = re.compile(r"[*_#`“”]|^- ")
+# At the edge of a word: within one they are a product, a power, a name, a placeholder.
+_EMPHASIS: Final = r"(?<![\w)\]*]){mark}(?=[^\s*])|(?<=[^\s*]){mark}(?![\w(\[@*]|[-+.][\w(])"
+_MARKUP: Final = re.compile(_EMPHASIS.format(mark=r"\*\*") + "|`|^#+ ", re.MULTILINE)
+_UNSPOKEN: Final = re.compile(_EMPHASIS.format(mark=r"(?:\*+|_+)") + "|[`“”]|^#+ |^[-*] ", re.MULTILINE)
 _BREAK: Final = re.compile(r"\s*\n+(?:- )?")
 
 
