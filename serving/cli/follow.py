@@ -1,11 +1,9 @@
 """A run as a person watches it: plan, tool calls with their times, verdict, answer, and one last line."""
 
-import asyncio
 import shutil
 import sys
 from contextlib import aclosing
 from pathlib import Path
-from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,7 +11,6 @@ from rich.text import Text
 
 from serving.cli.client import Client
 from serving.cli.lines import line_of
-from serving.cli.output import as_yaml
 from serving.cli.printable import printable
 from serving.cli.private import Private
 
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 
 OFFLINE_LABEL = "offline (extractive stand-in, no language model: set a key or OPENAI_BASE_URL for a real one)"
 _PAUSED = "interrupted"
-_VERDICTS = {"y": "happened", "n": "did_not", "r": "retry"}
 
 
 class _Screen(Console):
@@ -132,50 +128,3 @@ def _program() -> str:
     """What calls us again: `.venv/bin/trireme` after make demo, where a shell finds no trireme."""
     called = sys.argv[0]
     return called if Path(called).name == "trireme" and not shutil.which("trireme") else "trireme"
-
-
-def proposed(approval: dict[str, Any]) -> str:
-    """What a person is asked to approve, with each argument: a plan as `trireme plan` shows it."""
-    return f"{printable(approval['description'])}\n{_arguments(approval['arguments'])}"
-
-
-def _arguments(arguments: dict[str, Any]) -> str:
-    """Text as it is; a list or an object below its name."""
-    lines = []
-    for name, value in printable(arguments).items():
-        nested = isinstance(value, dict | list)
-        lines.append(f"{name}:\n{as_yaml(value).rstrip()}" if nested else f"{name}: {value}")
-    return indent("\n".join(lines), "  ")
-
-
-async def ask_person(client: Client, private: Private, view: dict[str, Any]) -> bool:
-    """Asks about all that waits, at the terminal. False when the person leaves something open."""
-    from serving.cli.decisions import send_decision, send_verdict
-
-    for approval in view["approvals"]:
-        print(f"\n{proposed(approval)}")
-        answer = (await _read("approve? [y]es, [n]o, [l]ater: ")).strip().lower()
-        if answer not in ("y", "yes", "n", "no"):
-            return False
-        decision = "approve" if answer.startswith("y") else "reject"
-        await send_decision(client, private, view["run_id"], approval, decision)
-    for effect in view["effects"]:
-        print(f"\n{printable(effect['reason'])}. Its arguments:\n{_arguments(effect['arguments'])}")
-        answer = await _read("did it happen? [y]es, [n]o, [r]etry, [l]ater: ")
-        verdict = _VERDICTS.get(answer.strip().lower()[:1])
-        if verdict is None:
-            return False
-        await send_verdict(client, private, view["run_id"], effect, verdict)
-    return True
-
-
-async def _read(prompt: str) -> str:
-    """A line from the terminal; "later" at its end. In a thread it couldn't be given up at Ctrl-C."""
-    print(prompt, end="", flush=True)
-    loop, typed = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), typed.set)
-    try:
-        await typed.wait()
-    finally:
-        loop.remove_reader(sys.stdin.fileno())
-    return sys.stdin.readline() or "later"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from serving.cli.asking import ask_person
 from serving.cli.client import Client
-from serving.cli.follow import Follower, ask_person
+from serving.cli.follow import Follower
 from serving.cli.output import print_json
 from serving.cli.printable import printable
 from serving.cli.private import Private, open_private

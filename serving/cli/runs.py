@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
+from serving.cli.asking import proposed
 from serving.cli.client import Client
 from serving.cli.decisions import send_decision
-from serving.cli.follow import Follower, answered_by, last_line, place_of, proposed, waits_for
+from serving.cli.follow import Follower, answered_by, last_line, place_of, waits_for
 from serving.cli.lines import line_of
 from serving.cli.output import print_json
 from serving.cli.printable import printable
