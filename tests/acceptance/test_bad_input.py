@@ -136,7 +136,7 @@ def test_files_that_cannot_be_read_are_skipped_and_named_and_the_rest_is_answere
     ],
 )
 def test_a_wrong_database_url_is_named_and_its_password_is_not(home: Home, url: str, says: str, code: int) -> None:
-    wrong = Home(home.path, {"DATABASE_URL": url})
+    wrong = Home(home.path, {"DATABASE_URL": url, "TRIREME_PORT": "0"})
     line = refused(wrong, "up", code=code)
     assert says in line
     assert "secretpw" not in line
@@ -375,7 +375,7 @@ def test_a_run_survives_postgres_stopping_and_starting_in_its_middle(up: Up, api
         os.kill(up.process.pid, signal.SIGCONT)
     assert (away.status_code, away.json()["code"]) == (503, "database_unavailable")
     assert away.headers["retry-after"]
-    assert wait_until(lambda: _status(api, run_id) == "success", 40), api.get(f"/runs/{run_id}").text
+    assert wait_until(lambda: _status(api, run_id) == "success"), api.get(f"/runs/{run_id}").text
     again = up.home.run("run", VACATION, "--docs", DOCUMENTS, "--json")
     assert again.returncode == 0, again.stderr
 
@@ -409,7 +409,7 @@ def _fill(disk: Path) -> Path:
 
 def test_a_read_only_home_is_named(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    home = Home(small_disk)
+    home = Home(small_disk, {"TRIREME_PORT": "0"})
     for command in (("up",), ("run", VACATION), ("status",), ("memory", "list")):
         line = refused(home, *command, code=1)
         assert str(small_disk) in line
@@ -421,7 +421,7 @@ def test_a_read_only_home_is_named(small_disk: Path) -> None:
 
 def test_a_full_disk_is_named(small_disk: Path) -> None:
     _fill(small_disk)
-    home = Home(small_disk)
+    home = Home(small_disk, {"TRIREME_PORT": "0"})
     for command in (("up",), ("run", VACATION), ("memory", "list")):
         line = refused(home, *command, code=1)
         assert str(small_disk) in line

@@ -28,7 +28,7 @@ def mail_server(server: SmtpServer) -> Iterator[SmtpServer]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    ready.wait(10)
+    ready.wait(60)
     try:
         yield server
     finally:
