@@ -20,11 +20,12 @@ def migrate(dsn: str) -> list[str]:
     """Brings the database up to this version's schema; returns the names applied.
 
     Raises Unreachable when it can't connect, SettingsError when the address is none, or the database is newer, lacks
-    pgvector, is read-only or refuses.
+    pgvector, has another encoding than UTF-8, is read-only or refuses.
     """
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+            _require_utf8(connection)
             _require_writable(connection)
             applied = _apply(connection)
             grant_rights(connection)
@@ -38,6 +39,7 @@ def rehearse(dsn: str) -> str:
     nobody works on, is given the schema, and loses it again."""
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
+            _require_utf8(connection)
             _require_writable(connection)
             if _is_empty(connection):
                 with connection.transaction(force_rollback=True):
@@ -59,6 +61,14 @@ def reported(error: psycopg.Error) -> ServingError:
         return Unreachable(f"Postgres can't be reached: {reason}", "check DATABASE_URL: host, port, name, password")
     said = error.diag.message_primary or reason
     return SettingsError(f"the database refuses the schema: {said}", "its user must be allowed to create tables")
+
+
+def _require_utf8(connection: psycopg.Connection) -> None:
+    """A cluster that was made without a locale has SQL_ASCII, of which psycopg gives bytes for text."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        mend = "make one: createdb --encoding UTF8 --template template0 NAME"
+        raise SettingsError(f"the database's encoding is {encoding}, not UTF8", mend)
 
 
 def _require_writable(connection: psycopg.Connection) -> None:

@@ -1,8 +1,9 @@
 import psycopg
 import pytest
+from psycopg import sql
 
 from serving.errors import SettingsError, Unreachable
-from serving.migrate import migrate, schema_files
+from serving.migrate import migrate, rehearse, schema_files
 
 
 def test_a_second_migration_applies_nothing(database: str) -> None:
@@ -14,6 +15,21 @@ def test_a_database_from_the_future_is_refused(database: str) -> None:
         connection.execute("insert into schema_migrations (name) values ('9999_future.sql')")
     with pytest.raises(SettingsError, match="9999_future"):
         migrate(database)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_is_refused_with_the_mend(database: str, encoding: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = f"{connection.info.dbname}_{encoding.lower()}"
+        made = sql.SQL("create database {} encoding {} locale 'C' template template0")
+        connection.execute(made.format(sql.Identifier(name), sql.Literal(encoding)))
+        other = psycopg.conninfo.make_conninfo(database, dbname=name)
+        try:
+            for start in (migrate, rehearse):
+                with pytest.raises(SettingsError, match=rf"encoding is {encoding}, not UTF8 \(make one: createdb"):
+                    start(other)
+        finally:
+            connection.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))
 
 
 def test_a_wrong_database_url_says_what_to_check() -> None:
