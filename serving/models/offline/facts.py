@@ -76,7 +76,8 @@ def facts(hits: Sequence[Mapping[str, Any]]) -> list[Fact]:
 
 @lru_cache(maxsize=1_000)
 def _read(path: str, heading: str, chunks: tuple[tuple[int, str], ...]) -> tuple[Fact, ...]:
-    read = tuple(_facts(f"{path} > {heading}", [(f"{path}#{n}", line) for n, text in chunks for line in _lines(text)]))
+    lines = [(f"{path}#{n}", line) for n, text in chunks for line in _lines(text)]
+    read = tuple(_facts(f"{path} > {heading}" if heading else path, lines))
     around = {place: " ".join(fact.value for fact in read if fact.place == place) for place in {f.place for f in read}}
     return tuple(fact._replace(around=around[fact.place]) for fact in read)
 

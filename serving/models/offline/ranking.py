@@ -13,6 +13,8 @@ from serving.models.offline.facts import Fact
 _ANSWERS, _NEAR = 0.69, 0.67
 # Capitals inside a sentence, codes and years: no answer may lack them.
 _NAME: Final = re.compile(r"(?<=[^.?!:] )[A-Z][^\W_]*|\b(?=\w*\d)(?=[\d-]*[^\W\d])[\w-]+|\b(?:19|20)\d\d\b|\[\w+\]")
+# Neither a name nor a role that a question says is what it asks for.
+_GIVEN: Final = re.compile(rf"{_NAME.pattern}|\b\w{{3,}}(?:er|or)\b")
 _HOW: Final = re.compile(r"(?i)\bhow (?!many)\w+|\btemperature\b")
 _FIGURE: Final = rf"(?<![\w-])\d|\b(?:{'|'.join(NUMBERS)})\b"
 _TIME: Final = r"(?<![a-z])(?:second|minute|hour|day|night|week|month|quarter|year)s?\b"
@@ -104,8 +106,7 @@ def _rated(question: Question, fact: Fact) -> Rated:
     coverage = sum(w * covered[key] for key, w in question.weights.items()) / (sum(question.weights.values()) or 1)
     if coverage < _NEAR:
         return Rated(False, 0.0, fact)
-    # What the question names is not what it asks for.
-    value = re.sub("|".join(map(re.escape, _NAME.findall(question.text))) or "$^", "", f"{fact.value}\n{fact.column}")
+    value = re.sub("|".join(map(re.escape, _GIVEN.findall(question.text))) or "$^", "", f"{fact.value}\n{fact.column}")
     best, other = (bool(look and re.search(look, value, re.I | re.M)) for look in question.looks)
     fits = (1.0 if best or not question.looks[0] else 0.6 * other) * (not question.of or counts(question.of, fact))
     brevity = sum(share == 1 for share in covered.values()) / (len(stems(fact.text)) or 1)
