@@ -22,7 +22,7 @@ from tests.chaos.zygote import Process, Zygote
 
 LEASE_S, HEARTBEAT_S = 1.0, 0.3
 WORKERS, APIS = 4, 2
-_SERVER_PATIENCE_S = 10.0
+_SERVER_PATIENCE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Arena:
         names = [f"chaos-{slot.kind}-{slot.process.pid}" for slot in slots or self.slots if slot.process]
         query = """select count(distinct application_name) from pg_stat_activity
             where query ilike 'listen%%' and application_name = any(%s)"""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while rows(self.dsn, query, names)[0][0] < len(names):
                 await asyncio.sleep(0.02)
 

@@ -60,7 +60,7 @@ async def overtaken(bout: Bout, seconds: float) -> None:
 async def _stood_still(bout: Bout, slot: Slot, at: str, seconds: float) -> None:
     await bout.arena.drop(slot)
     process = await bout.arena.fill(slot, faults=f"{at}=stop")
-    await asyncio.wait_for(process.stopped.wait(), 10)
+    await asyncio.wait_for(process.stopped.wait(), 60)
     await asyncio.sleep(seconds)
     process.send(signal.SIGCONT)
     await asyncio.sleep(0.5)
@@ -78,7 +78,7 @@ async def alone(bout: Bout) -> None:
     await asyncio.sleep(0.2)
     await bout.arena.fill(other)
     await bout.arena.until_up(other)
-    await asyncio.wait_for(process.gone.wait(), 5)
+    await asyncio.wait_for(process.gone.wait(), 60)
 
 
 Scenario = tuple[Callable[[Bout], Awaitable[None]], Sequence[str], int]

@@ -105,4 +105,4 @@ _DATABASE: dict[str, Callable[[Arena], None]] = {
 async def _end(slot: Slot, number: signal.Signals) -> None:
     if slot.process and not slot.process.gone.is_set():
         slot.process.send(number)
-        await asyncio.wait_for(slot.process.gone.wait(), 20)
+        await asyncio.wait_for(slot.process.gone.wait(), 60)

@@ -136,7 +136,7 @@ class Zygote:
         """Ends it and with it every process that it forked."""
         asyncio.get_running_loop().remove_reader(self._ours)
         self._ours.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def _heard(self) -> None:
         with suppress(BlockingIOError):

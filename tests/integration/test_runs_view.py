@@ -7,15 +7,16 @@ import pytest
 from graph.errors import BadReply
 from graph.events import AnswerDelta, Noted
 from graph.ports import ModelCall, ModelReply
+from graph.tools.registry import Output, Problem, ToolContext
 from serving.runs.history import read_history
 from serving.runs.log import AttemptLog
 from serving.runs.view import RunView, view_of
-from tests.integration.run_house import House, Lookup
+from tests.integration.run_house import House, Lookup, Query, until
 from tests.integration.scripted_models import (
     ACCEPT,
     TOKENS,
     ScriptedModels,
-    after,
+    Turn,
     finds_and_reports,
     plans,
     revise,
@@ -73,29 +74,55 @@ async def test_an_error_is_shown_until_the_run_is_resumed_and_a_useless_reply_co
     assert (await house.controls.resume(view.run_id, by="ops")).error is None
 
 
-async def phases(house: House, run_id: str, ended: "asyncio.Task[None]") -> list[str]:
+class Watcher:
     """The distinct phases a run went through, as someone sees them who looks often."""
-    seen: list[str] = []
-    while not ended.done():
-        phase = (await house.store.get(run_id)).phase
-        if not seen or seen[-1] != phase:
-            seen.append(phase)
-        await asyncio.sleep(0.002)
-    return [*seen, (await house.store.get(run_id)).phase]
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def watch(self, house: House, run_id: str, ended: "asyncio.Task[None]") -> list[str]:
+        while not ended.done():
+            phase = (await house.store.get(run_id)).phase
+            if not self.seen or self.seen[-1] != phase:
+                self.seen.append(phase)
+            await asyncio.sleep(0.002)
+        return [*self.seen, (await house.store.get(run_id)).phase]
+
+    def saw(self, phase: str, then: Turn) -> Turn:
+        """A turn that is taken when the phase has been seen."""
+
+        async def turn(call: ModelCall) -> ModelReply:
+            await until(lambda: phase in self.seen)
+            return await then(call)
+
+        return turn
+
+
+class SeenLookup(Lookup):
+    """Its call is over when its phase has been seen."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__()
+        self._watcher = watcher
+
+    async def _call(self, arguments: Query, context: ToolContext) -> Output | Problem:
+        await until(lambda: "waiting_for_tool" in self._watcher.seen)
+        return await super()._call(arguments, context)
 
 
 async def test_the_phase_follows_the_log(house: House) -> None:
+    watcher = Watcher()
     models = ScriptedModels(
-        planner=after(0.06, plans("s1")),
-        worker=after(0.06, finds_and_reports),
-        critic=after(0.06, rules(ACCEPT)),
-        writer=after(0.06, says("It is 42 [1].")),
+        planner=watcher.saw("planning", plans("s1")),
+        worker=watcher.saw("waiting_for_model", finds_and_reports),
+        critic=rules(ACCEPT),
+        writer=says("It is 42 [1]."),
     )
     run_id = await house.create()
     assert (await house.store.get(run_id)).phase == "pending"
-    executor = house.executor(models, Lookup(takes_s=0.06))
+    executor = house.executor(models, SeenLookup(watcher))
     attempt = asyncio.create_task(executor.attempt(await house.claim()))
-    seen = await phases(house, run_id, attempt)
+    seen = await watcher.watch(house, run_id, attempt)
     assert seen[0] == "planning"
     assert seen[-1] == "success"
     order = [seen.index(phase) for phase in ("planning", "waiting_for_model", "waiting_for_tool")]

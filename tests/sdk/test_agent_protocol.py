@@ -13,7 +13,7 @@ from tests.acceptance.conftest import Up
 from tests.sdk.protocol import OPERATIONS, RUN_STATUSES, SCHEMAS, THREAD_STATUSES
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
-LONG: dict[str, Any] = {"steps": 200, "delay": 0.05}
+LONG: dict[str, Any] = {"steps": 400, "delay": 0.05}
 
 
 @pytest.fixture(scope="module")

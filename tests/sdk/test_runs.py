@@ -14,7 +14,7 @@ from tests.acceptance.conftest import Up
 from tests.quickest import quickest
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
-LONG: dict[str, Any] = {"steps": 200, "delay": 0.05}
+LONG: dict[str, Any] = {"steps": 400, "delay": 0.05}
 
 
 async def begun(client: Any, thread: str, **options: Any) -> Run:

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { client, mark, newThread } from "./client.js";
 
-const LONG = { steps: 200, delay: 0.05 };
+const LONG = { steps: 400, delay: 0.05 };
 
 async function underWay(thread, options) {
   const run = await client.runs.create(thread, "slow", { input: LONG, ...options });
