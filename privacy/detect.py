@@ -45,6 +45,13 @@ _HINTS: Final = (
     (re.compile(r"(?:[bB][cC]1|[13]|0[xX])[A-Za-z0-9]{25}"), ("CRYPTO",)),
 )
 
+# Spaces that typesetters and web pages set between groups, and full-width forms: one character for one, so that what is
+# found stands in the text at the same place.
+_TYPED: Final[dict[int, int | str]] = {
+    **dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " "),
+    **{0xFEE0 + code: code for code in range(0x21, 0x7F)},
+}
+
 WINDOW: Final = 8_000
 OVERLAP: Final = 400
 """Characters: Presidio's cost grows with the square of its finds, so long texts are read in windows of whole lines."""
@@ -93,6 +100,7 @@ class Detector:
 
 
 def _find_by_pattern(text: str) -> list[Span]:
+    text = text.translate(_TYPED)
     kinds = sorted({kind for hint, kinds in _HINTS if hint.search(text) for kind in kinds})
     if not kinds:
         return []

@@ -125,6 +125,27 @@ def test_what_business_documents_are_full_of_is_left_alone(text: str) -> None:
     assert found(text) == []
 
 
+TYPESET = [
+    ("PHONE", "+49 171 5550123"),
+    ("CREDIT_CARD", "4111 1111 1111 1111"),
+    ("IBAN", "DE89 3704 0044 0532 0130 00"),
+    ("EMAIL", "jane.roe@example.com"),
+]
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u202f", "\u3000"])
+@pytest.mark.parametrize(("kind", "value"), TYPESET)
+def test_a_value_is_found_with_the_spaces_that_web_pages_and_typesetters_set(kind: str, value: str, space: str) -> None:
+    typeset = value.replace(" ", space)
+    assert found(f"Write to {typeset} today") == [(kind, typeset)]
+
+
+@pytest.mark.parametrize(("kind", "value"), TYPESET)
+def test_a_value_in_full_width_characters_is_found(kind: str, value: str) -> None:
+    wide = "".join("\u3000" if each == " " else chr(ord(each) + 0xFEE0) for each in value)
+    assert found(f"連絡先 {wide} まで") == [(kind, wide)]
+
+
 def test_a_label_counts_only_in_its_own_line_and_column() -> None:
     assert found("Who takes the phone\n4155552671 pieces") == []
     assert found("phone,units\n,4155552671") == []
