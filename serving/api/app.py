@@ -63,24 +63,12 @@ def create_app(
     `auth`: what it says of who may come in without an API key of ours, and what they may do.
     """
     origins, http = origins or Origins(), http or Http()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services() as services, beside.living() if beside else nullcontext():
-            app.state.services, app.state.lent = services, Lent()
-            background = [asyncio.create_task(work) for work in (services.warm(), app.state.lent.serve())]
-            try:
-                yield
-            finally:
-                for task in background:
-                    task.cancel()
-
     app = Documented(
         title="Trireme",
         version="0.1.0",
         summary="Runs of planner, worker and critic, and of graphs",
         description=f"The Agent Protocol is under {PREFIX}, with [a document of its own]({PREFIX}/docs).",
-        lifespan=lifespan,
+        lifespan=_lifespan(open_services, beside),
         dependencies=[Depends(refuse_unkeepable)],
         responses=REFUSALS,
         openapi_url=None if http.disable_meta else "/openapi.json",
@@ -95,10 +83,7 @@ def create_app(
     around = [Middleware(Guard, exposed=exposed, admits=origins.admits, **others, custom=custom)]
     if custom:
         around.append(Middleware(Authorized, authorization=custom))
-    if beside and beside.middleware:
-        at = len(around) if http.middleware_order == "auth_first" else 0
-        around[at:at] = [*beside.middleware, Middleware(Unlent)]
-    for each in reversed(around):
+    for each in reversed(_with_theirs(around, beside, http)):
         app.add_middleware(each.cls, *each.args, **each.kwargs)
     app.add_middleware(Admission, most=concurrency)
     app.add_middleware(Cors, origins=origins)
@@ -110,3 +95,28 @@ def create_app(
     if beside:
         app.router.default = beside  # behind our routes, and behind what we say of a wrong method
     return app
+
+
+def _lifespan(
+    open_services: OpenServices, beside: "Beside | None"
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services() as services, beside.living() if beside else nullcontext():
+            app.state.services, app.state.lent = services, Lent()
+            background = [asyncio.create_task(work) for work in (services.warm(), app.state.lent.serve())]
+            try:
+                yield
+            finally:
+                for task in background:
+                    task.cancel()
+
+    return lifespan
+
+
+def _with_theirs(ours: list[Middleware], beside: "Beside | None", http: Http) -> list[Middleware]:
+    """The outermost first: the user's own stands before the guard, unless langgraph.json says `auth_first`."""
+    if beside is None or not beside.middleware:
+        return ours
+    theirs = [*beside.middleware, Middleware(Unlent)]
+    return [*ours, *theirs] if http.middleware_order == "auth_first" else [*theirs, *ours]
