@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from langgraph.constants import TAG_HIDDEN
 
 from serving.auth.user import shown
 from serving.threads.checkpoint import checkpoint_of
@@ -41,10 +42,10 @@ class Parts:
         return "events" in self._asked
 
     def of_event(self, event: dict[str, Any]) -> Iterator[Part]:
-        """Of `astream_events`: the graph's own chunks are what it streams; all else is an event."""
+        """Of `astream_events`: the graph's own chunks are what it streams; all else that isn't hidden is an event."""
         if event["event"] == "on_chain_stream" and event["run_id"] == self._run_id:
             yield from self.of(event["data"]["chunk"])
-        else:
+        elif TAG_HIDDEN not in event["tags"]:
             yield "events", event
 
     def of(self, chunk: Any) -> Iterator[Part]:

@@ -102,6 +102,12 @@ async def test_messages_of_a_subgraph_have_the_names_that_clients_know(client: L
     assert [part.data[0]["content"] for part in parts if part.event == "messages/partial"][-1] == ANSWER
 
 
+async def test_events_leave_out_what_langgraph_hides(client: LangGraphClient) -> None:
+    parts = await streamed(client, "events", "crew")
+    nodes = {part.data["metadata"].get("langgraph_node") for part in parts if part.event == "events"}
+    assert nodes == {None, "sailor", "greet", "agent", "tools"}
+
+
 async def test_custom_is_what_the_graph_writes(client: LangGraphClient) -> None:
     assert [(part.event, part.data) for part in await streamed(client, "custom")] == [
         ("custom", {"looking_at": "Athens"})
