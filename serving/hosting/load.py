@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from serving.hosting.errors import GraphFailed
+from serving.hosting.named_alike import hearing, name_of_theirs, tell_apart
 from serving.hosting.sdk import serve_sdk
 
 
@@ -22,9 +23,10 @@ def load_object(spec: str, folder: Path, roots: Sequence[Path]) -> Any:
     """
     where, _, name = spec.rpartition(":")
     _extend_path(roots)
+    tell_apart(roots)
     serve_sdk()
     with _told(where):
-        found: Any = _of_file((folder / where).resolve(), roots) if _is_file(where) else importlib.import_module(where)
+        found: Any = _of_file((folder / where).resolve(), roots) if _is_file(where) else _of_name(where)
     for part in name.split("."):
         if not hasattr(found, part):
             raise GraphFailed(f"{where} has no {name}", f"it has: {_public(found)}")
@@ -34,6 +36,10 @@ def load_object(spec: str, folder: Path, roots: Sequence[Path]) -> Any:
 
 def _is_file(where: str) -> bool:
     return "/" in where or where.endswith((".py", ".js", ".ts", ".mjs", ".tsx"))
+
+
+def _of_name(module: str) -> ModuleType:
+    return importlib.import_module(name_of_theirs(module))
 
 
 def _of_file(path: Path, roots: Sequence[Path]) -> ModuleType:
@@ -53,7 +59,7 @@ def _names(path: Path, roots: Sequence[Path]) -> Iterator[str]:
         if path.is_relative_to(root):
             parts = path.relative_to(root).with_suffix("").parts
             if all(part.isidentifier() for part in parts):
-                yield ".".join(parts)
+                yield name_of_theirs(".".join(parts))
 
 
 def _is_at(name: str, path: Path) -> bool:
@@ -69,7 +75,7 @@ def _by_location(path: Path) -> ModuleType:
     name = f"hosted_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = hearing(importlib.util.spec_from_file_location(name, path))
     assert spec is not None, "a .py file has a loader"
     assert spec.loader is not None, "a .py file has a loader"
     module = sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -1,5 +1,6 @@
 """A graph is found by module or file, whatever form it has; one that can't be had is named, and the others serve."""
 
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -86,9 +87,9 @@ CONFIG = {"configurable": {"name": "Argo"}}
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A place for modules that are forgotten with the test."""
-    path, modules = list(sys.path), set(sys.modules)
+    path, finders, modules = list(sys.path), list(sys.meta_path), set(sys.modules)
     yield tmp_path
-    sys.path[:] = path
+    sys.path[:], sys.meta_path[:] = path, finders
     for name in set(sys.modules) - modules:
         del sys.modules[name]
 
@@ -153,6 +154,27 @@ async def test_a_file_and_the_module_it_is_are_one(folder: Path) -> None:
 async def test_a_file_with_the_name_of_one_of_our_packages_is_still_the_users(folder: Path) -> None:
     write(folder / "graph.py", MADE)
     assert await said(hosted(folder, it="./graph.py:compiled"), "it") == "compiled"
+
+
+async def test_packages_with_the_names_of_ours_are_the_users_to_their_own_code_alone(folder: Path) -> None:
+    write(folder / "graph" / "made.py", MADE)
+    write(folder / "memory" / "__init__.py", "from graph.made import compiled")
+    write(folder / "memory" / "notes.py", "import graph.made as made\nfrom . import compiled\nclass Note(str): ...")
+    write(
+        folder / "on-deck" / "crew.py", "def graph():\n    import memory.notes\n    return memory.notes.made.functional"
+    )
+    names = {
+        "path": "./memory/notes.py:compiled",
+        "module": "memory.notes:compiled",
+        "beside": "./on-deck/crew.py:graph",
+    }
+    graphs = hosted(folder, **names)
+    assert [await said(graphs, name) for name in names] == ["compiled", "compiled", "functional"]
+    assert sys.modules["hosted_memory.notes"].Note.__module__ == "hosted_memory.notes"
+    for name in ("graph.made", "memory.notes"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+    assert importlib.import_module("memory.rules").__file__ == str(Path(__file__).parents[2] / "memory" / "rules.py")
 
 
 @pytest.mark.parametrize(
