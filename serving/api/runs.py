@@ -107,15 +107,15 @@ async def create_run(
         row = (await created(services, None, body, idempotency_key)).row
         return answer(shown_run(row), {LOCATION: place(row, stateless=True)})
     services.check_webhook(body.checked().webhook)
-    run, new = await services.runs.create(await services.redacted(body), idempotency_key)
-    response.headers["Location"] = response.headers["Content-Location"] = f"/runs/{run.run_id}"
+    run_id, new = await services.runs.accept(await services.redacted(body), idempotency_key)
+    response.headers["Location"] = response.headers["Content-Location"] = f"/runs/{run_id}"
     if "text/event-stream" in accept:
-        refuse_pruned(run.run_id, run.pruned_at)
-        return EventStream(services.tails, run.run_id, 0)
+        refuse_pruned(run_id, (await services.runs.row(run_id))["pruned_at"])
+        return EventStream(services.tails, run_id, 0)
     if wait:
-        run = await _settled(services, request, run)
+        await _settled(services, request, run_id)
     response.status_code = 202 if new and not wait else 200
-    return await services.shown(run)
+    return await services.shown(await services.runs.get(run_id))
 
 
 @router.get("/runs")
@@ -201,13 +201,12 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value if value is None or isinstance(value, str) else str(value) for key, value in row.items()}
 
 
-async def _settled(services: ApiServices, request: Request, run: RunView) -> RunView:
+async def _settled(services: ApiServices, request: Request, run_id: str) -> None:
     """Waits until the run has ended or waits for a person, or nobody is there any more to tell."""
     step_aside(request)
-    settled, gone = asyncio.create_task(_settles(services, run.run_id)), asyncio.create_task(hung_up(request))
+    settled, gone = asyncio.create_task(_settles(services, run_id)), asyncio.create_task(hung_up(request))
     try:
         await asyncio.wait({settled, gone}, timeout=_LONGEST_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
-        return run if gone.done() else await services.runs.get(run.run_id)
     finally:
         settled.cancel()
         gone.cancel()

@@ -101,7 +101,7 @@ class Forks:
         request = with_bounds(RunRequest.model_validate(parent["request"]), fork.bounds)
         digest = hashlib.sha256(f"fork of {parent['run_id']}: {fork.model_dump_json()}".encode()).hexdigest()
         if earlier := await self._runs.earlier(key, digest):
-            return earlier, False
+            return await self._runs.get(earlier), False
         begins, branches = await self._point(parent, fork.at), await self._opened()
         fork_id, thread_id = new_id(), new_id()
         lines: list[EventBody] = [

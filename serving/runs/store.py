@@ -66,7 +66,14 @@ class RunStore:
     async def create(
         self, request: RunRequest, key: str | None = None, asked: Mapping[str, Any] | None = None
     ) -> tuple[RunView, bool]:
-        """One statement: thread, run row (the queue entry) and event 1. Returns (run, whether it is new).
+        """`accept`, and the run as it stands then."""
+        run_id, new = await self.accept(request, key, asked)
+        return await self.get(run_id), new
+
+    async def accept(
+        self, request: RunRequest, key: str | None = None, asked: Mapping[str, Any] | None = None
+    ) -> tuple[str, bool]:
+        """One statement: thread, run row (the queue entry) and event 1. Returns (run id, whether it is new).
 
         The same key with the same request gives the same run; with another request it raises Conflict. `asked` is what
         a client of another vocabulary said beside it, kept as it is.
@@ -95,14 +102,14 @@ class RunStore:
             new = await fetch_one(self._pool, _CREATE, values)
         except ForeignKeyViolation:
             # Another tenant made this thread at the same moment: it is refused now.
-            return await self.create(request, key, asked)
+            return await self.accept(request, key, asked)
         point("accept.committed")
         if new is None:
             # The same key was used at the same moment: its run stands now.
-            return await self.create(request, key, asked)
+            return await self.accept(request, key, asked)
         self._notices.touched(run_id, QUEUE_CHANNEL)
         point("accept.noticed")
-        return await self.get(run_id), True
+        return run_id, True
 
     async def get(self, run_id: str) -> RunView:
         row = await self.row(run_id)
@@ -128,8 +135,8 @@ class RunStore:
         self._notices.touched(run_id, LOG_CHANNEL)
         return await self.get(run_id)
 
-    async def earlier(self, key: str | None, digest: str) -> RunView | None:
-        """The run that this Idempotency-Key made. Raises BadRequest, and Conflict when it was for another request."""
+    async def earlier(self, key: str | None, digest: str) -> str | None:
+        """Which run this Idempotency-Key made. Raises BadRequest, and Conflict when it was for another request."""
         if key is None:
             return None
         check_key(key)
@@ -139,7 +146,7 @@ class RunStore:
             return None
         if row["request_digest"] != digest:
             raise another_request("run")
-        return await self.get(str(row["run_id"]))
+        return str(row["run_id"])
 
     async def _check_references(self, thread_id: str, request: RunRequest) -> dict[str, Any]:
         """One look at what a request names: the thread must be free and ours, collection and channel must be there.
