@@ -33,10 +33,13 @@ VACATION = "How many vacation days can I carry over?"
 INVOICES = "What is the total of the paid invoices by country?"
 ADDRESS = "lena.hartmann@example.com"
 
-pytestmark = pytest.mark.skipif(
-    not LANGGRAPH.exists(),
-    reason="STUDIO IS NOT TESTED: .venv-studio is missing; make test makes it first (infra/setup.sh)",
-)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        not LANGGRAPH.exists(),
+        reason="STUDIO IS NOT TESTED: .venv-studio is missing; make test makes it first (infra/setup.sh)",
+    ),
+]
 
 
 @dataclass(frozen=True)

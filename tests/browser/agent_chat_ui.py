@@ -60,6 +60,7 @@ def app(node: str) -> Iterator[str]:
         end(process)
 
 
+@pytest.mark.timeout(2_200)  # npm and Node have 600 each, the page's build 900
 def test_agent_chat_ui_chats_streams_asks_and_resumes(
     node: str, app: str, server: Server, chromium: str, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ("compare_prompts", "compare_routes")
 KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENAI_BASE_URL", "TRIREME_MODEL", "TRIREME_ROUTES")
 FIGURES = ("quality", "latency_s", "cost_usd", "cached_share")
+pytestmark = pytest.mark.timeout(900)  # a cell has 300
 
 
 @pytest.fixture(scope="module")

@@ -196,6 +196,7 @@ async def test_the_protocol_of_threads_tells_words_and_arguments_block_by_block(
         assert json.loads("".join(args)) in ended
 
 
+@pytest.mark.timeout(1_300)  # npm and Node have 600 each
 def test_pages_show_it_as_it_is_written(agent: Agent) -> None:
     node = node_with(HERE)
     goals = {"GOAL": "What is it in Viseu?", "OTHER_GOAL": "What is it in Beja?"}

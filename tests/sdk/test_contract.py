@@ -81,6 +81,7 @@ def targets(api: httpx.Client) -> list[Target]:
     ]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("base", BASES)
 def test_no_request_that_schemathesis_makes_finds_a_breach(server: Up, known: Mapping[str, str], base: str) -> None:
     """Streams are followed for some seconds, and runs waited for as long: one may be told to begin in a year."""

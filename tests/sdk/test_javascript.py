@@ -25,6 +25,7 @@ def node() -> str:
     return node_with(HERE)
 
 
+@pytest.mark.timeout(1_300)  # npm and Node have 600 each
 @pytest.mark.parametrize("sdk", CASES)
 def test_the_sdk_finds_what_it_expects(
     node: str, server: Server, sdk: str, recorder: Recorder | None, tmp_path: Path
