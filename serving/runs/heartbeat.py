@@ -73,6 +73,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat_until_stopped, name="heartbeat", daemon=True)
         self._beaten = self._ticked = self._looked = time.monotonic()
         self._silence = 0.0
+        self._holding = False
         self._ends_at: float | None = None
 
     def start(self, attempts: Attempts) -> None:
@@ -117,9 +118,11 @@ class Heartbeat:
 
     def _turn(self, held: dict[str, Claim], now: float) -> None:
         still = self._stood_still(now)
-        if held and still > self._lease_s:
+        # Its attempts may have woken before it, and have been refused what they wrote.
+        if (held or self._holding) and still > self._lease_s:
             log.error("action=heartbeat outcome=stood_still seconds=%.1f", still)
             self._tell(self._attempts.end)
+        self._holding = bool(held)
         if self._ends_at is not None and now >= self._ends_at and now - self._ticked > _BLOCKED_S:
             self._hand_over(held, now)
             return
