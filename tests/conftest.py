@@ -1,6 +1,7 @@
 """Real parts for every test: one Postgres cluster a session, a fresh migrated database a test."""
 
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,3 +103,15 @@ def everything_in(dsn: str) -> str:
             query = sql.SQL("select row::text from {} as row").format(sql.Identifier(schema, table))
             rows.extend(row[0] for row in connection.execute(query))
     return "\n".join(rows)
+
+
+@contextmanager
+def forgotten(folder: Path) -> Iterator[None]:
+    """What is imported from `folder` meanwhile, and where imports look, is afterwards as if it had not been."""
+    path, finders = list(sys.path), list(sys.meta_path)
+    yield
+    for name, module in list(sys.modules.items()):
+        places = [vars(module).get("__file__") or "", *vars(module).get("__path__", ())]
+        if any(Path(place).is_relative_to(folder) for place in places):
+            del sys.modules[name]
+    sys.path[:], sys.meta_path[:] = path, finders

@@ -80,7 +80,7 @@ class Guard:
             await answer(scope, receive, send)
             return
         if scope["type"] == "http":
-            if _is_text(scope) and self._is_ours(scope):
+            if _may_be_json(scope) and self._is_ours(scope):
                 _read_as_json(scope)
             receive = _counted(receive)
         WORKS_FOR.set(scope["identity"].tenant)
@@ -158,12 +158,13 @@ def _given(request: HTTPConnection) -> str:
     return key.strip() if scheme.lower() == "bearer" else scheme
 
 
-def _is_text(scope: Scope) -> bool:
-    return Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower() == "text/plain"
+def _may_be_json(scope: Scope) -> bool:
+    return Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower() in ("", "text/plain")
 
 
 def _read_as_json(scope: Scope) -> None:
-    """Studio and other pages send JSON as text/plain, which browsers let through without asking first."""
+    """Studio and other pages send JSON as text/plain, which browsers let through without asking first; some clients
+    send it without a word."""
     others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
     scope["headers"] = [*others, (b"content-type", b"application/json")]
 

@@ -175,6 +175,7 @@ def test_a_run_that_does_not_exist_is_404_on_every_route(api: httpx.Client, run_
         ({"content": b'{"goal": "x", "bounds": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001}, 400, "invalid_request"),
         ({"content": b""}, 422, "invalid_request"),
         ({"json": {"goal": ""}, "headers": {"Content-Type": "text/plain;charset=UTF-8"}}, 400, "goal_empty"),
+        ({"json": {"goal": ""}, "headers": {"Content-Type": ""}}, 400, "goal_empty"),
         ({"json": {"goal": SECRET}, "headers": {"Content-Type": "application/xml"}}, 422, "invalid_request"),
         ({"data": {"goal": SECRET}}, 422, "invalid_request"),
     ],

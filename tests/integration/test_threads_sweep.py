@@ -1,6 +1,7 @@
 """Threads: edited by hand whole or not at all; gone, or cut down to their latest state, when their time is over."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,14 +23,19 @@ from serving.threads.states import States
 from serving.threads.store import ThreadStore
 from serving.threads.sweep import Sweeper, thread_ttl
 from serving.threads.thread import NewThread, Superstep, SuperstepUpdate, Ttl
+from tests.conftest import forgotten
 from tests.integration.run_house import KEY
 
 CONFIG = Path(__file__).parents[1] / "sdk" / "langgraph.json"
 _STEP = Superstep(updates=[SuperstepUpdate(values={"done": 1}, as_node="step")])
-
-
 _COPIED = "insert into threads (thread_id, metadata) select %s, metadata from threads where thread_id = %s"
 _WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+
+@pytest.fixture(autouse=True)
+def _no_graphs_left() -> Iterator[None]:
+    with forgotten(CONFIG.parent / "graphs"):
+        yield
 
 
 class _Garden:

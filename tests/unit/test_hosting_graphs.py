@@ -13,6 +13,7 @@ import pytest
 from serving.hosting.config import GraphEntry, Hosting, read_hosting
 from serving.hosting.errors import GraphFailed, UnknownGraph
 from serving.hosting.graphs import Graphs
+from tests.conftest import forgotten
 
 SDK = Path(__file__).parents[1] / "sdk" / "langgraph.json"
 MADE = """
@@ -87,11 +88,8 @@ CONFIG = {"configurable": {"name": "Argo"}}
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A place for modules that are forgotten with the test."""
-    path, finders, modules = list(sys.path), list(sys.meta_path), set(sys.modules)
-    yield tmp_path
-    sys.path[:], sys.meta_path[:] = path, finders
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    with forgotten(tmp_path):
+        yield tmp_path
 
 
 def hosted(folder: Path, **graphs: str) -> Graphs:
