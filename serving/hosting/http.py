@@ -37,9 +37,12 @@ class HeaderPatterns(Open):
 
     def chosen(self, headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Their names in small letters."""
-        for name in {name.lower() for name in headers} - _SECRET:
-            if _is_one(name, self.includes or ()) and not _is_one(name, self.excludes or ()):
-                yield name, headers[name]
+        yield from ((name, headers[name]) for name in {name.lower() for name in headers} if self.has(name))
+
+    def has(self, name: str) -> bool:
+        """In small letters."""
+        included = name not in _SECRET and _is_one(name, self.includes or ())
+        return included and not _is_one(name, self.excludes or ())
 
 
 class Http(Open):

@@ -1,6 +1,7 @@
 """Users' modules that are called as packages of ours (`graph`, `memory`): in their code the name means theirs.
 
-One name can't be two modules, so theirs go by `hosted_NAME`, and what lies in their folders imports them by that.
+One name can't be two modules, so theirs go by `hosted_NAME`, and what lies in their folders imports them by that: by
+`import`; a name as a text, as importlib takes it, is ours.
 """
 
 import builtins
@@ -23,10 +24,8 @@ def tell_apart(roots: Sequence[Path]) -> None:
     taken = {name: root for root in reversed(roots) if root != _OURS for name in _NAMES if _place(root, name)}
     finder = _Finder(taken, tuple(roots))
     if finder not in sys.meta_path:
-        sys.meta_path[:] = [
-            *([finder] if taken else ()),
-            *(each for each in sys.meta_path if type(each) is not _Finder),
-        ]
+        others = (each for each in sys.meta_path if type(each) is not _Finder)
+        sys.meta_path = [*([finder] if taken else ()), *others]  # another thread may be on its way along the old one
 
 
 def name_of_theirs(module: str) -> str:
@@ -46,11 +45,11 @@ def _taken() -> Mapping[str, Path]:
 
 
 def _place(root: Path, name: str) -> Path | None:
-    """A package or a module; a folder of other files is neither."""
+    """A package or a module, or else a folder of modules, as Python looks for them."""
     package, module = root / name, root / f"{name}.py"
-    if (package / "__init__.py").is_file() or any(package.glob("*.py")):
-        return package
-    return module if module.is_file() else None
+    if module.is_file() and not (package / "__init__.py").is_file():
+        return module
+    return package if any(package.glob("*.py")) else None
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,8 @@ class _Finder:
         alike = name.removeprefix(_PREFIX)
         if alike != name and alike in self.taken:
             return hearing(_spec(name, self.taken[alike], alike))
+        if name.partition(".")[0] in _NAMES:  # ours, wherever it lies
+            return None
         spec = PathFinder.find_spec(name, path)
         origin = Path(spec.origin) if spec and spec.origin else None
         if origin is None or "site-packages" in origin.parts:

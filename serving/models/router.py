@@ -44,6 +44,8 @@ def check_providers(routes: Routes) -> None:
 
     for each in routes.deployments:
         named = {name: each.params.get(name) for name in ("custom_llm_provider", "api_base")}
+        if litellm.declared_authenticating_provider(each.model, named["custom_llm_provider"]):
+            continue  # known, and asking further would begin a login
         try:
             litellm.get_llm_provider(model=each.model, **named)
         except BadRequestError:

@@ -9,6 +9,7 @@ import orjson
 from graph.events import RunFinished
 from serving.auth.user import OF_WHO_ASKS
 from serving.database import Pool
+from serving.hosting.http import HeaderPatterns
 from serving.hosting.jsonable import to_json
 from serving.hosting.part_log import RESULT, part_body
 from serving.hosting.parts import Part
@@ -58,8 +59,8 @@ class Ending:
         return "interrupted" if self.waits else "idle"
 
 
-async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
-    """A run that is rolled back is forgotten instead. Raises FenceLost."""
+async def end(pool: Pool, claim: Claim, ending: Ending, headers: HeaderPatterns | None) -> None:
+    """A run that is rolled back is forgotten instead. `headers`: those that graphs are told. Raises FenceLost."""
     finished, failed = ending.finished, ending.finished.status != "success"
     parts = [*ending.questions, *([] if ending.result is None else [(RESULT, ending.result)])]
     bodies = [part_body(event, to_json(data).decode()) for event, data in parts]
@@ -73,7 +74,7 @@ async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
         "values": None if ending.state is None else to_json(ending.state).decode(),
         "interrupts": orjson.dumps(_shown(ending.interrupts or {})).decode(),
         "error": error and orjson.dumps(error).decode(),
-        "config": orjson.dumps(_settings(claim.launch or {})).decode() if ending.state is not None else None,
+        "config": None if ending.state is None else to_json(_settings(claim.launch or {}, headers)).decode(),
         "bodies": f"[{','.join(bodies)}]",
     }
     async with pool.connection() as connection:
@@ -81,11 +82,16 @@ async def end(pool: Pool, claim: Claim, ending: Ending) -> None:
             raise fence_lost(claim.run_id, "end it")
 
 
-def _settings(launch: Mapping[str, Any]) -> dict[str, Any]:
-    """What the thread's graph is opened with from now on: the run's, but for who asked, and where it began."""
+def _settings(launch: Mapping[str, Any], headers: HeaderPatterns | None) -> dict[str, Any]:
+    """What the thread's graph is opened with from now on, whoever asks: the run's, but for who asked for it and with
+    which headers, where it began, and what is LangGraph's own."""
     config: dict[str, Any] = launch.get("config") or {}
     told = (config.get("configurable") or {}).items()
-    lasts = {name: value for name, value in told if name not in PLACES and not name.startswith(OF_WHO_ASKS)}
+    lasts = {
+        name: value
+        for name, value in told
+        if not (name in PLACES or name.startswith((OF_WHO_ASKS, "__")) or (headers and headers.has(name)))
+    }
     return {**config, "configurable": lasts}
 
 

@@ -57,11 +57,15 @@ class HostedRuns:
     async def attempt(self, claim: Claim, control: RunControl | None) -> None:
         """Raises FenceLost, StorageLost, GraphDrained; what goes wrong in the graph becomes the run's end."""
         ending = await self._cancelled(claim) if claim.cancel_requested else await self._worked(claim, control)
-        await end(self._pool, claim, ending)
+        await self._end(claim, ending)
 
     async def cancelled(self, claim: Claim) -> None:
         """Writes the end of a run whose attempt was cancelled on request."""
-        await end(self._pool, claim, await self._cancelled(claim))
+        await self._end(claim, await self._cancelled(claim))
+
+    async def _end(self, claim: Claim, ending: Ending) -> None:
+        hosting = self._graphs.hosting
+        await end(self._pool, claim, ending, hosting.http.configurable_headers if hosting else None)
 
     async def _worked(self, claim: Claim, control: RunControl | None) -> Ending:
         """A graph that doesn't stop when it is told to is left to itself: the fence refuses what it still writes."""

@@ -175,6 +175,10 @@ def _check_what_is_served(client: httpx.Client) -> None:
     assert client.post("/runs/wait", json=run, headers=headers).json() == {
         "seen": {"x-port": "Kavala", "x-own": "here"}
     }
+    thread = client.post("/threads", json={}).json()["thread_id"]
+    lasting = {**run, "config": {"configurable": {"x-port": "Volos", "depth": 3, "__pregel_resuming": False}}}
+    client.post(f"/threads/{thread}/runs/wait", json=lasting, headers=headers)
+    assert client.get(f"/threads/{thread}").json()["config"] == {"configurable": {"depth": 3}}, "who asked is left out"
     stream = client.post("/runs/stream", json=run, headers=headers)
     assert (stream.headers["x-seen"], "Kavala" in stream.text) == ("once", True)
     assert wait_until(lambda: _why_untold(client) == ["webhooks are switched off"])

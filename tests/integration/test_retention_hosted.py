@@ -27,7 +27,8 @@ async def hosted_run(house: House, status: str) -> tuple[str, str]:
         view.run_id,
     )
     house.execute(
-        """update threads set status = %s, values = '{"text": "a secret"}', error = '{"message": "a secret"}'
+        """update threads set status = %s, values = '{"text": "a secret"}', error = '{"message": "a secret"}',
+            config = '{"configurable": {"text": "a secret"}}'
         where thread_id = %s""",
         status,
         view.thread_id,

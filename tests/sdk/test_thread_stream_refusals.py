@@ -98,6 +98,13 @@ async def test_what_is_no_json(client: LangGraphClient, server: Server, thread: 
     assert [frame["type"] for frame in told] == ["error", "error", "error", "success"]
 
 
+async def test_what_postgres_cannot_keep_is_refused_in_a_frame_too(server: Server, thread: str) -> None:
+    given = {"assistant_id": "slow", "input": {"steps": 1}, "config": {"configurable": {"x": "a\0b"}}}
+    told, then = await talk(server, thread, {"id": 3, "method": "run.start", "params": given}, SUBSCRIBE)
+    assert is_error(told, "invalid_argument", 3)
+    assert then["type"] == "success"
+
+
 @pytest.mark.parametrize(("method", "params", "code"), WRONG)
 async def test_what_a_command_cannot_ask(
     client: LangGraphClient, server: Server, thread: str, method: str, params: dict[str, Any], code: str

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import graph
+import serving
 from serving.hosting.config import GraphEntry, Hosting, read_hosting
 from serving.hosting.errors import GraphFailed, UnknownGraph
 from serving.hosting.graphs import Graphs
@@ -173,6 +175,21 @@ async def test_packages_with_the_names_of_ours_are_the_users_to_their_own_code_a
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module(name)
     assert importlib.import_module("memory.rules").__file__ == str(Path(__file__).parents[2] / "memory" / "rules.py")
+
+
+async def test_a_module_goes_before_a_folder_of_its_name_and_ours_may_lie_among_theirs(folder: Path) -> None:
+    write(folder / "graph.py", MADE)
+    write(folder / "graph" / "notes.py", "")
+    write(folder / "user.py", "from graph import compiled")
+    ours = folder / "vendor" / "serving" / "odd.py"
+    write(ours, "import graph\nplace = graph.__file__")
+    graphs = hosted(folder, it="user:compiled")
+    assert await said(graphs, "it") == "compiled"
+    serving.__path__.append(str(ours.parent))
+    try:
+        assert importlib.import_module("serving.odd").place == graph.__file__
+    finally:
+        serving.__path__.remove(str(ours.parent))
 
 
 @pytest.mark.parametrize(

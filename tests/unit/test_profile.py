@@ -22,3 +22,17 @@ def test_markup_is_left_out() -> None:
     assert Profile().shaped([text]) == "Totals\nSum: 5, a and b c.\n- one (two)"
     assert SPOKEN.shaped([text, "* _so_ they *say*, “no”"]) == "Totals Sum: 5, a and b c. one (two) so they say, no"
     assert Profile(structure="markdown").shaped([text]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("**重点**内容", "重点内容"),
+        ("**Rent**(EUR)", "Rent(EUR)"),
+        ("**Monday**-Friday", "Monday-Friday"),
+        ("**Note**s", "Notes"),
+    ],
+)
+def test_words_that_go_on_behind_their_emphasis_lose_both_of_its_marks(text: str, bare: str) -> None:
+    assert Profile().shaped([text]) == SPOKEN.shaped([text]) == bare
+    assert SPOKEN.shaped(["***both*** and __a *b* c__"]) == "both and a b c"

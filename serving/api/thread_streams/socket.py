@@ -24,7 +24,7 @@ from serving.api.thread_streams.in_step import InStep
 from serving.api.thread_streams.subscription import Subscription, since_of, subscription_of
 from serving.api.websockets import TRANSPORT
 from serving.errors import ServingError
-from serving.runs.limits import uuid_of
+from serving.runs.limits import check_json, uuid_of
 from serving.services import ApiServices
 from serving.threads.places import Place
 
@@ -78,12 +78,13 @@ class _Conversation:
         frame: Any = None
         try:
             frame = orjson.loads(text)
+            check_json(frame)
             id_, method, params = read(frame)
         except orjson.JSONDecodeError:
             await self._answer(error_frame(Refused("invalid_argument", "a frame is a command, as JSON")))
             return
-        except Refused as refused:
-            await self._answer(error_frame(refused, frame.get("id") if isinstance(frame, dict) else None))
+        except (Refused, ServingError) as error:
+            await self._answer(error_frame(refusal(error), frame.get("id") if isinstance(frame, dict) else None))
             return
         await self._answer(await self._obeyed(id_, method, params))
 
