@@ -108,24 +108,30 @@ def renewed_after_its_end() -> None:
 def acknowledged_before_the_commit() -> None:
     """The run is written a moment after its caller was told of it."""
     store, view = _module("runs.store"), _module("runs.view")
-    kept, new_id = store.RunStore.create, store.new_id
+    kept, shown, new_id = store.RunStore.accept, store.RunStore.get, store.new_id
     later: set[asyncio.Task[Any]] = set()
+    coming: dict[str, Any] = {}
 
-    async def create(self: Any, request: Any, key: str | None = None) -> Any:
+    async def accept(self: Any, request: Any, key: str | None = None, asked: Any = None) -> Any:
         run_id, thread_id = new_id(), new_id()
 
         async def write() -> None:
             await asyncio.sleep(0.3)
             given = iter((run_id, thread_id))
             store.new_id = lambda: next(given, None) or new_id()
-            await kept(self, request, key)
+            await kept(self, request, key, asked)
+            del coming[run_id]
 
-        later.add(asyncio.create_task(write()))
         now, usage = datetime.now(UTC), view.UsageView()
         about = {"run_id": run_id, "thread_id": thread_id, "goal": request.goal, "created_at": now, "usage": usage}
-        return view.RunView(**about, status="pending", phase="queued", last_seq=1, log_head=""), True
+        coming[run_id] = view.RunView(**about, status="pending", phase="queued", last_seq=1, log_head="")
+        later.add(asyncio.create_task(write()))
+        return run_id, True
 
-    store.RunStore.create = create
+    async def get(self: Any, run_id: str) -> Any:
+        return coming.get(run_id) or await shown(self, run_id)
+
+    store.RunStore.accept, store.RunStore.get = accept, get
 
 
 def key_from_position() -> None:

@@ -2,14 +2,13 @@
 
 import inspect
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from langgraph_sdk.client import LangGraphClient
 
 from tests.sdk.compatibility.surface import surface
+from tests.sdk.watching import watch
 
 METHODS = surface("async")
 CALLS = [
@@ -45,16 +44,6 @@ async def needed(client: Any, thread: str, name: str) -> tuple[list[Any], dict[s
     if name == "runs.cancel_many":
         named.append("thread_id")  # or it would be everybody's
     return [known[each.name] for each in missing if each.name not in named], {each: known[each] for each in named}
-
-
-def watch(client: Any, seen: list[httpx.Request]) -> None:
-    """Every request from here on is `seen`."""
-
-    async def heard(request: httpx.Request) -> None:
-        seen.append(request)
-
-    hook: Callable[..., Any] = heard if isinstance(client, LangGraphClient) else seen.append
-    client.http.client.event_hooks["request"].append(hook)
 
 
 @pytest.mark.parametrize("name", CALLS)

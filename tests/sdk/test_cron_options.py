@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
+from langgraph_sdk.errors import UnprocessableEntityError
 
 NEVER_YET = "0 9 1 1 *"
 MODES: Final = ["values", "messages", "updates", "events", "tasks", "checkpoints", "debug", "custom", "messages-tuple"]
@@ -48,6 +49,19 @@ async def test_a_cron_keeps_what_is_asked_of_its_runs(client: Any, thread: str, 
         assert (cron["enabled"], cron["timezone"], cron["metadata"]) == (False, zone, {"a": 1})
         assert datetime.fromisoformat(cron["end_time"]) == until
         await client.crons.delete(cron["cron_id"])
+
+
+async def test_a_mode_that_nobody_streams_is_refused(client: Any, thread: str) -> None:
+    cron = await client.crons.create("slow", schedule=NEVER_YET)
+    asked: Any = {"schedule": NEVER_YET, "stream_mode": "lifecycle"}
+    for refused in (
+        client.crons.create("slow", **asked),
+        client.crons.create_for_thread(thread, "slow", **asked),
+        client.crons.update(cron["cron_id"], **asked),
+    ):
+        with pytest.raises(UnprocessableEntityError, match="stream_mode"):
+            await refused
+    await client.crons.delete(cron["cron_id"])
 
 
 @pytest.mark.parametrize("strategy", ["reject", "enqueue", "interrupt", "rollback"])

@@ -239,6 +239,14 @@ async def test_a_mode_that_nobody_streams_is_refused(client: Any, thread: str, w
             await ended(client, way, thread, "slow", input={}, stream_mode="lifecycle")
 
 
+async def test_what_the_sdk_names_and_langgraphs_own_server_refuses_is_refused(client: Any, thread: str) -> None:
+    run = await client.runs.create(thread, "slow", input={"steps": 1})
+    with pytest.raises(UnprocessableEntityError, match="stream_mode"):
+        _ = [part async for part in client.runs.join_stream(thread, run["run_id"], stream_mode="lifecycle")]
+    with pytest.raises(UnprocessableEntityError, match="select"):
+        await client.runs.list(thread, select=["cancel_reason"])
+
+
 async def test_a_cut_stream_goes_on_behind_its_last_event(client: Any, thread: str) -> None:
     seen: list[Any] = []
     given: Any = {"input": {"steps": 4, "delay": 0.05}, "stream_mode": "custom", "stream_resumable": True}

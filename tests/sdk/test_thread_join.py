@@ -6,13 +6,14 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
-from httpx import Response
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 from langgraph_sdk.schema import StreamPart
 
 from serving.api.event_id import seq_of
+from tests.sdk.watching import watch
 
 
 async def joined(client: Any, thread: str, runs: int, **options: Any) -> list[StreamPart]:
@@ -31,7 +32,7 @@ async def joining(client: Any, thread: str, runs: int, **options: Any) -> "async
     """A reader that is at its place: the answer's head comes when the server has found out where that is."""
     answered = asyncio.Event()
 
-    async def heard(_: Response) -> None:
+    async def heard(_: httpx.Response) -> None:
         answered.set()
 
     reading = asyncio.create_task(joined(client, thread, runs, **options))
@@ -108,11 +109,14 @@ async def test_a_run_of_the_agent_is_told_too(client: Any, thread: str) -> None:
 def test_a_client_without_an_event_loop(sync_client: SyncLangGraphClient) -> None:
     thread = sync_client.threads.create()["thread_id"]
     sync_client.runs.wait(thread, "slow", input={"steps": 1})
-    for part in sync_client.threads.join_stream(thread, last_event_id="-1"):
+    seen = list[httpx.Request]()
+    watch(sync_client, seen)
+    for part in sync_client.threads.join_stream(thread, last_event_id="-1", headers={"X-Trip": "Poros"}):
         if part.data.get("status") == "run_done":
             break
     else:
         pytest.fail("the stream ended")
+    assert [request.headers["X-Trip"] for request in seen] == ["Poros"]
 
 
 async def test_what_it_cannot_be_asked(client: Any, thread: str) -> None:

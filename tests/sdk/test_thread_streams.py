@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Literal
 
+import httpx
 import pytest
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+
+from tests.sdk.watching import watch
 
 Transport = Literal["sse", "websocket"]
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "what is the weather in Athens"}]}
@@ -145,6 +148,22 @@ async def test_the_sdks_views_of_a_run(client: LangGraphClient, view: Any, trans
         assert await view(thread) == VIEWS[view]
 
 
+SYNC_VIEWS: dict[Any, Callable[[Any], Any]] = {
+    values: lambda thread: [len(state["messages"]) for state in thread.values if "messages" in state][-4:],
+    messages: lambda thread: [str(message.text) for message in thread.messages],
+    tool_calls: lambda thread: [(call.name, call.input, call.output["content"]) for call in thread.tool_calls],
+    sightings: lambda thread: [event["payload"] for event in thread.extensions["sightings"]],
+}
+
+
+@transports
+@pytest.mark.parametrize("view", SYNC_VIEWS, ids=lambda view: view.__name__)
+def test_a_view_without_an_event_loop(sync_client: SyncLangGraphClient, view: Any, transport: Transport) -> None:
+    with sync_client.threads.stream(assistant_id="chat", transport=transport) as thread:
+        thread.run.start(input=ASK)
+        assert SYNC_VIEWS[view](thread) == VIEWS[view]
+
+
 @transports
 async def test_what_a_run_came_to_is_told_by_its_thread(client: LangGraphClient, transport: Transport) -> None:
     async with client.threads.stream(assistant_id="chat", transport=transport) as thread:
@@ -161,6 +180,14 @@ async def test_subgraphs_are_found(client: LangGraphClient, transport: Transport
         # The SDK (0.4.14) ends its views with the run, also one that has not been told of anything yet.
         await thread.run.start(input={"path": ["x"], "pause": 2.0})
         found = [inner async for inner in thread.subgraphs]
+    assert [(inner.path[0].partition(":")[0], inner.status) for inner in found] == [("middle", "completed")]
+
+
+@transports
+def test_subgraphs_are_found_without_an_event_loop(sync_client: SyncLangGraphClient, transport: Transport) -> None:
+    with sync_client.threads.stream(assistant_id="nested", transport=transport) as thread:
+        thread.run.start(input={"path": ["x"], "pause": 2.0})
+        found = list(thread.subgraphs)
     assert [(inner.path[0].partition(":")[0], inner.status) for inner in found] == [("middle", "completed")]
 
 
@@ -190,6 +217,24 @@ def test_a_subscription_without_an_event_loop(sync_client: SyncLangGraphClient, 
         told: list[Any] = list(thread.subscribe(["updates"], namespaces=[[]], depth=0))
         assert thread.output["rank"] == "mate"
     assert [event["params"]["node"] for event in told] == ["greet", "agent", "tools", "agent"]
+
+
+async def test_a_streams_own_headers_go_with_it(client: LangGraphClient) -> None:
+    seen = list[httpx.Request]()
+    watch(client, seen)
+    own = client.threads.stream(assistant_id="chat", headers={"X-Trip": "Poros"}, run_start_timeout=30)
+    async with own as thread, asyncio.timeout(60):
+        await thread.run.start(input=ASK)
+        told = [event async for event in thread.subscribe(["updates"], namespaces=[[]], depth=0)]
+        named = {"headers": {"X-Leg": "2"}, "params": {"trip": "Poros"}}
+        tree = await thread.agent.get_tree(xray=True, **named)
+        assert len((await thread.output)["messages"]) == 4
+    assert [event["params"]["node"] for event in told] == ["greet", "agent", "tools", "agent"]
+    assert {node["id"] for node in tree["nodes"]} >= {"greet", "agent", "tools"}
+    about_it = [request for request in seen if thread.thread_id in request.url.path]
+    assert about_it
+    assert {request.headers["X-Trip"] for request in about_it} == {"Poros"}
+    assert [request.url.params["xray"] for request in seen if request.headers.get("X-Leg")] == ["true"]
 
 
 @pytest.mark.parametrize(
