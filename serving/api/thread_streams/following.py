@@ -1,7 +1,9 @@
 """A subscription followed through a thread's stream, over whatever carries it."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Final
 
 from serving.api.reader import Framing, Page
 from serving.api.thread_streams.agent_framing import agent_events
@@ -13,6 +15,9 @@ from serving.hosting.config import AGENT
 from serving.services import ApiServices
 from serving.threads.places import Place
 
+_WATCHING_BEHIND_S: Final = 0.05
+_ASKS: Final = b'"input.requested"'
+
 
 async def beginning(services: ApiServices, thread_id: str, wanted: Subscription, since: int | None) -> Place:
     """Behind `since`. Raises Refused for a seq that the thread's stream hasn't."""
@@ -22,6 +27,13 @@ async def beginning(services: ApiServices, thread_id: str, wanted: Subscription,
     if not await services.places.knows(thread_id, asked):
         raise Refused("invalid_argument", f"event {since} is not in this thread's stream; 0 tells all of it")
     return min(asked, await services.places.end(thread_id))
+
+
+async def fall_behind(wanted: Subscription, data: bytes, *, first: bool) -> None:
+    """A client that watches beside its streams of data ends those when it hears of an end or a question: they are told
+    of what leads to it first. A question that was there before it came is told at once."""
+    if wanted.watches and not (first and _ASKS in data):
+        await asyncio.sleep(_WATCHING_BEHIND_S)
 
 
 async def followed(

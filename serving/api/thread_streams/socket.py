@@ -19,7 +19,7 @@ from serving.api.authorization.doors import command
 from serving.api.runs import services_for
 from serving.api.thread_streams.commands import LOOKS, obey, read, success
 from serving.api.thread_streams.errors import Refused, error_frame, refusal
-from serving.api.thread_streams.following import beginning, stepwise
+from serving.api.thread_streams.following import beginning, fall_behind, stepwise
 from serving.api.thread_streams.in_step import InStep
 from serving.api.thread_streams.subscription import Subscription, since_of, subscription_of
 from serving.api.websockets import TRANSPORT
@@ -128,11 +128,15 @@ class _Conversation:
         self._in_step.left(str(id_))
 
     async def _follow(self, id_: str, wanted: Subscription, start: Place, known: Place) -> None:
-        code = _GOING_AWAY
+        code, first = _GOING_AWAY, True
         try:
             pages = stepwise(self._services, self._thread_id, wanted, start, plain=True)
             async with aclosing(pages) as found:
                 async for page, reached in found:
+                    if page and page.data:
+                        if len(self._subscriptions) == 1:  # others of the connection are kept in step
+                            await fall_behind(wanted, page.data, first=first)
+                        first = False
                     for event in page.data.splitlines() if page else ():
                         await self._tell(id_, event, known)
                     self._in_step.reached(id_, reached)

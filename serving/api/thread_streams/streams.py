@@ -1,6 +1,5 @@
 """The thread-centric protocol over HTTP: commands, and events as server-sent events."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -17,7 +16,7 @@ from serving.api.runs import Services
 from serving.api.sdk.answer import answer
 from serving.api.thread_streams.commands import obey, read
 from serving.api.thread_streams.errors import Refused, error_frame, refusal
-from serving.api.thread_streams.following import beginning, followed
+from serving.api.thread_streams.following import beginning, fall_behind, followed
 from serving.api.thread_streams.subscription import CHANNELS, Subscription, since_of, subscription_of
 from serving.errors import ServingError
 from serving.runs.limits import uuid_of
@@ -25,10 +24,6 @@ from serving.services import ApiServices
 from serving.threads.places import Place
 
 router = APIRouter(tags=["thread streams"])
-# A client that watches beside its streams of data ends those when it hears of an end or a question: they are told of
-# what leads to it first. A question that was there before it came is told at once.
-_WATCHING_BEHIND_S: Final = 0.05
-_ASKS: Final = b'"input.requested"'
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 _SUBSCRIPTION: Final[dict[str, Any]] = {
     "type": "object",
@@ -103,8 +98,7 @@ async def _frames(services: ApiServices, thread_id: str, wanted: Subscription, s
     async with aclosing(followed(services, thread_id, wanted, start)) as pages:
         async for page in pages:
             if page and page.data:
-                if wanted.watches and not (first and _ASKS in page.data):
-                    await asyncio.sleep(_WATCHING_BEHIND_S)
+                await fall_behind(wanted, page.data, first=first)
                 first = False
             if page is None or page.data:
                 yield HEARTBEAT if page is None else page.data
