@@ -25,11 +25,11 @@ from serving.keys.identity import OPERATOR, Identity
 from serving.keys.lookup import Keys
 from serving.profiles.store import ProfileStore
 from serving.runs.control import RunControls
-from serving.runs.decisions import Decisions
+from serving.runs.decisions.store import Decisions
 from serving.runs.fork import Forks
-from serving.runs.launch import NewRun
 from serving.runs.launches import Launches
-from serving.runs.request import RunRequest, redacted
+from serving.runs.requests.launch import NewRun
+from serving.runs.requests.request import RunRequest, redacted
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
 from serving.threads.places import Places

@@ -123,7 +123,7 @@ class PostgresVault:
         return self._open(placeholder, [""])
 
     def sealed(self, run_id: str, values: Mapping[str, str]) -> list[dict[str, Any]]:
-        """What a person releases for one run, as rows that serving/runs/reveals.py keeps with the decision."""
+        """What a person releases for one run, as rows that are kept with the decision."""
         marks = {each: self._sealer.fingerprint(run_id + each, value) for each, value in values.items()}
         place = {"tenant": self._tenant, "scope": run_id}
         return [

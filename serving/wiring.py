@@ -37,7 +37,7 @@ from serving.models.select import Credentials, models_for, select_routes
 from serving.profiles.store import ProfileStore
 from serving.rights import ROLE, runtime_dsn
 from serving.runs.control import RunControls
-from serving.runs.decisions import Decisions
+from serving.runs.decisions.store import Decisions
 from serving.runs.fork import Forks
 from serving.runs.launches import Launches
 from serving.runs.notices import LOG_CHANNEL, Notices, listen
@@ -54,8 +54,8 @@ from serving.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
     from serving.crons.firing import Clockwork
+    from serving.runs.attempts.worker import Worker
     from serving.runs.checkpoints.branches import Branches
-    from serving.runs.worker import Worker
     from serving.webhooks.courier import Courier
 
 log = logging.getLogger(__name__)
@@ -149,15 +149,15 @@ async def open_worker(settings: Settings) -> AsyncIterator["Worker"]:
     from graph.prompt import present_prompts
     from graph.tools.registry import Registry
     from serving.documents.tables import Databases
-    from serving.runs.attempts import AttemptDeps
-    from serving.runs.bundle import bundle_of
-    from serving.runs.execute import Executor
-    from serving.runs.heartbeat import Heartbeat
-    from serving.runs.hosted import HostedRuns
-    from serving.runs.in_flight import InFlight
+    from serving.runs.attempts.bundle import bundle_of
+    from serving.runs.attempts.deps import AttemptDeps
+    from serving.runs.attempts.execute import Executor
+    from serving.runs.attempts.heartbeat import Heartbeat
+    from serving.runs.attempts.hosted import HostedRuns
+    from serving.runs.attempts.in_flight import InFlight
+    from serving.runs.attempts.terms import Bundles
+    from serving.runs.attempts.worker import Worker
     from serving.runs.queue import Queue
-    from serving.runs.terms import Bundles
-    from serving.runs.worker import Worker
     from serving.telemetry.export import exporter_of
 
     async with AsyncExitStack() as stack:

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from serving.runs.limits import TOO_DEEP, check_json, check_text
+from serving.runs.requests.limits import TOO_DEEP, check_json, check_text
 
 _LONG: Final = 2**18  # characters of JSON, which take some milliseconds to look through
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.runs import Asker, Services
+from serving.runs.decisions.plan_edit import edited_plan
 from serving.runs.fork import Fork, ForkPoint
-from serving.runs.plan_edit import edited_plan
 from serving.runs.view import RunView
 
 router = APIRouter(tags=["control"])

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from graph.ledger import EffectDecision, EffectState, EffectVerdict
 from serving.api.runs import Services
 from serving.errors import NotFound
-from serving.runs.effects import EffectPage, EffectView
-from serving.runs.limits import parse_id
+from serving.runs.decisions.effects import EffectPage, EffectView
+from serving.runs.requests.limits import parse_id
 from serving.runs.view import RunView
 
 router = APIRouter(tags=["effects"])

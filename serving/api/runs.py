@@ -22,11 +22,11 @@ from serving.database import fetch_one
 from serving.errors import BadRequest, Forbidden, Gone, NotFound
 from serving.keys.identity import PASSED, Identity
 from serving.runs.audit import Audit
-from serving.runs.launch import NewRun
-from serving.runs.limits import parse_id
+from serving.runs.decisions.plan_edit import edited_plan
 from serving.runs.log import refuse_cut
-from serving.runs.plan_edit import edited_plan
-from serving.runs.request import RunRequest
+from serving.runs.requests.launch import NewRun
+from serving.runs.requests.limits import parse_id
+from serving.runs.requests.request import RunRequest
 from serving.runs.shown import shown_run
 from serving.runs.store import refuse_pruned
 from serving.runs.view import TERMINAL, RunView, is_settled

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.errors import BadRequest
-from serving.runs.run_config import RunConfig
+from serving.runs.requests.run_config import RunConfig
 
 # Ids of the assistants that every hosted graph has: the same on every server, as LangGraph's clients count on.
 _GRAPHS: Final = uuid.UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")

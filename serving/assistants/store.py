@@ -15,7 +15,7 @@ from serving.database import Pool, Row, fetch_all, new_id
 from serving.errors import Conflict, NotFound
 from serving.hosting.graphs import Graphs
 from serving.jsonb import jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 
 COLUMNS: LiteralString = """
 select assistant_id::text, version, graph_id, config, context, metadata, name, description,

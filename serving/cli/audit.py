@@ -2,7 +2,7 @@
 
 from serving.cli.output import print_json
 from serving.cli.session import connected
-from serving.runs.limits import parse_id
+from serving.runs.requests.limits import parse_id
 from serving.settings import load_settings
 
 

@@ -10,7 +10,7 @@ from serving.cli.output import print_json
 from serving.cli.printable import printable
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, NotFound
-from serving.runs.limits import check_text
+from serving.runs.requests.limits import check_text
 from serving.runs.view import TERMINAL
 
 _PAGE = 200

@@ -5,7 +5,7 @@ from serving.cli.printable import printable
 from serving.cli.private import open_private
 from serving.cli.session import connected
 from serving.errors import BadRequest
-from serving.runs.limits import parse_id
+from serving.runs.requests.limits import parse_id
 from serving.settings import load_settings
 
 

@@ -15,7 +15,7 @@ from serving.cli.printable import printable
 from serving.cli.private import Private
 from serving.cli.runs import opened, watch
 from serving.errors import BadRequest, Conflict, Gone
-from serving.runs.limits import check_json
+from serving.runs.requests.limits import check_json
 
 
 async def show_plan(run_id: str, edit: bool, file: Path | None) -> int:

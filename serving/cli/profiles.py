@@ -6,7 +6,7 @@ from typing import Any
 from serving.cli.output import print_json
 from serving.cli.session import connected
 from serving.errors import BadRequest
-from serving.runs.limits import check_channel
+from serving.runs.requests.limits import check_channel
 from serving.settings import load_settings
 
 

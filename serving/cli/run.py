@@ -18,7 +18,7 @@ from serving.cli.progress import apart, progress
 from serving.cli.session import connected
 from serving.documents.document import ParsedDocument, Skipped
 from serving.errors import BadRequest
-from serving.runs.limits import check_goal, parse_id
+from serving.runs.requests.limits import check_goal, parse_id
 from serving.settings import Settings, load_settings
 
 _BATCH_CHARACTERS = 400_000

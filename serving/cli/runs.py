@@ -16,7 +16,7 @@ from serving.cli.printable import printable
 from serving.cli.private import Private, open_private
 from serving.cli.session import connected
 from serving.errors import BadRequest, Conflict
-from serving.runs.limits import check_text, parse_id
+from serving.runs.requests.limits import check_text, parse_id
 from serving.settings import load_settings
 
 

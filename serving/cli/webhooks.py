@@ -7,7 +7,7 @@ from serving.cli.owner import owned_database
 from serving.cli.session import connected
 from serving.errors import BadRequest
 from serving.keys.key import check_tenant
-from serving.runs.limits import parse_id
+from serving.runs.requests.limits import parse_id
 from serving.settings import load_settings, secret_of
 
 _STATES = ("pending", "delivered", "failed")

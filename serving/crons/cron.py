@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from serving.database import Row
-from serving.runs.launch import Multitask, Nodes, StreamMode, listed
-from serving.runs.run_config import RunConfig
+from serving.runs.requests.launch import Multitask, Nodes, StreamMode, listed
+from serving.runs.requests.run_config import RunConfig
 
 OnCompletion = Literal["delete", "keep"]
 _WHEN: Final = frozenset({"schedule", "timezone", "end_time", "enabled"})

@@ -22,9 +22,9 @@ from serving.crons.schedule import following
 from serving.database import Connection, Pool, Row, fetch_all
 from serving.errors import ServingError
 from serving.profiles.store import ProfileStore
-from serving.runs.asking import asked_of
-from serving.runs.launch import NewRun
 from serving.runs.launches import Asked, Launches, Told
+from serving.runs.requests.asking import asked_of
+from serving.runs.requests.launch import NewRun
 
 _POLL_S: Final = 0.5
 _MOST: Final = 100

@@ -10,7 +10,7 @@ from serving.crons.cron import shown
 from serving.crons.store import EVERY, FIELDS, GRAPH, CronStore
 from serving.hosting.config import AGENT
 from serving.jsonb import jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.search import Page, Sorted
 
 Selected = Literal[

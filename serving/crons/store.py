@@ -10,7 +10,7 @@ from serving.crons.schedule import following
 from serving.database import Connection, Pool, Row, fetch_all, new_id
 from serving.errors import NotFound, Unprocessable
 from serving.jsonb import jsonb, metadata_jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.threads.store import thread_not_found
 
 GRAPH: LiteralString = """(select graph_id from assistants join assistant_versions using (tenant, assistant_id, version)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from graph.profile import Profile
 from serving.database import Pool, Row
 from serving.errors import BadRequest, NotFound
-from serving.runs.limits import check_channel
+from serving.runs.requests.limits import check_channel
 
 EVERYONE: Final = "*"
 _MINE: LiteralString = """

@@ -19,13 +19,13 @@ from graph.state import Plan
 from serving.database import Connection, Pool, Row
 from serving.errors import BadRequest, Conflict
 from serving.hosting.config import is_hosted
-from serving.runs import approvals
 from serving.runs.cancel import cancel
-from serving.runs.limits import parse_id
+from serving.runs.decisions import approvals
+from serving.runs.decisions.plan_edit import changes_plan
 from serving.runs.log import AND_LINES, append_unfenced, encoded
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, PAUSE_CHANNEL, Notices
-from serving.runs.plan_edit import changes_plan
-from serving.runs.request import RunRequest, with_bounds
+from serving.runs.requests.limits import parse_id
+from serving.runs.requests.request import RunRequest, with_bounds
 from serving.runs.store import RunStore, queue_again, refuse_pruned
 from serving.runs.view import TERMINAL, RunView, is_paused
 

@@ -20,7 +20,7 @@ from serving.errors import BadRequest, Conflict, Gone
 from serving.hosting.config import is_hosted
 from serving.runs.log import encoded
 from serving.runs.notices import Notices
-from serving.runs.request import RunRequest, with_bounds
+from serving.runs.requests.request import RunRequest, with_bounds
 from serving.runs.store import RunStore, refuse_pruned
 from serving.runs.view import TERMINAL, RunView
 

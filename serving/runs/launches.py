@@ -21,10 +21,10 @@ from serving.database import Connection, Pool, Row, fetch_all, new_id
 from serving.errors import Conflict, NotFound
 from serving.jsonb import jsonb, metadata_jsonb
 from serving.runs.cancel import cancel
-from serving.runs.launch import Launch
-from serving.runs.limits import uuid_of
 from serving.runs.log import encoded
 from serving.runs.notices import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, Notices
+from serving.runs.requests.launch import Launch
+from serving.runs.requests.limits import uuid_of
 from serving.runs.shown import STATUSES
 
 _AGAIN_S: Final = 1.0

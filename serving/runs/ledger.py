@@ -11,8 +11,8 @@ from graph.tools.content import canonical, digest
 from graph.tools.effects import decided
 from serving.database import Pool, connected
 from serving.errors import Conflict
+from serving.runs.attempts.in_flight import InFlight
 from serving.runs.fence import OWNED, fence_lost
-from serving.runs.in_flight import InFlight
 
 # `do update` instead of `do nothing`: it waits for a concurrent insert of the key and returns that row;
 # xmax is 0 only in a row that this statement inserted. A person's yes lets a row out once: `before` says who was first.
@@ -80,7 +80,7 @@ class PostgresLedger:
         await self._one(_STEP, {**values, "reason": reason, "in_flight": in_flight})
 
     async def hear(self, key: str, decision: EffectDecision) -> None:
-        """Decides nothing: serving/runs/effects.py has written what a person said into the row."""
+        """Decides nothing: serving/runs/decisions/effects.py has written what a person said into the row."""
 
     async def _one(self, statement: LiteralString, values: dict[str, Any]) -> dict[str, Any]:
         owner = {"run_id": self._run_id, "fence": self._fence}

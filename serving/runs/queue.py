@@ -15,7 +15,7 @@ from graph.events import EventBody, RunFinished, RunHandedOver
 from serving.database import Pool, Row
 from serving.errors import ServingError
 from serving.hosting.config import is_hosted
-from serving.runs.bundle import Bundle
+from serving.runs.attempts.bundle import Bundle
 from serving.runs.fence import fence_lost
 from serving.runs.log import AND_LINES, encoded
 

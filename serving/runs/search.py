@@ -4,7 +4,7 @@ from typing import Any, Final, Literal, LiteralString
 
 from serving.database import Pool, Row
 from serving.jsonb import jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.runs.shown import STATUSES
 from serving.search import PATIENCE_S, Paged, in_time
 

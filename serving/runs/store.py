@@ -15,10 +15,10 @@ from serving.idempotency import another_request, check_key
 from serving.profiles.store import ProfileStore
 from serving.runs.audit import Audit, audit
 from serving.runs.history import History, read_history
-from serving.runs.limits import parse_id
 from serving.runs.log import AND_LINES, encoded
 from serving.runs.notices import LOG_CHANNEL, QUEUE_CHANNEL, Notices
-from serving.runs.request import RunRequest
+from serving.runs.requests.limits import parse_id
+from serving.runs.requests.request import RunRequest
 from serving.runs.view import RunView, view_of
 
 _CREATE: LiteralString = """

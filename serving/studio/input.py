@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from graph.channels import RunState
 from privacy.redact import strings
 from serving.errors import BadRequest
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 
 _TAKEN_BY: Final = "run_id"
 

@@ -33,7 +33,7 @@ from serving.processes.postgres import EmbeddedPostgres
 from serving.processes.stack import Stack
 from serving.profiles.store import ProfileStore
 from serving.runs.artifacts import MemoryArtifacts
-from serving.runs.attempts import RunMemory
+from serving.runs.attempts.deps import RunMemory
 from serving.settings import Settings, load_settings
 from serving.studio.approvals import StudioApprovals, StudioLedger
 from serving.studio.log import MemoryLog

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from serving.database import Row
 from serving.jsonb import jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.search import Page, Sorted
 from serving.threads.extract import MOST_PATHS, extraction
 from serving.threads.store import EVERY, FIELDS, LIVE, NOT_THE_AGENTS, ThreadStore

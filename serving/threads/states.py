@@ -18,7 +18,7 @@ from serving.hosting.config import AGENT
 from serving.hosting.graphs import Graphs
 from serving.items.stores import Stores
 from serving.jsonb import metadata_jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.threads.checkpoint import CheckpointRef, checkpoint_of
 from serving.threads.saved import Saved, no_checkpoint
 from serving.threads.snapshot import check_select, interrupts_of, nothing, selected, shown

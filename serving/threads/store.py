@@ -10,7 +10,7 @@ from serving.database import Pool, Row, fetch_all, new_id
 from serving.errors import Conflict, NotFound
 from serving.hosting.config import AGENT
 from serving.jsonb import jsonb, metadata_jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.search import PATIENCE_S, in_time
 from serving.threads import talks
 from serving.threads.thread import NewThread, ThreadChange, Ttl, shown, ttl_of

@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 from serving.database import Pool, Row
 from serving.errors import ServingError
 from serving.hosting.graphs import Graphs
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.threads.saved import Saved
 from serving.threads.store import LIVE, ThreadStore
 from serving.threads.thread import ThreadPrune, Ttl

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString
 
-from serving.runs.questions import question_of, shown
+from serving.runs.decisions.questions import question_of, shown
 
 # The runs of a talk, from the one that `last` finds back to its first. Each goes on behind the one that was made before
 # it on the thread, or behind the one that it names: what was said behind that is another branch of the talk.

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from serving.database import Pool, Row, fetch_all
 from serving.errors import BadRequest, NotFound
-from serving.runs.limits import parse_id
+from serving.runs.requests.limits import parse_id
 
 DeliveryStatus = Literal["pending", "delivered", "failed"]
 _PAGE: LiteralString = """

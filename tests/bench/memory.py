@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from serving.database import Pool, open_pool
 from serving.runs.notices import Notices
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from serving.runs.store import RunStore
 from tests.acceptance.conftest import wait_for_line
 from tests.bench.figure import Figure, table

@@ -70,7 +70,7 @@ class _Waiting:
 
 async def _plain(runs: int) -> None:
     """Our queue, log and saver over a graph of three nodes."""
-    from serving.runs.approvals import PostgresApprovals
+    from serving.runs.decisions.approvals import PostgresApprovals
 
     door, dsn = _Door(runs), load_settings().database_url
     async with open_pool(dsn, _POOL) as pool:

@@ -24,17 +24,17 @@ from graph.tools.registry import Registry
 from serving.database import Pool, new_id, open_pool, worker_name
 from serving.hosting.graphs import Graphs
 from serving.items.stores import Stores
-from serving.runs.bundle import bundle_of
-from serving.runs.execute import Executor
-from serving.runs.heartbeat import Heartbeat
-from serving.runs.hosted import HostedRuns
+from serving.runs.attempts.bundle import bundle_of
+from serving.runs.attempts.execute import Executor
+from serving.runs.attempts.heartbeat import Heartbeat
+from serving.runs.attempts.hosted import HostedRuns
+from serving.runs.attempts.terms import Bundles, Terms
+from serving.runs.attempts.worker import Worker
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from serving.runs.store import RunStore
-from serving.runs.terms import Bundles, Terms
-from serving.runs.worker import Worker
 from serving.settings import Settings
 from tests.bench.figure import Figure
 from tests.bench.running import database

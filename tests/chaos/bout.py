@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import psycopg
 
-from serving.runs.heartbeat import EXIT_START_AGAIN
+from serving.runs.attempts.heartbeat import EXIT_START_AGAIN
 from tests.chaos.arena import LEASE_S, Arena
 from tests.chaos.caller import Caller, Told
 from tests.chaos.counter import Wire

@@ -25,8 +25,8 @@ def prepare() -> None:
     import serving.cli.retention
     import serving.documents.tables
     import serving.processes.serve
-    import serving.runs.attempts
-    import serving.runs.worker
+    import serving.runs.attempts.deps
+    import serving.runs.attempts.worker
     import serving.telemetry.export
     import serving.wiring  # noqa: F401
     from graph.build import build
@@ -101,7 +101,7 @@ def _surround(counter: str) -> None:
     from tests.chaos.models import ChaosModels
     from tests.chaos.tools import stamps
 
-    attempts: Any = import_module("serving.runs.attempts")  # the name it took in from elsewhere is replaced
+    attempts: Any = import_module("serving.runs.attempts.deps")  # the name it took in from elsewhere is replaced
     wire, shipped = Wire(counter), attempts.builtin_tools
 
     @asynccontextmanager

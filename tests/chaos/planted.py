@@ -88,20 +88,20 @@ def taken_over_without_a_new_fence() -> None:
 
 
 def let_out_without_its_lock() -> None:
-    _module("runs.in_flight").InFlight.alone = lambda *_: nullcontext(True)
+    _module("runs.attempts.in_flight").InFlight.alone = lambda *_: nullcontext(True)
 
 
 def decided_behind_a_call_in_flight() -> None:
     async def require_ended(*_: Any) -> None:
         """Whoever looked, and whenever, is believed."""
 
-    _module("runs.decisions").require_ended = require_ended
-    effects = _module("runs.effects")
+    _module("runs.decisions.store").require_ended = require_ended
+    effects = _module("runs.decisions.effects")
     effects._DECIDE = _reworded(effects._DECIDE, "not in_flight and not call_in_flight(key)", "true")
 
 
 def renewed_after_its_end() -> None:
-    heartbeat = _module("runs.heartbeat")
+    heartbeat = _module("runs.attempts.heartbeat")
     heartbeat._BEAT = _reworded(heartbeat._BEAT, "run.lease_until > now() and", "")
 
 
@@ -187,7 +187,7 @@ def seq_without_a_lock() -> None:
 
 
 def decided_twice() -> None:
-    approvals = _module("runs.approvals")
+    approvals = _module("runs.decisions.approvals")
     approvals._DECIDE = _reworded(approvals._DECIDE, "and decision is null", "")
 
 
@@ -227,7 +227,7 @@ def subscribed_after_the_replay() -> None:
 
 def woken_by_notices_alone() -> None:
     """Nobody polls: a lapsed lease, which sends no notice, is never seen."""
-    _module("runs.worker")._POLL_S = 3_600.0
+    _module("runs.attempts.worker")._POLL_S = 3_600.0
 
 
 def pruned_in_pieces() -> None:
@@ -260,7 +260,7 @@ def paused_and_due() -> None:
 
 
 def edit_is_not_carried_out() -> None:
-    _module("runs.execute").catch_up = lambda *_: None
+    _module("runs.attempts.execute").catch_up = lambda *_: None
 
 
 def forked_from_its_beginning() -> None:

@@ -22,8 +22,8 @@ from serving.documents.search import CollectionDocuments
 from serving.documents.store import DocumentStore
 from serving.documents.tables import CollectionTables, Databases
 from serving.mail import OutboxMailer
-from serving.runs.approvals import MemoryApprovals
 from serving.runs.artifacts import MemoryArtifacts
+from serving.runs.decisions.approvals import MemoryApprovals
 from serving.runs.ledger import MemoryLedger
 from tests.evals.pdf import pdf
 

@@ -10,7 +10,7 @@ import pytest
 
 from memory.store import MemoryStore
 from serving.database import Pool, open_pool
-from serving.runs.in_flight import InFlight
+from serving.runs.attempts.in_flight import InFlight
 from serving.wiring import memory_store
 from tests.conftest import fresh_database
 from tests.integration.api_house import open_api

@@ -11,13 +11,13 @@ from graph.ports import Deps, ModelCall, ModelReply, StepTask
 from graph.tools.policy import Policy
 from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
-from serving.runs.approvals import PostgresApprovals
-from serving.runs.execute import Executor
+from serving.runs.attempts.execute import Executor
+from serving.runs.attempts.terms import Terms
+from serving.runs.decisions.approvals import PostgresApprovals
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.queue import Claim
-from serving.runs.request import RunRequest
-from serving.runs.terms import Terms
+from serving.runs.requests.request import RunRequest
 from serving.runs.view import RunView
 from tests.integration.ledger_rows import ALLOW
 from tests.integration.run_house import House

@@ -28,26 +28,26 @@ from serving.errors import Conflict, ServingError
 from serving.hosting.graphs import Graphs
 from serving.items.stores import Stores
 from serving.rights import runtime_dsn
-from serving.runs.approvals import PostgresApprovals
-from serving.runs.attempts import AttemptDeps
-from serving.runs.bundle import Bundle, bundle_of
+from serving.runs.attempts.bundle import Bundle, bundle_of
+from serving.runs.attempts.deps import AttemptDeps
+from serving.runs.attempts.execute import Executor
+from serving.runs.attempts.heartbeat import Heartbeat
+from serving.runs.attempts.hosted import HostedRuns
+from serving.runs.attempts.in_flight import InFlight
+from serving.runs.attempts.terms import Bundles, Terms
+from serving.runs.attempts.worker import Worker
 from serving.runs.checkpoints.branches import Branches
 from serving.runs.control import RunControls
-from serving.runs.decisions import Decisions
-from serving.runs.execute import Executor
+from serving.runs.decisions.approvals import PostgresApprovals
+from serving.runs.decisions.store import Decisions
 from serving.runs.fork import Forks
-from serving.runs.heartbeat import Heartbeat
-from serving.runs.hosted import HostedRuns
-from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog, read_all
 from serving.runs.notices import Notices
 from serving.runs.queue import Claim, Queue
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from serving.runs.store import RunStore
-from serving.runs.terms import Bundles, Terms
 from serving.runs.view import RunView
-from serving.runs.worker import Worker
 from serving.settings import Settings
 from serving.vault import PostgresVault
 

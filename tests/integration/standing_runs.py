@@ -6,7 +6,7 @@ from langgraph.runtime import RunControl
 
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from graph.state import Plan, Step
-from serving.runs.execute import PAUSE
+from serving.runs.attempts.execute import PAUSE
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup
 from tests.integration.scripted_models import ScriptedModels, Turn, plans

@@ -15,9 +15,9 @@ from graph.ports import ModelCall, ModelReply
 from memory.store import MemoryStore
 from serving.auth.callers import Callers
 from serving.database import new_id
-from serving.runs.launch import Launch
 from serving.runs.launches import Asked, Launches
-from serving.runs.request import RunRequest
+from serving.runs.requests.launch import Launch
+from serving.runs.requests.request import RunRequest
 from serving.wiring import memory_store
 from tests.integration.api_house import open_api
 from tests.integration.cutting_proxy import CuttingProxy

@@ -20,8 +20,8 @@ from graph.tools.runner import ToolRunner
 from serving.database import Pool
 from serving.errors import BadRequest, Conflict, NotFound
 from serving.mail import OutboxMailer
-from serving.runs.approvals import PostgresApprovals, decide
-from serving.runs.in_flight import InFlight
+from serving.runs.attempts.in_flight import InFlight
+from serving.runs.decisions.approvals import PostgresApprovals, decide
 from serving.runs.ledger import PostgresLedger
 from tests.integration.ledger_rows import make_run, take_over
 

@@ -5,7 +5,7 @@ from typing import Any
 from serving.hosting.cut_off import cut_off
 from serving.hosting.jsonable import to_json
 from serving.hosting.part_log import part_body
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from tests.integration.run_house import GOAL, House
 
 BEGUN: tuple[tuple[str, dict[str, Any]], ...] = (

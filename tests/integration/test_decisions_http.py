@@ -19,7 +19,7 @@ from serving.auth.callers import Callers
 from serving.database import new_id
 from serving.errors import NotFound
 from serving.keys.key import create
-from serving.runs.in_flight import InFlight
+from serving.runs.attempts.in_flight import InFlight
 from serving.runs.launches import Launches
 from serving.settings import Settings
 from serving.wiring import open_api_services

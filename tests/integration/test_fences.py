@@ -16,9 +16,9 @@ from memory.store import MemoryStore
 from privacy.redact import from_record
 from serving.database import Pool
 from serving.documents.embed import HashingEmbedder
-from serving.runs.approvals import PostgresApprovals
 from serving.runs.artifacts import PostgresArtifacts
-from serving.runs.attempts import RunMemory
+from serving.runs.attempts.deps import RunMemory
+from serving.runs.decisions.approvals import PostgresApprovals
 from serving.runs.fence import guard
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices

@@ -15,9 +15,9 @@ from graph.tools.registry import Arguments, CanCheck, Output, Registry, Tool, To
 from graph.tools.runner import ToolRunner
 from serving.database import Pool
 from serving.errors import Conflict
-from serving.runs.approvals import MemoryApprovals, PostgresApprovals, decide
 from serving.runs.artifacts import PostgresArtifacts
-from serving.runs.in_flight import InFlight
+from serving.runs.attempts.in_flight import InFlight
+from serving.runs.decisions.approvals import MemoryApprovals, PostgresApprovals, decide
 from serving.runs.ledger import MemoryLedger, PostgresLedger
 from tests.integration.ledger_rows import ALLOW, CALL, MAIL, effects, make_run, take_over
 

@@ -23,9 +23,9 @@ from graph.tools.runner import ToolRunner
 from serving.database import Pool
 from serving.errors import Conflict
 from serving.mail import OutboxMailer
-from serving.runs.approvals import MemoryApprovals
-from serving.runs.decisions import Decisions
-from serving.runs.in_flight import InFlight
+from serving.runs.attempts.in_flight import InFlight
+from serving.runs.decisions.approvals import MemoryApprovals
+from serving.runs.decisions.store import Decisions
 from serving.runs.ledger import PostgresLedger
 from serving.runs.notices import Notices
 from serving.runs.store import RunStore
@@ -38,7 +38,7 @@ VICTIM = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from serving.database import open_pool
-from serving.runs.in_flight import InFlight
+from serving.runs.attempts.in_flight import InFlight
 from tests.integration.test_ledger_processes import MAIL, OutboxMailer, attempt
 from graph.ports import ToolCall
 

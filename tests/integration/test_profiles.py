@@ -11,7 +11,7 @@ from serving.errors import BadRequest, NotFound
 from serving.models.offline import OfflineModel
 from serving.profiles.store import ProfileStore
 from serving.runs.fork import Fork
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from tests.integration.run_house import House
 from tests.integration.scripted_models import ScriptedModels, plans, written
 

@@ -43,7 +43,7 @@ async def test_it_waits_no_longer_than_a_minute(house: House) -> None:
 async def test_nothing_is_started_beside_it_at_first(
     house: House, monkeypatch: pytest.MonkeyPatch, alone_s: float
 ) -> None:
-    monkeypatch.setattr("serving.runs.worker.ALONE_S", alone_s)
+    monkeypatch.setattr("serving.runs.attempts.worker.ALONE_S", alone_s)
     run_id, gate = await fallen(house, 6), Gate()
     async with house.worker(ScriptedModels(worker=gate), concurrency=2):
         await asyncio.wait_for(gate.reached.wait(), 30)

@@ -10,7 +10,7 @@ import pytest
 from graph.errors import FenceLost
 from graph.events import RunFinished
 from memory.store import MemoryStore
-from serving.runs.heartbeat import Heartbeat
+from serving.runs.attempts.heartbeat import Heartbeat
 from tests.integration.run_house import House, gapless, kinds, open_house
 from tests.integration.scripted_models import ScriptedModels, after, finds_and_reports
 

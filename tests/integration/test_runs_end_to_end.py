@@ -13,7 +13,7 @@ from serving.documents.embed import HashingEmbedder
 from serving.documents.parse import read_folder
 from serving.documents.store import DocumentStore
 from serving.runs.notices import LOG_CHANNEL, listen
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from serving.runs.store import RunStore
 from serving.runs.view import RunView
 from serving.settings import Settings

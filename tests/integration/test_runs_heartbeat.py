@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from graph.ports import ModelCall, ModelReply
-from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
+from serving.runs.attempts.heartbeat import EXIT_START_AGAIN, Heartbeat
 from serving.runs.queue import Claim
 from tests.integration.run_house import House, gapless, kinds, until
 from tests.integration.scripted_models import ScriptedModels, Turn, finds_and_reports

@@ -12,7 +12,7 @@ from graph.faults import Faults, install
 from graph.ports import ApprovalDecision
 from graph.state import Plan, Step
 from serving.errors import BadRequest, ServingError
-from serving.runs.execute import PAUSE
+from serving.runs.attempts.execute import PAUSE
 from serving.runs.view import RunView
 from tests.integration.run_house import House, Lookup, code_of
 from tests.integration.scripted_models import ACCEPT, REPLAN, Gate, ScriptedModels, plans, revise, rules

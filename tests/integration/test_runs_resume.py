@@ -10,7 +10,7 @@ from graph.errors import ModelUnavailable
 from graph.events import EventBody
 from graph.ports import ModelCall, ModelReply
 from serving.errors import BadRequest, ServingError
-from serving.runs.execute import PAUSE
+from serving.runs.attempts.execute import PAUSE
 from serving.runs.log import AttemptLog
 from tests.integration.run_house import House, Lookup
 from tests.integration.scripted_models import ScriptedModels, Turn, fails, plans

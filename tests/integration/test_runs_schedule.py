@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from serving.database import new_id
 from serving.runs.queue import _CLAIM
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from tests.integration.run_house import House
 from tests.integration.scripted_models import ScriptedModels
 

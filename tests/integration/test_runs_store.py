@@ -12,9 +12,9 @@ from graph.ports import ApprovalDecision
 from graph.state import Plan, Step
 from serving.database import new_id
 from serving.errors import BadRequest, NotFound, ServingError
+from serving.runs.decisions.plan_edit import edited_plan
 from serving.runs.fork import Fork
-from serving.runs.plan_edit import edited_plan
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 from serving.runs.store import RunStore
 from tests.integration.run_house import House, Lookup, code_of, gapless, kinds
 from tests.integration.scripted_models import ScriptedModels, fails, plans

@@ -10,11 +10,11 @@ import pytest
 
 from graph.ports import ApprovalDecision, ModelCall, ModelReply
 from graph.state import Plan
-from serving.runs.heartbeat import Heartbeat
+from serving.runs.attempts.heartbeat import Heartbeat
+from serving.runs.attempts.worker import Worker
 from serving.runs.log import AttemptLog
 from serving.runs.queue import Queue
 from serving.runs.view import RunView
-from serving.runs.worker import Worker
 from tests.integration.run_house import House, Lookup, gapless, kinds, until
 from tests.integration.scripted_models import (
     ACCEPT,
@@ -38,7 +38,7 @@ def working(view: RunView) -> bool:
 
 
 async def test_a_run_is_done_by_a_worker_that_was_idle(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.runs.worker._POLL_S", 60.0)  # a notice wakes it, not the poll
+    monkeypatch.setattr("serving.runs.attempts.worker._POLL_S", 60.0)  # a notice wakes it, not the poll
     async with house.worker(ScriptedModels()):
         await asyncio.sleep(0.2)
         view = await house.ended(await house.create())

@@ -15,9 +15,9 @@ from serving.documents.embed import HashingEmbedder
 from serving.documents.search import CollectionDocuments
 from serving.documents.store import DocumentStore
 from serving.documents.tables import CollectionTables, Databases
-from serving.runs.approvals import PostgresApprovals
 from serving.runs.artifacts import PostgresArtifacts
-from serving.runs.in_flight import InFlight
+from serving.runs.attempts.in_flight import InFlight
+from serving.runs.decisions.approvals import PostgresApprovals
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.notices import Notices

@@ -18,8 +18,8 @@ from graph.ports import ModelCall, ModelReply
 from graph.state import Source
 from graph.tools.registry import LOCAL_WRITE, CanCheck, Output, Tool, ToolContext
 from serving.processes.serve import on_stop, serve_api
-from serving.runs.heartbeat import Heartbeat
-from serving.runs.worker import Worker
+from serving.runs.attempts.heartbeat import Heartbeat
+from serving.runs.attempts.worker import Worker
 from serving.wiring import memory_store
 from tests.integration.run_house import KEY, Lookup, Query, open_house
 from tests.integration.scripted_models import ACCEPT, ScriptedModels, Turn, after, finds_and_reports, plans, rules

@@ -14,7 +14,7 @@ from privacy.vault import MemoryVault
 from serving.api.openai.form import form_of
 from serving.errors import BadRequest
 from serving.models.structured import Unparsable, parse
-from serving.runs.forms import check_form, redacted
+from serving.runs.requests.forms import check_form, redacted
 
 
 def form(schema: Any) -> Form:

@@ -8,7 +8,7 @@ from graph.events import EffectUnknown
 from graph.ledger import EffectDecision
 from graph.ports import ApprovalDecision, ApprovalRequest
 from serving.errors import Conflict, Unprocessable
-from serving.runs.answers import decisions_of
+from serving.runs.decisions.answers import decisions_of
 
 
 def asked(id_: str, name: str = "send_email") -> ApprovalRequest:

@@ -17,8 +17,8 @@ from graph.tools.builtin.artifacts import file_name, media_type
 from graph.tools.registry import Registry
 from graph.tools.runner import ToolRunner
 from serving.mail import OutboxMailer
-from serving.runs.approvals import MemoryApprovals
 from serving.runs.artifacts import MemoryArtifacts
+from serving.runs.decisions.approvals import MemoryApprovals
 from serving.runs.ledger import MemoryLedger
 
 

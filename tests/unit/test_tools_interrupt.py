@@ -17,7 +17,7 @@ from graph.tools.registry import Arguments, Output, Problem, Registry, Tool, Too
 from graph.tools.runner import ToolRunner
 from graph.verdict import read_verdict
 from serving.mail import OutboxMailer
-from serving.runs.approvals import MemoryApprovals
+from serving.runs.decisions.approvals import MemoryApprovals
 from serving.runs.ledger import MemoryLedger
 from serving.studio.approvals import StudioLedger
 

@@ -15,7 +15,7 @@ from graph.tools.builtin.calculate import CALCULATE
 from graph.tools.policy import Policy, Rule
 from graph.tools.registry import Arguments, CanCheck, Output, Problem, Reconcile, Registry, Tool, ToolContext
 from graph.tools.runner import ToolRunner
-from serving.runs.approvals import MemoryApprovals
+from serving.runs.decisions.approvals import MemoryApprovals
 from serving.runs.ledger import MemoryLedger
 
 ALLOW = Policy(rules=(Rule(action="allow"),))

@@ -9,8 +9,8 @@ from serving.api.agent_protocol.messages import Message, joined, split
 from serving.assistants.assistant import system_assistant_id
 from serving.database import Row
 from serving.hosting.config import AGENT
-from serving.runs.launch import NewRun
-from serving.runs.run_config import RunConfig
+from serving.runs.requests.launch import NewRun
+from serving.runs.requests.run_config import RunConfig
 from serving.runs.search import RunSearch, RunStatus
 from serving.runs.shown import shown_run
 

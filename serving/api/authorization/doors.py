@@ -14,7 +14,7 @@ from serving.auth.filters import EVERYTHING, Held, both
 from serving.database import fetch_all
 from serving.errors import Conflict, Forbidden, NotFound, Unprocessable
 from serving.runs.launches import run_not_found
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.threads.store import NOT_THE_AGENTS, thread_not_found
 
 Door: TypeAlias = Callable[[Visit], Awaitable[None]]

@@ -15,7 +15,7 @@ from serving.database import fetch_all
 from serving.errors import Forbidden, Unprocessable
 from serving.hosting.config import AGENT
 from serving.jsonb import jsonb
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.services import ApiServices
 from serving.threads.store import NOT_THE_AGENTS, thread_not_found
 from serving.threads.thread import NewThread

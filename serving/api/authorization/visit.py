@@ -7,7 +7,7 @@ from typing import Any
 from serving.api.authorization.permits import NOUNS, Permits, Resource
 from serving.auth.filters import Held
 from serving.errors import Unprocessable
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 
 
 @dataclass

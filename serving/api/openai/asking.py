@@ -8,7 +8,7 @@ from graph.form import Form
 from serving.api.openai.form import form_of
 from serving.api.openai.messages import Conversation
 from serving.errors import BadRequest, NotFound
-from serving.runs.request import RunRequest
+from serving.runs.requests.request import RunRequest
 
 MODEL: Final = "trireme"
 _CHANNEL: Final = "web"

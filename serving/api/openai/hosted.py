@@ -18,7 +18,7 @@ from serving.api.openai.turn import Turn
 from serving.api.sdk.creation import created
 from serving.hosting.config import AGENT
 from serving.hosting.part_log import RESULT
-from serving.runs.launch import NewRun, RunCommand
+from serving.runs.requests.launch import NewRun, RunCommand
 from serving.runs.view import UsageView
 from serving.services import ApiServices
 

@@ -17,7 +17,7 @@ from serving.api.openai.waiting import reply_of
 from serving.api.sdk.run_streams import outcome
 from serving.database import Row
 from serving.errors import NotFound, Unprocessable
-from serving.runs.launch import RunCommand
+from serving.runs.requests.launch import RunCommand
 from serving.services import ApiServices
 
 _ASKER: Final = re.compile(rf"(?s){re.escape(ASKS)}.*/runs/([0-9a-f-]{{36}})\s*\Z")

@@ -14,8 +14,8 @@ from serving.api.openai.questions import answers_in, resume_of
 from serving.api.openai.turn import Turn
 from serving.database import Row
 from serving.errors import BadRequest, Conflict
-from serving.runs.launch import RunCommand
-from serving.runs.limits import parse_id
+from serving.runs.requests.launch import RunCommand
+from serving.runs.requests.limits import parse_id
 from serving.services import ApiServices
 
 _INSTRUCTIONS: Final = "instructions"  # a message with the id of one that is there takes its place

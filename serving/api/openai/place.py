@@ -16,7 +16,7 @@ from serving.api.openai.asking import Asking
 from serving.api.openai.messages import LONGEST, Conversation
 from serving.api.openai.waiting import reply_of
 from serving.database import Row, fetch_all
-from serving.runs.limits import parse_id
+from serving.runs.requests.limits import parse_id
 from serving.services import ApiServices
 
 _PARKED: LiteralString = """

@@ -17,11 +17,11 @@ from serving.api.sdk.growing import Growing
 from serving.database import Row, fetch_all, fetch_one
 from serving.errors import Conflict, NotFound
 from serving.idempotency import Claim
-from serving.runs.answers import decisions_of
-from serving.runs.launch import NewRun, RunCommand, goal_id
-from serving.runs.limits import uuid_of
-from serving.runs.plan_edit import edited_plan
-from serving.runs.questions import Decision, decision_on, id_of, waited, waiting
+from serving.runs.decisions.answers import decisions_of
+from serving.runs.decisions.plan_edit import edited_plan
+from serving.runs.decisions.questions import Decision, decision_on, id_of, waited, waiting
+from serving.runs.requests.launch import NewRun, RunCommand, goal_id
+from serving.runs.requests.limits import uuid_of
 from serving.services import ApiServices
 from serving.threads.talks import BEFORE
 

@@ -11,7 +11,7 @@ from serving.api.sdk.framing import SdkFraming, without_id
 from serving.api.sdk.growing import Growing
 from serving.database import Row
 from serving.hosting.config import AGENT
-from serving.runs.questions import question_of, shown
+from serving.runs.decisions.questions import question_of, shown
 
 NODES: Final = {
     "plan_proposed": ("plan", "plan"),

@@ -12,11 +12,11 @@ from serving.assistants.assistant import Assistant
 from serving.database import Row
 from serving.errors import Unprocessable
 from serving.hosting.config import AGENT
-from serving.runs.anew import Turn, turn_at
-from serving.runs.asking import asked_of
-from serving.runs.launch import NewRun, RunCommand
 from serving.runs.launches import Asked
-from serving.runs.limits import uuid_of
+from serving.runs.requests.anew import Turn, turn_at
+from serving.runs.requests.asking import asked_of
+from serving.runs.requests.launch import NewRun, RunCommand
+from serving.runs.requests.limits import uuid_of
 from serving.services import ApiServices
 
 LOCATION: Final = "Content-Location"

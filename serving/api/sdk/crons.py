@@ -15,8 +15,8 @@ from serving.auth.user import with_configurable
 from serving.crons.cron import CronChange, NewCron, shown
 from serving.crons.search import CronFilter, CronSearch, count, search
 from serving.hosting.config import AGENT
-from serving.runs.asking import asked_of
-from serving.runs.launch import NewRun
+from serving.runs.requests.asking import asked_of
+from serving.runs.requests.launch import NewRun
 from serving.services import ApiServices
 
 router = APIRouter(tags=["crons"])

@@ -20,7 +20,7 @@ from serving.api.sockets import EventStream
 from serving.database import Row, fetch_one
 from serving.hosting.config import is_hosted
 from serving.hosting.part_log import RESULT
-from serving.runs.launch import NewRun, StreamMode
+from serving.runs.requests.launch import NewRun, StreamMode
 from serving.runs.store import refuse_pruned
 from serving.runs.view import is_settled
 from serving.services import ApiServices

@@ -10,8 +10,8 @@ from serving.api.sdk.answer import answer
 from serving.api.sdk.creation import LOCATION, Batch, IdempotencyKey, created, created_batch, notices, place
 from serving.api.sdk.listed import LISTED
 from serving.api.sdk.schemas import Run, RunPart
-from serving.runs.launch import NewRun
 from serving.runs.launches import CancelAction
+from serving.runs.requests.launch import NewRun
 from serving.runs.shown import shown_run
 from serving.runs.view import is_settled
 from serving.services import ApiServices

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from serving.runs.launch import Multitask
+from serving.runs.requests.launch import Multitask
 from serving.runs.search import RunStatus
 from serving.threads.thread import Status
 

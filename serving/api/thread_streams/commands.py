@@ -11,7 +11,7 @@ from serving.api.thread_streams.errors import Refused, error_frame, refusal
 from serving.api.thread_streams.lookups import fork, get_state, get_tree, list_checkpoints
 from serving.api.thread_streams.start import started
 from serving.errors import ServingError
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.services import ApiServices
 
 Params = Mapping[str, Any]

@@ -24,7 +24,7 @@ from serving.api.thread_streams.in_step import InStep
 from serving.api.thread_streams.subscription import Subscription, since_of, subscription_of
 from serving.api.websockets import TRANSPORT
 from serving.errors import ServingError
-from serving.runs.limits import check_json, uuid_of
+from serving.runs.requests.limits import check_json, uuid_of
 from serving.services import ApiServices
 from serving.threads.places import Place
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from serving.api.sdk.creation import created
 from serving.api.thread_streams.errors import Refused
 from serving.api.thread_streams.waiting import waits
-from serving.runs.launch import Launch, NewRun
+from serving.runs.requests.launch import Launch, NewRun
 from serving.services import ApiServices
 
 _TAKEN: Final = frozenset(NewRun.model_fields) - {"if_not_exists", "stream_mode", "stream_subgraphs", "after_seconds"}

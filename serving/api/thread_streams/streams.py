@@ -19,7 +19,7 @@ from serving.api.thread_streams.errors import Refused, error_frame, refusal
 from serving.api.thread_streams.following import beginning, fall_behind, followed
 from serving.api.thread_streams.subscription import CHANNELS, Subscription, since_of, subscription_of
 from serving.errors import ServingError
-from serving.runs.limits import uuid_of
+from serving.runs.requests.limits import uuid_of
 from serving.services import ApiServices
 from serving.threads.places import Place
 

@@ -6,7 +6,7 @@ from typing import LiteralString
 from serving.api.thread_streams.errors import Refused
 from serving.database import Row, fetch_one
 from serving.hosting.config import AGENT
-from serving.runs.questions import id_of, waiting
+from serving.runs.decisions.questions import id_of, waiting
 from serving.services import ApiServices
 
 _THREAD: LiteralString = """

@@ -1,4 +1,4 @@
--- A call that a process may still make is held under a lock of that process' session (serving/runs/in_flight.py). An
+-- A call that a process may still make is held under a lock of that process' session (serving/runs/attempts/in_flight.py). An
 -- effect that became unknown meanwhile is decided by nobody who looked before the process had ended.
 alter table effects add column in_flight boolean not null default false;
 

@@ -9,8 +9,8 @@ from graph.tools.content import canonical, clean, digest
 from graph.tools.registry import Problem
 from serving.database import Connection, Pool, connected, fetch_all
 from serving.errors import BadRequest, Conflict, NotFound
+from serving.runs.decisions.reveals import refuse_hidden
 from serving.runs.fence import OWNED, fence_lost
-from serving.runs.reveals import refuse_hidden
 
 # The effect it is about is proposed with it, and fails with it when nobody has decided in time.
 _REQUEST: LiteralString = """, asked as (

@@ -11,8 +11,8 @@ from graph.bounds import Bounds
 from graph.form import Form
 from privacy.redact import Redactor
 from serving.errors import BadRequest
-from serving.runs import forms
-from serving.runs.limits import check_goal
+from serving.runs.requests import forms
+from serving.runs.requests.limits import check_goal
 from serving.webhooks.address import check_url
 
 _YEAR_S = 366 * 86_400.0

@@ -29,13 +29,13 @@ from serving.hosting.saver import hosted_saver
 from serving.hosting.unsaved import run_unsaved
 from serving.items.stores import Stores
 from serving.keys.identity import WORKS_FOR
-from serving.runs.ending import Ending, end, shown_interrupt
-from serving.runs.failure import failed
+from serving.runs.attempts.ending import Ending, end, shown_interrupt
+from serving.runs.attempts.failure import failed
 from serving.runs.group import Fence
-from serving.runs.launch import Launch, RunCommand
 from serving.runs.log import FencedLog
 from serving.runs.notices import Notices
 from serving.runs.queue import CANCELLED, Claim
+from serving.runs.requests.launch import Launch, RunCommand
 
 _NOT_THE_GRAPHS: Final = (StorageLost, FenceLost, GraphDrained)
 _LANGGRAPHS: Final = ("__pregel", "checkpoint_ns")

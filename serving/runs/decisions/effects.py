@@ -11,8 +11,8 @@ from graph.tools.content import canonical
 from graph.tools.effects import decided
 from serving.database import Connection, Pool, connected
 from serving.errors import BadRequest, Conflict, NotFound
-from serving.runs.limits import parse_id
-from serving.runs.reveals import refuse_hidden_retry
+from serving.runs.decisions.reveals import refuse_hidden_retry
+from serving.runs.requests.limits import parse_id
 
 _UNKNOWN: LiteralString = """
 select key, step_id, tool, coalesce(arguments, '{}') as arguments, reason, round from effects

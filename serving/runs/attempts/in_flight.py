@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from serving.background import Background
 from serving.database import Connection, Pool, storage
 from serving.errors import Conflict
-from serving.runs.effects import look_again
+from serving.runs.decisions.effects import look_again
 
 _TAKE: LiteralString = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 _GIVE_BACK: LiteralString = "select pg_advisory_unlock(hashtextextended(%s, 0))"

@@ -10,7 +10,7 @@ from graph.ledger import EffectDecision
 from graph.ports import ApprovalDecision, ApprovalRequest
 from graph.verdict import verdict_payload
 from serving.database import Pool, fetch_all, fetch_one
-from serving.runs import approvals, effects
+from serving.runs.decisions import approvals, effects
 
 Question: TypeAlias = ApprovalRequest | EffectUnknown
 Decision: TypeAlias = ApprovalDecision | EffectDecision

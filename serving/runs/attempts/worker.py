@@ -13,9 +13,9 @@ import psycopg
 from langgraph.runtime import RunControl
 
 from graph.faults import point
-from serving.runs.children import Children, watch
-from serving.runs.execute import PAUSE, Executor
-from serving.runs.heartbeat import EXIT_START_AGAIN, Heartbeat
+from serving.runs.attempts.children import Children, watch
+from serving.runs.attempts.execute import PAUSE, Executor
+from serving.runs.attempts.heartbeat import EXIT_START_AGAIN, Heartbeat
 from serving.runs.notices import CANCEL_CHANNEL, PAUSE_CHANNEL, QUEUE_CHANNEL, Notices, listen
 from serving.runs.queue import ALONE_S, Claim, Queue
 

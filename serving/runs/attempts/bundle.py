@@ -1,6 +1,7 @@
 """The version bundle that a thread is pinned to: the graph, prompts, tools and routes that its run began with.
 
-The claim pins it (serving/runs/queue.py); serving/runs/terms.py says what becomes of a run where another is installed.
+The claim pins it (serving/runs/queue.py); serving/runs/attempts/terms.py says what becomes of a run where another is
+installed.
 """
 
 import hashlib

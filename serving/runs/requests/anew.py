@@ -11,8 +11,8 @@ from typing import Any, Final, LiteralString
 from serving.database import Pool, fetch_one
 from serving.errors import NotFound, Unprocessable
 from serving.hosting.config import AGENT
-from serving.runs.launch import goal_id
-from serving.runs.request import RunRequest
+from serving.runs.requests.launch import goal_id
+from serving.runs.requests.request import RunRequest
 
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"  # what the first run of a talk follows
 _ASKED: LiteralString = """

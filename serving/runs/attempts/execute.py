@@ -22,17 +22,17 @@ from graph.ports import ApprovalRequest, Deps
 from graph.transcript import own_lines
 from serving.database import TROUBLE, Pool
 from serving.errors import ServingError
-from serving.runs import approvals, effects
+from serving.runs.attempts.failure import failed
+from serving.runs.attempts.hosted import HostedRuns
+from serving.runs.attempts.terms import Bundles, Terms
+from serving.runs.attempts.tracebacks import cut_tracebacks
 from serving.runs.checkpoints import PostgresSaver
-from serving.runs.failure import failed
-from serving.runs.hosted import HostedRuns
-from serving.runs.launch import goal_id
+from serving.runs.decisions import approvals, effects
 from serving.runs.log import AttemptLog
 from serving.runs.notices import QUEUE_CHANNEL, Notices
 from serving.runs.queue import CANCELLED, Claim, Queue
-from serving.runs.request import RunRequest
-from serving.runs.terms import Bundles, Terms
-from serving.runs.tracebacks import cut_tracebacks
+from serving.runs.requests.launch import goal_id
+from serving.runs.requests.request import RunRequest
 
 PAUSE = "pause"
 _MOST_SUPERSTEPS = 1_000  # 20 critic rounds over 12 steps in a row take some 550

@@ -12,12 +12,12 @@ from graph.ledger import EffectDecision, EffectState
 from graph.ports import ApprovalDecision
 from serving.database import Connection, Pool, Row
 from serving.errors import Conflict
-from serving.runs import approvals, effects
-from serving.runs.effects import EffectPage, EffectView
-from serving.runs.in_flight import require_ended
-from serving.runs.limits import parse_id
+from serving.runs.attempts.in_flight import require_ended
+from serving.runs.decisions import approvals, effects
+from serving.runs.decisions.effects import EffectPage, EffectView
+from serving.runs.decisions.reveals import show
 from serving.runs.log import AND_LINES, append_unfenced, encoded
-from serving.runs.reveals import show
+from serving.runs.requests.limits import parse_id
 from serving.runs.store import RunStore, queue_again
 from serving.runs.view import TERMINAL, RunView, is_paused
 

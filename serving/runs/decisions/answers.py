@@ -9,7 +9,7 @@ from graph.approval import flat, read_decision
 from graph.ports import ApprovalDecision, ApprovalRequest
 from graph.verdict import read_verdict
 from serving.errors import Conflict, Unprocessable
-from serving.runs.questions import Decision, Question, id_of
+from serving.runs.decisions.questions import Decision, Question, id_of
 
 _WORDS: Final = "happened, did_not or retry"
 

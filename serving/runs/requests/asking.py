@@ -13,11 +13,11 @@ from serving.database import new_id
 from serving.errors import Unprocessable
 from serving.hosting.config import AGENT
 from serving.profiles.store import ProfileStore
-from serving.runs.anew import Turn
-from serving.runs.launch import Checkpoint, Launch, NewRun
 from serving.runs.launches import Asked
-from serving.runs.limits import uuid_of
-from serving.runs.request import RunRequest, redacted
+from serving.runs.requests.anew import Turn
+from serving.runs.requests.launch import Checkpoint, Launch, NewRun
+from serving.runs.requests.limits import uuid_of
+from serving.runs.requests.request import RunRequest, redacted
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OPTIONS: Final = ("collection", "channel", "review_plan", "model", "bounds", "priority")

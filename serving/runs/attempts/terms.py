@@ -7,7 +7,7 @@ from graph.events import Noted
 from graph.prompt import Prompts
 from serving.database import Pool, fetch_all
 from serving.errors import ServingError
-from serving.runs.bundle import Bundle, differing, lost
+from serving.runs.attempts.bundle import Bundle, differing, lost
 from serving.runs.log import AttemptLog
 from serving.runs.queue import Claim
 

@@ -21,15 +21,15 @@ from serving.documents.search import CollectionDocuments
 from serving.documents.store import DocumentStore
 from serving.documents.tables import CollectionTables, Databases
 from serving.mail import OutboxMailer, SmtpMailer
-from serving.runs.approvals import PostgresApprovals
 from serving.runs.artifacts import PostgresArtifacts
+from serving.runs.attempts.in_flight import InFlight
+from serving.runs.attempts.terms import Terms
+from serving.runs.decisions.approvals import PostgresApprovals
 from serving.runs.fence import guard
-from serving.runs.in_flight import InFlight
 from serving.runs.ledger import PostgresLedger
 from serving.runs.log import AttemptLog
 from serving.runs.queue import Claim
-from serving.runs.request import RunRequest
-from serving.runs.terms import Terms
+from serving.runs.requests.request import RunRequest
 from serving.settings import Settings
 from serving.vault import PostgresVault
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from graph.form import Form
 from privacy.redact import Redactor
 from serving.errors import BadRequest
-from serving.runs.limits import check_json
+from serving.runs.requests.limits import check_json
 
 _LONGEST: Final = 64_000
 _MOST_OBJECTS: Final = 2_000  # each takes a fifth of a millisecond to be looked at

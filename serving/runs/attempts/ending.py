@@ -14,9 +14,9 @@ from serving.hosting.jsonable import to_json
 from serving.hosting.part_log import RESULT, part_body
 from serving.hosting.parts import Part
 from serving.runs.fence import fence_lost
-from serving.runs.launch import PLACES
 from serving.runs.log import encoded
 from serving.runs.queue import Claim
+from serving.runs.requests.launch import PLACES
 
 _END: LiteralString = """
 with run as (
