@@ -82,7 +82,8 @@ def _ends_here(text: str, start: int, end: re.Match[str]) -> bool:
     if end.group() != "\n" or in_row:
         return True
     # A long line that stops without a full stop is a wrapped one: its sentence goes on below.
-    return len(line) < _WRAPPED_AT or line.rstrip()[-1:] in ".!?:;|" or bool(_STANDS_ALONE.match(text, end.end()))
+    stops = line.rstrip()[-1:] in (".!?:|" if text[end.end() : end.end() + 1].islower() else ".!?:;|")
+    return len(line) < _WRAPPED_AT or stops or bool(_STANDS_ALONE.match(text, end.end()))
 
 
 def _span(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -78,6 +78,13 @@ def test_a_wrapped_line_goes_on_and_a_table_row_is_one_unit() -> None:
     ]
 
 
+def test_a_sentence_wrapped_behind_a_semicolon_goes_on_in_lower_case() -> None:
+    text = "Days carried over must be used by 31 March;\nafter that date they lapse."
+    assert [text[first:last] for first, last in sentences(text)] == [text]
+    points = "The supplier delivers within thirty days of the order;\nThe buyer pays within ten."
+    assert len(list(sentences(points))) == 2
+
+
 def test_chunks_are_whole_sentences_of_even_size() -> None:
     text = " ".join(f"Sentence number {at} says something of its own." for at in range(100))
     parts = list(cut(text))
