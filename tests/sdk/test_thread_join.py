@@ -73,7 +73,10 @@ async def test_a_reader_hears_of_the_runs_that_come(client: Any, thread: str) ->
 async def test_it_goes_on_behind_any_event(client: Any, thread: str) -> None:
     for _ in range(2):
         await ran(client, thread, 2, ["values", "custom"])
-    whole = await joined(client, thread, 2, last_event_id="-1")
+    seen = list[httpx.Request]()
+    watch(client, seen)
+    whole = await joined(client, thread, 2, last_event_id="-1", headers={"X-Trip": "Poros"})
+    assert {request.headers["X-Trip"] for request in seen} == {"Poros"}
     for at, part in enumerate(whole[:-1]):
         rest = whole[at + 1 :]
         ends = sum(each.data.get("status") == "run_done" for each in rest)

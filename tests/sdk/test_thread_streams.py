@@ -194,12 +194,16 @@ def test_subgraphs_are_found_without_an_event_loop(sync_client: SyncLangGraphCli
 @transports
 def test_the_sdks_views_without_an_event_loop(sync_client: SyncLangGraphClient, transport: Transport) -> None:
     channels = ["values", "messages", "tool_calls", "updates", "tasks", "checkpoints", "sightings"]
+    seen = list[httpx.Request]()
+    watch(sync_client, seen)
     with sync_client.threads.stream(assistant_id="chat", transport=transport) as thread:
         thread.run.start(input=ASK)
         told = list(thread.interleave_projections(channels))
         assert len(thread.output["messages"]) == 4
         assert thread.values.get() == thread.output
-        assert {node["id"] for node in thread.agent.get_tree(xray=True)["nodes"]} >= {"greet", "agent", "tools"}
+        tree = thread.agent.get_tree(xray=True, headers={"X-Leg": "2"}, params={"trip": "Poros"})
+        assert {node["id"] for node in tree["nodes"]} >= {"greet", "agent", "tools"}
+    assert [request.url.params["trip"] for request in seen if request.headers.get("X-Leg")] == ["Poros"]
     items: dict[str, list[Any]] = {name: [item for channel, item in told if channel == name] for name in channels}
     assert [len(state["messages"]) for state in items["values"]] == [1, 1, 2, 3, 4]
     assert [str(message.text) for message in items["messages"]] == ["", ANSWER]
