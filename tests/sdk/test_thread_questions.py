@@ -1,6 +1,7 @@
 """What a thread waits for, asked and answered through the thread-centric protocol."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from tests.acceptance.processes import wait_until
 from tests.sdk.test_thread_streams import MAIL, Transport, is_root, of, transports, until_end
 
+KEY = "Idempotency-Key"
 PATH = ["x", "begin", "x", "begin", "sink", "x", "begin", "sink", "dive", "end"]
 
 
@@ -199,3 +201,28 @@ async def test_nothing_waits_on_a_thread_without_a_question(client: Any, thread:
     assert (await command(client, thread, "input.respond", **params))["error"] == "no_such_run"
     await client.runs.wait(thread, "slow", input={"steps": 1})
     assert (await command(client, thread, "input.respond", **params))["error"] == "no_such_run"
+
+
+@pytest.mark.parametrize("place", ["", "/agent-protocol"])
+async def test_a_command_with_a_key_starts_one_run(client: Any, thread: str, place: str) -> None:
+    """The input that answers a question, too: sent again it is that answer, and no new turn."""
+
+    async def say(key: str, method: str, **params: Any) -> dict[str, Any]:
+        path, frame = f"{place}/threads/{thread}/commands", {"id": 7, "method": method, "params": params}
+        answer: dict[str, Any] = (await client.http.client.post(path, json=frame, headers={KEY: key})).json()
+        return answer
+
+    async def twice(method: str, **params: Any) -> str:
+        key = str(uuid.uuid4())
+        first = (await say(key, method, **params))["result"]["run_id"]
+        await client.runs.join(thread, first)
+        assert (await say(key, method, **params))["result"]["run_id"] == first
+        assert (await say(key, method, **{**params, "input": "another"}))["type"] == "error"
+        return str(first)
+
+    asks = await twice("run.start", assistant_id="chat", input=MAIL)
+    answers = await twice("run.start", assistant_id="chat", input={"decisions": [{"type": "approve"}]})
+    state = await client.threads.get_state(thread)
+    assert not state["next"]
+    forks = await twice("state.fork", checkpoint_id=state["checkpoint"]["checkpoint_id"])
+    assert {run["run_id"] for run in await client.runs.list(thread)} == {asks, answers, forks}

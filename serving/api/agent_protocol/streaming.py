@@ -10,6 +10,7 @@ from serving.api.agent_protocol.failures import ABSENT
 from serving.api.refusal import STREAMS, Responses
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.creation import IdempotencyKey
 from serving.api.sdk.run_streams import LastEventId
 from serving.api.thread_streams.commands import obey
 from serving.api.thread_streams.errors import Refused
@@ -73,7 +74,9 @@ router.add_websocket_route("/threads/{thread_id}/stream", converse)  # the prefi
 
 
 @router.post("/commands", response_model=StreamingCommandResponse, responses=ABSENT)
-async def send_thread_streaming_command(thread_id: str, body: StreamingCommand, services: Services) -> Response:
+async def send_thread_streaming_command(
+    thread_id: str, body: StreamingCommand, services: Services, idempotency_key: IdempotencyKey = None
+) -> Response:
     """run.start, input.respond, state.get, state.listCheckpoints, state.fork, agent.getTree. What is wrong with one is
     told in the answer."""
-    return answer(await obey(services, thread_id, body.id, body.method, body.params or {}))
+    return answer(await obey(services, thread_id, body.id, body.method, body.params or {}, idempotency_key))

@@ -16,13 +16,13 @@ from serving.services import ApiServices
 
 Params = Mapping[str, Any]
 Command = Callable[[ApiServices, str, Params], Awaitable[dict[str, Any]]]
+_STARTS: Final = {"run.start": started, "state.fork": fork}
 _COMMANDS: Final[dict[str, Command]] = {
-    "run.start": started,
+    **_STARTS,
     "input.respond": respond,
     "agent.getTree": get_tree,
     "state.get": get_state,
     "state.listCheckpoints": list_checkpoints,
-    "state.fork": fork,
 }
 LOOKS: Final = frozenset({"agent.getTree", "state.get", "state.listCheckpoints"})
 _ELSEWHERE: Final = {
@@ -44,15 +44,21 @@ def read(frame: Any) -> tuple[int, str, Params]:
     return id_, method, params or {}  # type: ignore[return-value]
 
 
-async def obey(services: ApiServices, thread: str, id_: int, method: str, params: Params) -> dict[str, Any]:
-    """The command's answer, as a frame: what is wrong with it is one, too."""
+async def obey(
+    services: ApiServices, thread: str, id_: int, method: str, params: Params, key: str | None = None
+) -> dict[str, Any]:
+    """The command's answer, as a frame: what is wrong with it is one, too. `key`: the Idempotency-Key, under which it
+    starts one run; an answer has one of its own."""
     try:
         thread_id = uuid_of(thread, "thread")
         if method not in _COMMANDS:
             raise _unknown(method)
         # What was told before the command is what a client that asks for the rest needn't hear again.
         before = await services.places.end(thread_id)
-        result = await _COMMANDS[method](services, thread_id, params)
+        if method in _STARTS:
+            result = await _STARTS[method](services, thread_id, params, key)
+        else:
+            result = await _COMMANDS[method](services, thread_id, params)
     except (Refused, ServingError) as error:
         return error_frame(refusal(error), id_)
     except ValidationError as error:

@@ -68,14 +68,16 @@ async def list_checkpoints(services: ApiServices, thread_id: str, params: Mappin
     return {"checkpoints": [_summary(state) for state in orjson.loads(found)]}
 
 
-async def fork(services: ApiServices, thread_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
+async def fork(
+    services: ApiServices, thread_id: str, params: Mapping[str, Any], key: str | None = None
+) -> dict[str, Any]:
     """A run that goes on from an earlier checkpoint of the thread, with the graph that the newest one is of."""
     if not isinstance(params.get("checkpoint_id"), str):
         raise Refused("invalid_argument", "state.fork needs a `checkpoint_id`; state.listCheckpoints gives them")
     row = await _run(services, thread_id, None)
     await services.states.get(thread_id, CheckpointRef(checkpoint_id=params["checkpoint_id"]), subgraphs=False)
     given = {name: params[name] for name in ("checkpoint_id", "input", "config") if name in params}
-    run_id = await start(services, thread_id, {"assistant_id": str(row["assistant_id"] or AGENT), **given})
+    run_id = await start(services, thread_id, {"assistant_id": str(row["assistant_id"] or AGENT), **given}, key)
     return {"run_id": run_id, "thread_id": thread_id}
 
 

@@ -14,6 +14,7 @@ from serving.api.reader import HEARTBEAT
 from serving.api.refusal import STREAMS
 from serving.api.runs import Services
 from serving.api.sdk.answer import answer
+from serving.api.sdk.creation import IdempotencyKey
 from serving.api.thread_streams.commands import obey, read
 from serving.api.thread_streams.errors import Refused, error_frame, refusal
 from serving.api.thread_streams.following import beginning, fall_behind, followed
@@ -81,7 +82,9 @@ async def told(services: ApiServices, thread_id: str, asked: Any, last_event_id:
 
 
 @router.post("/threads/{thread_id}/commands", openapi_extra=_takes(_COMMAND))
-async def take_command(thread_id: str, request: Request, services: Services) -> Response:
+async def take_command(
+    thread_id: str, request: Request, services: Services, idempotency_key: IdempotencyKey = None
+) -> Response:
     """A command of the protocol: run.start, input.respond, state.get, state.listCheckpoints, state.fork, agent.getTree.
     What is wrong with it is told in the answer: `type` is `error`, with a code and a message."""
     frame: Any = None
@@ -90,7 +93,7 @@ async def take_command(thread_id: str, request: Request, services: Services) -> 
         id_, method, params = read(frame)
     except Refused as error:
         return _refused(request, error, frame.get("id") if isinstance(frame, dict) else None)
-    return answer(await obey(services, thread_id, id_, method, params))
+    return answer(await obey(services, thread_id, id_, method, params, idempotency_key))
 
 
 async def _frames(services: ApiServices, thread_id: str, wanted: Subscription, start: Place) -> AsyncGenerator[bytes]:
