@@ -1,8 +1,10 @@
 """`runs.stream`: every mode alone and in lists gives what LangGraph's own server gives."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.schema import StreamPart
 
 from tests.acceptance.conftest import Server
+from tests.sdk.watching import until_answered
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "what is the weather in Athens"}]}
 MAIL: dict[str, Any] = {"messages": [{"role": "user", "content": "send a mail to ann@example.com"}]}
@@ -281,22 +284,25 @@ async def test_a_stream_is_joined_from_its_start_or_behind_an_event(client: Lang
 
 
 @pytest.mark.parametrize("resumable", [False, True])
-async def test_a_stream_is_joined_from_now_on(client: LangGraphClient, thread: str, resumable: bool) -> None:
+async def test_a_stream_is_joined_from_now_on(
+    client: LangGraphClient, thread: str, tmp_path: Path, resumable: bool
+) -> None:
     """As the SDK says of it, and LangGraph's own server does, `stream_resumable` or not."""
-    for delay in (0.1, 0.5, 1.5):  # a busy machine may come too late for the first ones
-        thread = (await client.threads.create())["thread_id"]
-        given: Any = {"steps": 12, "delay": delay}
-        run = await client.runs.create(thread, "slow", input=given, stream_resumable=resumable)
-        async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
-            if part.event == "values" and part.data["done"] == 3:
-                break
-        if rest := await parts_of(client.runs.join_stream(thread, run["run_id"])):
+    given: Any = {"steps": 20, "delay": 0.05, "hold": str(tmp_path / "joined")}
+    run = await client.runs.create(thread, "slow", input=given, stream_resumable=resumable)
+    next_ = await client.runs.create(thread, "slow", input={"steps": 1}, stream_resumable=resumable)
+    async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
+        if part.event == "values" and part.data["done"] == 3:
             break
+    readers = []
+    for each in (run, next_):
+        async with until_answered(client):
+            readers.append(asyncio.create_task(parts_of(client.runs.join_stream(thread, each["run_id"]))))
+    (tmp_path / "joined").touch()
+    rest, (first, *_) = await asyncio.gather(*readers)
     assert rest[0].data["done"] > 3
-    assert [part.data["done"] for part in rest] == list(range(rest[0].data["done"], 13))
+    assert [part.data["done"] for part in rest] == list(range(rest[0].data["done"], 21))
     assert await parts_of(client.runs.join_stream(thread, run["run_id"])) == []
-    late = await client.runs.create(thread, "slow", input={"steps": 1}, after_seconds=1)
-    first, *_ = await parts_of(client.runs.join_stream(thread, late["run_id"]))
     assert first.event == "metadata"
 
 

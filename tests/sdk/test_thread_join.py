@@ -4,16 +4,17 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 from langgraph_sdk.schema import StreamPart
 
 from serving.api.event_id import seq_of
-from tests.sdk.watching import watch
+from tests.sdk.watching import until_answered, watch
 
 
 async def joined(client: Any, thread: str, runs: int, **options: Any) -> list[StreamPart]:
@@ -29,20 +30,9 @@ async def joined(client: Any, thread: str, runs: int, **options: Any) -> list[St
 
 
 async def joining(client: Any, thread: str, runs: int, **options: Any) -> "asyncio.Task[list[StreamPart]]":
-    """A reader that is at its place: the answer's head comes when the server has found out where that is."""
-    answered = asyncio.Event()
-
-    async def heard(_: httpx.Response) -> None:
-        answered.set()
-
-    reading = asyncio.create_task(joined(client, thread, runs, **options))
-    if isinstance(client, LangGraphClient):
-        client.http.client.event_hooks = {"response": [heard]}
-        await asyncio.wait_for(answered.wait(), 30)
-        client.http.client.event_hooks = {}
-    else:
-        await asyncio.sleep(0.5)
-    return reading
+    """A reader that is at its place."""
+    async with until_answered(client):
+        return asyncio.create_task(joined(client, thread, runs, **options))
 
 
 async def ran(client: Any, thread: str, steps: int, modes: list[str]) -> None:
@@ -83,13 +73,16 @@ async def test_it_goes_on_behind_any_event(client: Any, thread: str) -> None:
         assert await joined(client, thread, ends, last_event_id=part.id) == rest
 
 
-async def test_who_comes_into_a_run_hears_the_rest_of_it(client: Any, thread: str) -> None:
+async def test_who_comes_into_a_run_hears_the_rest_of_it(client: Any, thread: str, tmp_path: Path) -> None:
     await client.runs.wait(thread, "slow", input={"steps": 1})
-    run = await client.runs.create(thread, "slow", input={"steps": 30, "delay": 0.1}, stream_mode="values")
+    given = {"steps": 30, "delay": 0.1, "hold": str(tmp_path / "joined")}
+    run = await client.runs.create(thread, "slow", input=given, stream_mode="values")
     async for part in client.runs.join_stream(thread, run["run_id"], last_event_id="-1"):
         if part.event == "values" and part.data["done"] > 3:
             break
-    *rest, end = await joined(client, thread, 1)
+    reading = await joining(client, thread, 1)
+    (tmp_path / "joined").touch()
+    *rest, end = await reading
     assert told(rest)[0][1] > 3
     assert told(rest) == [("values", done) for done in range(told(rest)[0][1], 31)]
     assert end.data == {"status": "run_done", "run_id": run["run_id"]}
