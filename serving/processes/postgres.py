@@ -10,12 +10,13 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from serving.errors import StartFailed
 from serving.processes.lock import HomeLock, writing
+from serving.processes.table import began, end
 from serving.settings import forget_environment
 
 _FLAGS = {
@@ -61,6 +62,12 @@ def _reason(output: str, log: str) -> str:
     return (lines or output.strip().splitlines() or ["no output"])[-1].strip()
 
 
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """With what it has started; it may have ended."""
+    with suppress(OSError):
+        end({process.pid: began(process.pid)})
+
+
 class EmbeddedPostgres:
     """One cluster per home folder: whoever starts it stops it, others use it, and take it over from a killed owner."""
 
@@ -70,6 +77,8 @@ class EmbeddedPostgres:
         self._data = home / "postgres"
         self._log = home / "postgres.log"
         self._owner = HomeLock(home, "postgres.owner")
+        self._initdb: subprocess.Popen[bytes] | None = None
+        self._cut_off = False
 
     @property
     def dsn(self) -> str:
@@ -91,6 +100,12 @@ class EmbeddedPostgres:
             if ours:
                 self._create_database()
             return ours
+
+    def cut_off(self) -> None:
+        """Ends an initdb that a `start` in another thread waits for; that raises StartFailed, the next begins anew."""
+        self._cut_off = True
+        if self._initdb:
+            _end(self._initdb)
 
     def stop(self) -> None:
         with self._locked():
@@ -171,16 +186,19 @@ class EmbeddedPostgres:
         # Files, not pipes: the server inherits them and would keep a pipe open for ever.
         logged = len(self._logged())
         with tempfile.TemporaryFile("w+") as output:
-            done = subprocess.run(
+            done = subprocess.Popen(
                 self._argv(*command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                check=False,
                 cwd=folder,
                 start_new_session=True,  # Ctrl-C is for our caller: a start that is cut off leaves a server behind
             )
-            if done.returncode:
+            if command[0] == "initdb":
+                self._initdb = done
+                if self._cut_off:
+                    _end(done)
+            if done.wait():
                 output.seek(0)
                 reason = _reason(output.read(), self._logged()[logged:])
                 raise StartFailed(f"embedded Postgres: {command[0]} failed: {reason}", self._hint())

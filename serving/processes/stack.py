@@ -92,8 +92,7 @@ class Stack:
             self._spawn("api")
             if worker:
                 self._spawn("worker")
-            with ThreadPoolExecutor(1) as thread:  # its end waits: a start that is cut off is stopped whole
-                await asyncio.wrap_future(thread.submit(self._start_database))
+            await self._database_started()
             self._admit()
             await self._until_ready(url)
         except BaseException:
@@ -153,6 +152,15 @@ class Stack:
             await asyncio.to_thread(self._postgres.start)
         finally:
             self._restarts["postgres"].begun(time.monotonic())
+
+    async def _database_started(self) -> None:
+        with ThreadPoolExecutor(1) as thread:  # its end waits: a start that is cut off is stopped whole
+            try:
+                await asyncio.wrap_future(thread.submit(self._start_database))
+            except asyncio.CancelledError:
+                if self._postgres:
+                    self._postgres.cut_off()
+                raise
 
     def _start_database(self) -> None:
         from serving.migrate import migrate

@@ -284,13 +284,19 @@ main()
     assert done.returncode in (-signal.SIGINT, 130)
 
 
-def test_ctrl_c_while_up_starts_for_the_first_time_leaves_a_home_that_works(tmp_path: Path) -> None:
+def test_ctrl_c_while_up_starts_for_the_first_time_ends_initdb_and_leaves_a_home_that_works(tmp_path: Path) -> None:
     home = Home(tmp_path, {"TRIREME_PORT": "0"})
     process = home.start("up")
-    assert wait_until(lambda: any(tmp_path.glob("initdb-*")))
+
+    def initdb() -> list[int]:
+        return [pid for pid, command in processes_of(tmp_path).items() if "bin/initdb" in command]
+
+    assert wait_until(lambda: bool(initdb()))
+    os.kill(initdb()[0], signal.SIGSTOP)  # it would not come to an end by itself
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) in (130, 0)
+    assert process.wait(60) == 130
     assert left_behind(tmp_path, patience_s=5) == []
+    assert not (tmp_path / "postgres").exists()
     end(process)
     postgres = EmbeddedPostgres(tmp_path)
     assert postgres.start()
