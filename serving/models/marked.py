@@ -11,6 +11,9 @@ from serving.errors import SettingsError
 
 Place = tuple[str | int, ...]
 
+_LONGEST = 200_000
+_MOST_VALUES = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class MarkedFile:
@@ -42,14 +45,18 @@ def field(place: Sequence[str | int]) -> str:
 def read_marked(path: Path) -> MarkedFile:
     """Raises SettingsError when the file can't be read, is not YAML, or says a key twice."""
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:
+            written = file.read(_LONGEST + 1)
+        if len(written) > _LONGEST:
+            raise SettingsError(f"{path}: longer than {_LONGEST} bytes", "is it the right file?", "bad_routes")
+        text = written.decode()
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or error}", "name a readable file", "bad_routes") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: byte {error.start} is not UTF-8", "save it as UTF-8", "bad_routes") from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = dict(_walk(path, node, ())) if node else {}
+        lines = _lines(path, node) if node else {}
         return MarkedFile(path, yaml.safe_load(text), lines)
     except RecursionError:
         raise SettingsError(f"{path}:1: a part of it holds itself (& and *)", "mend the YAML", "bad_routes") from None
@@ -58,6 +65,16 @@ def read_marked(path: Path) -> MarkedFile:
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
         raise SettingsError(f"{path}:{line}: {problem}", "mend the YAML", "bad_routes") from None
+
+
+def _lines(path: Path, root: yaml.Node) -> dict[Place, int]:
+    lines: dict[Place, int] = {}
+    for place, line in _walk(path, root, ()):
+        lines[place] = line
+        if len(lines) > _MOST_VALUES:
+            what = f"{field(place)}: more than {_MOST_VALUES} values, with what * repeats"
+            raise SettingsError(f"{path}:{line}: {what}", "write it with fewer", "bad_routes")
+    return lines
 
 
 def _walk(path: Path, node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:

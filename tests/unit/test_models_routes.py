@@ -163,6 +163,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_routes(tmp_path, {})
 
 
+def test_a_file_that_would_never_be_read_to_its_end_is_refused(tmp_path: Path) -> None:
+    layers = (f"- &l{n + 1} [{', '.join([f'*l{n}'] * 9)}]\n" for n in range(1, 9))
+    told = fault(tmp_path, f"general_settings:\n- &l1 [x]\n{''.join(layers)}")
+    assert told.startswith("routes.yaml:")
+    assert "more than 20000 values, with what * repeats" in told
+    with pytest.raises(SettingsError, match="/dev/zero: longer than 200000 bytes"):
+        load_routes(Path("/dev/zero"), {})
+
+
 def test_litellms_own_proxy_blocks_are_left_alone(tmp_path: Path) -> None:
     text = GOOD + "litellm_settings: {drop_params: true}\ngeneral_settings: {master_key: sk-1}\n"
     assert len(load_routes(write(tmp_path, text), ENVIRON).deployments) == 2
