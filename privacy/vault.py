@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,11 +32,13 @@ class Vault(Protocol):
 
 
 def normalise(kind: str, value: str) -> str:
-    """What makes two spellings one value: the case of e-mails and names, the grouping of numbers, line breaks."""
+    """What makes two spellings one value: the case of e-mails and names, the grouping of numbers, line breaks; in all
+    of these, accents composed or not, and full-width forms."""
+    plain = unicodedata.normalize("NFKC", value)
     if kind in _ONE_CASE:
-        return " ".join(value.casefold().split())
+        return " ".join(plain.casefold().split())
     if kind in _UNGROUPED:
-        return re.sub(r"[^\w+]", "", value).upper()
+        return re.sub(r"[^\w+]", "", plain).upper()
     return value
 
 

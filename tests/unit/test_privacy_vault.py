@@ -33,6 +33,10 @@ def test_the_servers_realm_shows_in_its_placeholders_and_does_not_answer_for_the
         ("IBAN", "DE89 3704 0044 0532 0130 00", "de89370400440532013000"),
         ("PHONE", "+49 (30) 123-4567", "+49 30 1234567"),
         ("CREDIT_CARD", "4111-1111-1111-1111", "4111 1111 1111 1111"),
+        ("CREDIT_CARD", "４１１１　１１１１　１１１１　１１１１", "4111 1111 1111 1111"),
+        ("PHONE", "＋４９ ３０－１２３", "+49 30 123"),
+        ("EMAIL", "ｊａｎｅ＠example.com", "jane@example.com"),
+        ("NAME", "Jürgen", "Ju\u0308rgen"),
     ],
 )
 def test_two_spellings_of_one_value_share_a_placeholder(kind: str, one: str, other: str) -> None:
