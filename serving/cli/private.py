@@ -16,14 +16,15 @@ from serving.documents.document import ParsedDocument
 from serving.known_names import read_known_names
 from serving.settings import Settings
 
-_PARSER_VERSION = "1"
+_PARSER_VERSION = "2"  # another when parsing, finding or chunking changes: what is stored is then read anew
 
 
 class Private:
-    def __init__(self, redactor: Redactor, salt: str) -> None:
+    def __init__(self, redactor: Redactor, vault: str, names: str) -> None:
         self._redactor = redactor
         self._session = PrivateSession(redactor)
-        self._salt = salt
+        self._vault = vault
+        self._salt = hashlib.sha256(f"{_PARSER_VERSION}\0{names}\0{vault}".encode()).hexdigest()
 
     def redact(self, text: str) -> str:
         """What may leave this process; counts what it replaced."""
@@ -65,8 +66,8 @@ class Private:
         return hashlib.sha256(f"{self._salt}\0{document.digest}".encode()).hexdigest()
 
     def collection(self, folder: Path) -> str:
-        """A name for a folder that says nothing about it."""
-        return "docs-" + hashlib.sha256(f"{self._salt}\0".encode() + os.fsencode(folder)).hexdigest()[:16]
+        """A name for a folder that says nothing about it; what is read anew replaces what was read before."""
+        return "docs-" + hashlib.sha256(f"{self._vault}\0".encode() + os.fsencode(folder)).hexdigest()[:16]
 
 
 @contextmanager
@@ -75,8 +76,6 @@ def open_private(settings: Settings) -> Iterator[Private]:
     known = read_known_names(settings.known_names)
     vault = FileVault(settings.home / "vault.db")
     try:
-        names = "\n".join(sorted(known))
-        salt = hashlib.sha256(f"{_PARSER_VERSION}\0{names}\0{vault.identity}".encode()).hexdigest()
-        yield Private(Redactor(Detector(known), vault), salt)
+        yield Private(Redactor(Detector(known), vault), vault.identity, "\n".join(sorted(known)))
     finally:
         vault.close()

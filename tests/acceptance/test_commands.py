@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psycopg
 import pytest
 import yaml
 
@@ -93,6 +94,26 @@ def test_json_prints_one_object_with_the_values_restored_and_the_redactions_coun
     assert 0 <= result["cached_share"] <= 1
     assert result["usage"]["model_calls"] >= 4
     assert result["plan"]["steps"][0]["id"] == "s1"
+
+
+def test_a_name_that_is_told_later_is_taken_out_of_the_documents_that_are_stored(up: Up, tmp_path: Path) -> None:
+    folder = tmp_path / "garden"
+    folder.mkdir()
+    (folder / "gate.md").write_text("# Gate\n\nThe gate is kept by Thekla Gatewright.\n")
+    (names := tmp_path / "names.txt").write_text("Thekla Gatewright\n")
+
+    def stored(**told: str) -> int:
+        home = Home(up.home.path, up.home.settings | told)
+        done = home.run("run", "Who keeps the gate?", "--docs", str(folder), "--json")
+        assert "Thekla Gatewright" in orjson.loads(done.stdout)["answer"], done.stderr
+        with psycopg.connect(up.home.dsn) as connection:
+            rows = connection.execute(
+                "select from documents join chunks using (document_id) where body || content like '%Gatewright%'"
+            )
+            return len(rows.fetchall())
+
+    assert stored() == 1
+    assert stored(TRIREME_KNOWN_NAMES=str(names)) == 0
 
 
 def test_a_thread_continues_a_conversation(up: Up, api: httpx.Client, answered: dict[str, Any]) -> None:
