@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from operator import add
 from typing import Annotated, Any, TypedDict
 
-import psycopg
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
@@ -15,6 +14,7 @@ from langgraph.types import Send, interrupt
 
 from serving.database import Pool, new_id, open_pool
 from serving.runs.checkpoints import PostgresSaver
+from tests.integration.ledger_rows import make_run
 from tests.integration.run_house import KEY
 
 
@@ -33,15 +33,8 @@ async def opened(dsn: str) -> AsyncIterator[Pool]:
 
 def claim(dsn: str, fence: int = 1) -> tuple[str, str]:
     """(run id, thread id) of a run that is running."""
-    run_id, thread_id = new_id(), new_id()
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("insert into threads (thread_id) values (%s)", (thread_id,))
-        connection.execute(
-            "insert into runs (run_id, thread_id, status, request, request_digest, fence) "
-            "values (%s, %s, 'running', '{}', '', %s)",
-            (run_id, thread_id, fence),
-        )
-    return run_id, thread_id
+    thread_id = new_id()
+    return make_run(dsn, fence=fence, thread_id=thread_id), thread_id
 
 
 def saver(pool: Pool, run_id: str | None = None, fence: int | None = None, **options: Any) -> PostgresSaver:

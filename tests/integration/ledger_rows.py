@@ -13,8 +13,8 @@ MAIL = {"to": "anna@example.com", "subject": "Once", "body": "only"}
 CALL = EffectCall(key="k", step_id="s1", tool="send_email", arguments=MAIL)
 
 
-def make_run(dsn: str, status: str = "running", fence: int = 1) -> str:
-    run_id, thread_id = new_id(), new_id()
+def make_run(dsn: str, status: str = "running", fence: int = 1, thread_id: str = "") -> str:
+    run_id, thread_id = new_id(), thread_id or new_id()
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("insert into threads (thread_id) values (%s)", (thread_id,))
         connection.execute(
