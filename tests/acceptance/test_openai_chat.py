@@ -60,6 +60,10 @@ def test_a_chat_is_a_run_whose_answer_comes_back_whole(openai: OpenAI, up: Up) -
     assert (view["status"], view["thread_id"], view["channel"]) == ("success", thread, "web")
     assert completion.usage.prompt_tokens == view["usage"]["input_tokens"] > 0
     assert completion.usage.prompt_tokens_details.cached_tokens == view["usage"]["cached_tokens"] > 0
+    (note,) = choice.message.annotations
+    assert (note.type, note.url_citation.title) == ("url_citation", "harbour.md")
+    assert choice.message.content[note.url_citation.start_index : note.url_citation.end_index] == "[1]"
+    assert note.url_citation.url == f"{up.url}/runs/{run}#{view['sources'][0]['ref'].replace('#', '%23')}"
 
 
 def test_a_stream_grows_to_the_answer_and_ends_with_its_usage_whatever_tools_are_offered(openai: OpenAI) -> None:
@@ -79,6 +83,8 @@ def test_a_stream_grows_to_the_answer_and_ends_with_its_usage_whatever_tools_are
     thinking = [getattr(delta, "reasoning_content", None) or "" for delta in deltas]
     assert "".join(thinking).startswith("Plan:")
     assert max(at for at, text in enumerate(thinking) if text) < max(at for at, d in enumerate(deltas) if d.content)
+    (note,) = getattr(deltas[-1], "annotations")  # noqa: B009 - a field that the client's types don't name
+    assert note["url_citation"]["title"] == "harbour.md"
     assert [chunk.choices[0].finish_reason for chunk in chunks[-2:-1]] == ["stop"]
     assert chunks[-1].choices == []
     assert chunks[-1].usage is not None

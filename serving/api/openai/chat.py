@@ -84,7 +84,8 @@ async def create_completion(
         said = conversation_of(body.messages)
         place = await place_of(services, body, said, x_thread_id, idempotency_key)
         turn = await take(services, body, said, place, base, idempotency_key)
-    completion = Completion(turn.run.run_id, body.model, int(turn.run.created_at.timestamp()), turn.run.form)
+    made = int(turn.run.created_at.timestamp())
+    completion = Completion(turn.run.run_id, body.model, made, turn.run.form, turn.address)
     headers = whereabouts(turn)
     goes_on = body.on_disconnect == "continue" or idempotency_key is not None
     left = left_by(services, turn, goes_on=goes_on)

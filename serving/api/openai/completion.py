@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -26,12 +27,13 @@ def usage_of(usage: UsageView) -> dict[str, Any]:
 class Completion:
     """Of one run. `reasoning_content` is what the agent did on its way, as DeepSeek's API and Open WebUI name it.
 
-    Of an answer in a `form` the places that it rests on are the completion's `sources`, for none are cited in it.
+    What `[n]` in an answer stands for is an annotation; its address is the run's (`address`), where the words are. Of
+    an answer in a `form` the places that it rests on are the completion's `sources`, for none are cited in it.
     """
 
-    def __init__(self, run_id: str, model: str, created: int, form: Form | None = None) -> None:
+    def __init__(self, run_id: str, model: str, created: int, form: Form | None = None, address: str = "") -> None:
         self._head = {"id": f"chatcmpl-{run_id}", "created": created, "model": model}
-        self._form, self._call_id = form, f"call_{run_id.replace('-', '')}"
+        self._form, self._call_id, self._address = form, f"call_{run_id.replace('-', '')}", address
         self._text = {"content": "", "reasoning_content": "", "refusal": "", "arguments": ""}
 
     def add(self, part: Part) -> None:
@@ -41,7 +43,7 @@ class Completion:
         text = self._text
         content = None if text["refusal"] or text["arguments"] else text["content"]
         message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": text["refusal"] or None}
-        message["annotations"] = []
+        message["annotations"] = self._cited(sources)
         if text["reasoning_content"]:
             message["reasoning_content"] = text["reasoning_content"]
         if text["arguments"]:
@@ -64,7 +66,8 @@ class Completion:
 
     def last(self, usage: UsageView | None, sources: Sequence[Any] = ()) -> Iterator[bytes]:
         """`usage` goes into a chunk of its own that has no choices."""
-        yield self._chunk({}, self._finish, self._resting_on(sources))
+        notes = self._cited(sources)
+        yield self._chunk({"annotations": notes} if notes else {}, self._finish, self._resting_on(sources))
         if usage:
             yield self.frame({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage_of(usage)})
         yield _DONE
@@ -94,6 +97,16 @@ class Completion:
         assert self._form is not None, "a tool must be called"
         function = {"name": self._form.name, "arguments": arguments}
         return {"id": self._call_id, "type": "function", "function": function}
+
+    def _cited(self, sources: Sequence[Any]) -> list[dict[str, Any]]:
+        return [] if self._form else [self._note(source) for source in sources]
+
+    def _note(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Where the text cites it first."""
+        mark, url = f"[{source['number']}]", f"{self._address}#{quote(source['ref'])}"
+        start = max(self._text["content"].find(mark), 0)
+        where = {"start_index": start, "end_index": start + len(mark), "title": source["path"], "url": url}
+        return {"type": "url_citation", "url_citation": where}
 
     def _resting_on(self, sources: Sequence[Any]) -> dict[str, Any]:
         return {"sources": sources} if self._form and sources else {}
