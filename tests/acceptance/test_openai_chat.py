@@ -128,6 +128,15 @@ def test_a_title_that_open_webui_asks_for_begins_no_run(openai: OpenAI) -> None:
         openai.responses.retrieve(response.id)
 
 
+def test_open_webui_asks_which_of_its_tools_to_call_and_begins_no_run(openai: OpenAI) -> None:
+    """Its function calling of the kind `legacy`, over either of its connections."""
+    task, asked, none = 'Available Tools: []\n\n{"tool_calls": []}', f"Query: {QUESTION}", '{"tool_calls":[]}'
+    told: Any = [{"role": "system", "content": task}, user(asked)]
+    raw = openai.chat.completions.with_raw_response.create(model=MODEL, messages=told)
+    assert (raw.headers.get("x-run-id"), raw.parse().choices[0].message.content) == (None, none)
+    assert openai.responses.create(model=MODEL, instructions=task, input=asked).output_text == none
+
+
 def test_the_same_conversation_goes_on_on_its_thread_and_a_changed_one_does_not(openai: OpenAI, up: Up) -> None:
     opening = f"{QUESTION} ({uuid.uuid4().hex})"
     first, thread, _ = chat(openai, user(opening))

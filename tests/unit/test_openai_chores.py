@@ -43,6 +43,15 @@ def test_librechat_gets_a_title_in_words() -> None:
     assert chore_done([asked]) == "How long is it?"
 
 
+def test_of_the_tools_that_open_webui_would_call_itself_none_is() -> None:
+    """Its `legacy` function calling asks before each message; the agent has tools of its own."""
+    task = 'Available Tools: [{"name": "clock"}]\n\nYour task is to choose.\n   {\n     "tool_calls": []\n   }'
+    for asked in (f"Query: {ASKED}", f'History:\nUSER: """Hello"""\nASSISTANT: """Ahoy"""\nQuery: {ASKED}'):
+        choice = [ChatMessage(role="system", content=f"Be brief\n{task}"), ChatMessage(role="user", content=asked)]
+        assert chore_done(choice) == '{"tool_calls":[]}'
+    assert chore_done([ChatMessage(role="system", content=task), ChatMessage(role="user", content=ASKED)]) is None
+
+
 @pytest.mark.parametrize(
     "messages",
     [

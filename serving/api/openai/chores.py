@@ -1,5 +1,5 @@
 """What a chat app asks on its own account, beside what a person says: a title for the talk, tags, queries, what to say
-next. Open WebUI and LibreChat ask the model that they talk with, behind the person's back.
+next, which of its tools to call. Open WebUI and LibreChat ask the model that they talk with, behind the person's back.
 
 None of it is worth a run. What the app wants is taken from the talk, or is empty where it would have to be made up; who
 wants more names a model of their own in the app (Open WebUI: Task Model; LibreChat: titleModel).
@@ -19,6 +19,8 @@ _SPOKEN: Final = re.compile(r"(?ms)^USER: (.*?)(?=^(?:USER|ASSISTANT|SYSTEM|TOOL
 _TITLE: Final = re.compile(
     r"(?s)\AProvide a concise, 5-word-or-less title for the conversation.+?\n\nConversation:\nUser: (.*)\nAI: "
 )
+_CHOICE: Final = re.compile(r'(?s)\bAvailable Tools: .*"tool_calls"')
+_CHOOSING: Final = ("Query: ", "History:\n")
 _LONGEST_TITLE: Final = 50
 
 
@@ -26,6 +28,8 @@ def chore_done(messages: Sequence[ChatMessage]) -> str | None:
     """What the apps' default prompts ask for: a JSON object, or LibreChat's title. None for what a person said."""
     said = [message for message in messages if message.role != "system"]
     asked = said[0].text if len(said) == 1 and said[0].role == "user" else ""
+    if asked.startswith(_CHOOSING) and any(_CHOICE.search(each.text) for each in messages if each.role == "system"):
+        return '{"tool_calls":[]}'
     if title := _TITLE.match(asked):
         return _title([title[1]])
     found = _TALK.match(asked)

@@ -22,6 +22,7 @@ from serving.api.openai.failures import REFUSALS
 from serving.api.openai.hosted import HostedTelling, hosted_models
 from serving.api.openai.hosted_responses import items_of, take_hosted
 from serving.api.openai.items import Input, input_of
+from serving.api.openai.messages import ChatMessage
 from serving.api.openai.place import place_of
 from serving.api.openai.previous import found, kept_of, place_behind, previous
 from serving.api.openai.telling import Part, Telling, Words
@@ -104,7 +105,8 @@ async def create_response(
     hosted = hosted_models(services)
     body.checked(*hosted)
     given = input_of(body.input)
-    if (chore := chore_done(given.messages)) and not body.background:
+    told = ChatMessage(role="system", content=body.instructions)
+    if (chore := chore_done([told, *given.messages])) and not body.background:
         return _at_once(body, chore)
     make = take_hosted if body.model in hosted else _turn
     turn = await make(services, body, given, str(request.base_url), x_thread_id, idempotency_key)
