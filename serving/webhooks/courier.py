@@ -35,7 +35,9 @@ update webhook_deliveries delivery set attempts = attempts + 1, tried_at = now()
 from next where delivery.delivery_id = next.delivery_id
 returning delivery.*
 """
-_KEEP: LiteralString = "update webhook_deliveries set sealed = %s where delivery_id = %s and sealed is null"
+_KEEP: LiteralString = """
+update webhook_deliveries set sealed = %s, left_values = null where delivery_id = %s and sealed is null
+"""
 # Only of the attempt that is the latest: one that outlived its lease has nothing to say.
 _SETTLE: LiteralString = """
 update webhook_deliveries set status = %(status)s, answer = %(answer)s, error = %(error)s,
@@ -147,7 +149,7 @@ class Courier:
         """Made once, and kept before it is sent: all attempts bring the same."""
         bound = delivery["delivery_id"].bytes
         if delivery["sealed"] is None:
-            body = await self._messages_of(delivery["tenant"]).of_run(str(delivery["run_id"]))
+            body = await self._messages_of(delivery["tenant"]).of_run(str(delivery["run_id"]), delivery["left_values"])
             async with self._pool.connection() as connection:
                 await connection.execute(_KEEP, (self._sealer.seal(body, bound), delivery["delivery_id"]))
             return body

@@ -172,6 +172,32 @@ def test_a_run_of_the_sdk_is_told_in_its_words(acme: httpx.Client, receiver: Rec
         failed(acme.post(path, json={**given, **long}), 400, "webhook_refused")
 
 
+def test_each_run_is_told_with_what_it_left_and_not_what_the_next_made_of_it(
+    acme: httpx.Client, receiver: Receiver
+) -> None:
+    thread_id = acme.post("/threads", json={}).json()["thread_id"]
+    inputs = ({"steps": 1}, {"steps": 2}, {"steps": 3, "fail_at": 3}, {"steps": 4, "fail_at": 0})
+    runs = []
+    for number, given in enumerate(inputs):
+        new = {"assistant_id": "slow", "input": given, "webhook": f"{receiver.url}/200?in-a-row={number}"}
+        runs.append(acme.post(f"/threads/{thread_id}/runs", json=new).json()["run_id"])
+    for run_id in runs:
+        delivery(acme, run_id, is_delivered)
+    told = [json.loads(receiver.of(f"/200?in-a-row={number}")[0].body) for number in range(len(inputs))]
+    assert [(body["status"], body["values"]["done"]) for body in told] == [
+        ("success", 1),
+        ("success", 2),
+        ("error", 2),
+        ("success", 4),
+    ]
+    assert [body["error"] for body in told] == [
+        None,
+        None,
+        {"error": "ValueError", "message": "the mast broke"},
+        None,
+    ]
+
+
 def test_a_receiver_that_fails_is_told_again_the_same_under_the_same_id(acme: httpx.Client, receiver: Receiver) -> None:
     run_id = ended(acme, f"{receiver.url}/first/500")
     found = delivery(acme, run_id, is_delivered)
