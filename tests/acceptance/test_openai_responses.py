@@ -137,6 +137,22 @@ def test_an_approval_is_a_message_and_an_item_that_a_typed_answer_decides(openai
     assert error.value.code == "no_decision_pending"
 
 
+def test_a_client_that_lists_its_tools_is_sent_a_request_of_the_servers_among_them_only(openai: OpenAI) -> None:
+    """OpenAI's Agents SDK lists them always, and fails over a request of a server that it doesn't know."""
+    server: Any = {"type": "mcp", "server_label": "trireme", "server_url": "http://localhost/mcp"}
+    listed: Any = (([], False), ([{**server, "server_label": "deepwiki"}], False), ([server], True))
+    for tools, typed in listed:
+        parked = openai.responses.create(
+            model=MODEL, input=QUESTION, tools=tools, extra_body={"review_plan": True, "typed": True}
+        )
+        assert "Approval needed" in parked.output_text
+        assert ("mcp_approval_request" in kinds(parked.output)) == typed
+        assert openai.responses.retrieve(parked.id).output == parked.output
+        assert "typed" not in parked.to_dict()
+        done = openai.responses.create(model=MODEL, input="approve", previous_response_id=parked.id, tools=tools)
+        assert "3 knots" in done.output_text
+
+
 def test_a_reply_decides_where_the_channel_takes_one(openai: OpenAI, up: Up) -> None:
     parked = openai.responses.create(model=MODEL, input=QUESTION, extra_body={"review_plan": True})
     done = openai.responses.create(model=MODEL, input="reject: ask the harbour master", previous_response_id=parked.id)

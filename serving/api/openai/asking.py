@@ -16,7 +16,7 @@ _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
 
 
 class Kept(BaseModel):
-    """What is given back as it came, with the run."""
+    """What is given back as it came, with the run; not so `typed`: questions are told as items beside the message."""
 
     model: str = MODEL
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -28,6 +28,7 @@ class Kept(BaseModel):
     text: dict[str, Any] = Field(default_factory=lambda: {"format": {"type": "text"}})
     tools: list[Any] = Field(default_factory=list)
     tool_choice: str | dict[str, Any] = "auto"
+    typed: bool = True
 
 
 class Asking(BaseModel):

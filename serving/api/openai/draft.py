@@ -11,7 +11,7 @@ import orjson
 
 from graph.form import Form
 from serving.api.openai.asking import Kept
-from serving.api.openai.items import APPROVAL
+from serving.api.openai.items import APPROVAL, LABEL
 from serving.api.openai.questions import Question
 from serving.api.openai.telling import Declined, Part, Thought
 from serving.api.openai.turn import End
@@ -93,7 +93,7 @@ class ResponseDraft:
 
     def end(self, end: End) -> Iterator[Event]:
         yield from self._closed(end.citations)
-        for approval in end.approvals:
+        for approval in end.approvals if self._kept.typed else ():
             yield from self._asked(approval)
         self._usage, self._sources = end.usage, end.citations if self._form else []
         self._status = _STATUS.get(end.status, "failed")
@@ -114,7 +114,7 @@ class ResponseDraft:
             "incomplete_details": None,
             "output": self._output,
             "usage": self._usage and _usage(self._usage),
-            **self._kept.model_dump(),
+            **self._kept.model_dump(exclude={"typed"}),
             "conversation": None,
             **({"sources": self._sources} if self._sources else {}),
             "parallel_tool_calls": True,
@@ -181,7 +181,7 @@ class ResponseDraft:
         item = {
             "id": APPROVAL + approval.approval_id,
             "type": "mcp_approval_request",
-            "server_label": "trireme",
+            "server_label": LABEL,
             "name": approval.name,
             "arguments": orjson.dumps(approval.arguments).decode(),
         }

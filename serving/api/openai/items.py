@@ -10,6 +10,7 @@ from serving.api.openai.messages import ChatMessage, Conversation, conversation_
 from serving.errors import BadRequest
 
 APPROVAL: Final = "mcpr_"
+LABEL: Final = "trireme"
 # What a client sends back of earlier outputs says nothing new.
 _ECHOED: Final = frozenset(
     {"reasoning", "mcp_approval_request", "item_reference", "function_call", "function_call_output"}
@@ -27,6 +28,13 @@ class Input:
     def said(self) -> Conversation:
         """Raises BadRequest where nobody said anything, or something else than words."""
         return conversation_of(self.messages)
+
+
+def knows_requests(tools: Any) -> bool:
+    """Whether a client that offers `tools` can be sent an mcp_approval_request: not where it lists them without the
+    server that asks. OpenAI's Agents SDK then ends in an error."""
+    ours = {"type": "mcp", "server_label": LABEL}
+    return not isinstance(tools, list) or any(isinstance(each, dict) and ours.items() <= each.items() for each in tools)
 
 
 def input_of(value: str | list[dict[str, Any]]) -> Input:

@@ -21,7 +21,7 @@ from serving.api.openai.draft import ResponseDraft, frame, id_of
 from serving.api.openai.failures import REFUSALS
 from serving.api.openai.hosted import HostedTelling, hosted_models
 from serving.api.openai.hosted_responses import items_of, take_hosted
-from serving.api.openai.items import Input, input_of
+from serving.api.openai.items import Input, input_of, knows_requests
 from serving.api.openai.messages import ChatMessage
 from serving.api.openai.place import place_of
 from serving.api.openai.previous import found, kept_of, place_behind, previous
@@ -74,6 +74,7 @@ class ResponseRequest(Asking):
             "previous_response_id": self.previous_response_id,
             "background": bool(self.background),
             "store": self.store is not False,
+            "typed": knows_requests(self.tools),
         }
         if form := self.form():
             said["text"] = {"format": self.asked_form()[1] or {"type": "text"}}
@@ -94,8 +95,9 @@ async def create_response(
     `previous_response_id` goes on on that response's thread, or, behind an earlier one, on a new thread that knows what
     was said until then; a graph, from the state that it left. `background` answers at once. `instructions` are kept and
     not used, for the agent has its own; to a graph they are a system message, which stays until others take its place.
-    A question of the agent is an `mcp_approval_request` beside the message; an `mcp_approval_response` decides it. So
-    are those of a graph that asks in LangChain's shape or Agent Inbox's. What apps ask on their own account (a title,
+    A question of the agent is an `mcp_approval_request` beside the message, unless `tools` are listed without
+    `{"type": "mcp", "server_label": "trireme"}`; an `mcp_approval_response` decides it. So are those of a graph that
+    asks in LangChain's shape or Agent Inbox's. What apps ask on their own account (a title,
     tags, ...) begins no run, and can't be fetched again. A client that hangs up cancels the response, unless it is one
     in the `background` or has an `Idempotency-Key`.
 
