@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from gpu.engines import QWEN3_5_4B, VLLM_VERSION, launch_arguments
+from serving.models.select import Credentials, select_routes
 from serving.settings import Settings
 
 FILE = Path(__file__).parents[2] / "infra" / "compose.yaml"
+CONFIG = (FILE.parent / "kubernetes" / "config.yaml").read_text()
 # YAML is Any by nature; the assertions below are its types.
 Service = dict[str, Any]
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -188,6 +190,14 @@ def test_vllm_is_started_with_the_engines_own_arguments() -> None:
     given = [word.replace(f"${{{QWEN3_5_4B.revision_variable}:-}}", revision) for word in vllm["command"]]
     assert (*vllm["entrypoint"], *given) == launch_arguments(QWEN3_5_4B.pinned(revision), "0.0.0.0", 8000)
     assert vllm["image"] == f"vllm/vllm-openai:v{VLLM_VERSION}"
+
+
+def test_the_model_that_the_worker_is_told_to_ask_vllm_for_is_the_one_it_serves() -> None:
+    told = [*re.findall(r"TRIREME_MODEL=(\S+)", FILE.read_text()), *re.findall(r"TRIREME_MODEL: (\S+)", CONFIG)]
+    assert len(told) == 2
+    for model in told:
+        (asked,) = select_routes(Credentials(openai_base_url="http://vllm:8000/v1", model=model)).deployments
+        assert asked.model == f"hosted_vllm/{QWEN3_5_4B.served_name}"
 
 
 def test_vllm_is_reached_by_worker_and_proxy_alone() -> None:
