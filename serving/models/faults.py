@@ -29,7 +29,7 @@ def translated(error: Exception, deployment: Deployment) -> TriremeError:
         place = "the server at its api_base" if deployment.self_hosted else deployment.provider
         mend = f'change the model of "{alias}" in routes.yaml, set agent.roles to another alias, or set TRIREME_MODEL'
         return ModelRefused(f'model "{deployment.model}" is not known by {place} (404); {mend}')
-    if status in (400, 405, 413, 422):
+    if is_refused(error) or _is_too_long(error):
         return ModelRefused(f"{model}: the provider refuses the request ({status}); {_mend(error)}")
     if status == 429:
         return ModelUnavailable(f"{model}: rate limit (429) at every try; try later, or add a fallback")
@@ -39,6 +39,11 @@ def translated(error: Exception, deployment: Deployment) -> TriremeError:
     if _is_garbage(error):
         return BadReply(f"{model}: the reply's body is no chat completion; check api_base, then try again")
     return ModelUnavailable(f"{model}: {_failure(error, status)}; try again, or add a fallback in router_settings")
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the request is what the provider takes offence at, and not only its length."""
+    return getattr(error, "status_code", None) in (400, 405, 413, 422) and not _is_too_long(error)
 
 
 def broke_off(error: Exception) -> bool:
@@ -76,7 +81,11 @@ def _key(deployment: Deployment) -> str:
     return place if deployment.self_hosted else f"{deployment.provider.upper()}_API_KEY or {place}"
 
 
+def _is_too_long(error: Exception) -> bool:
+    return type(error).__name__ == "ContextWindowExceededError"
+
+
 def _mend(error: Exception) -> str:
-    if type(error).__name__ == "ContextWindowExceededError":
+    if _is_too_long(error):
         return "the prompt is longer than its context: set context_window_fallbacks or another model"
     return "the model may lack tools, or the max_tokens asked for"

@@ -12,7 +12,7 @@ from graph.errors import BadReply, ModelRefused, ModelUnavailable, StreamCut, Tr
 from graph.form import Form
 from graph.ports import ModelCall, ModelReply, OnPiece, Usage, Wanted
 from privacy.redact import from_record
-from serving.models.faults import translated
+from serving.models.faults import is_refused, translated
 from serving.models.meter import BYTES_PER_TOKEN, render
 from serving.models.reply import BrokenOff, RawReply, clean, streamed, whole
 from serving.models.request import chat_body
@@ -93,18 +93,25 @@ class Gateway:
                     parsed = await _parsed_again(reply, call.reply)
             model = self._at(alias, reply).model
             if not reply.text and not calls:
-                raise BadReply(f"{model}: the reply is empty ({_why_empty(reply, call)}); try again")
+                raise BadReply(f"{model}: the reply is empty ({_why_empty(reply)}); try again")
         except BadReply as error:
-            error.usage = usage.model_dump()
-            raise
+            told = BadReply(f"{error}{_ran_out(reply, call)}")
+            told.usage = usage.model_dump()
+            raise told from None
         return ModelReply(from_record(clean(reply.text)), model, usage, calls, parsed)
 
     async def _ask(self, alias: str, body: Mapping[str, Any], on_piece: OnPiece | None) -> RawReply:
-        """One round trip, with the Router's retries and fallbacks."""
+        """One round trip, with the Router's retries and fallbacks, or two: the schema is a help that not every engine's
+        grammar can give, and what comes is checked here."""
         limit = self._routes.timeout_s
         try:
             async with within(limit):
-                reply = await self._send(body, on_piece)
+                try:
+                    reply = await self._send(body, on_piece)
+                except Exception as error:
+                    if "response_format" not in body or not is_refused(error):
+                        raise
+                    reply = await self._send(_unbound(body), on_piece)
         except (TriremeError, BrokenOff):
             raise
         except TimeoutError:
@@ -183,6 +190,10 @@ class Gateway:
         return hmac.new(self._secret, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()
 
 
+def _unbound(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "response_format"}
+
+
 def _repair(body: Mapping[str, Any], reply: RawReply, problem: Unparsable, wanted: Wanted) -> dict[str, Any]:
     said = {"role": "assistant", "content": clean(reply.text) or "(nothing)"}
     asked = {"role": "user", "content": repair_request(problem, wanted)}
@@ -210,7 +221,9 @@ def _sum(first: Usage, second: Usage) -> Usage:
     )
 
 
-def _why_empty(reply: RawReply, call: ModelCall) -> str:
-    if reply.finish == "length":
-        return f"all of max_tokens={call.max_tokens} went elsewhere, such as into thinking"
+def _ran_out(reply: RawReply, call: ModelCall) -> str:
+    return f"; all of max_tokens={call.max_tokens} was used, by thinking perhaps" if reply.finish == "length" else ""
+
+
+def _why_empty(reply: RawReply) -> str:
     return {"content_filter": "the provider's filter stopped it"}.get(reply.finish, "no text and no tool call")

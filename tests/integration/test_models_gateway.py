@@ -203,6 +203,32 @@ async def test_an_invalid_structured_reply_is_repaired_once_and_both_calls_are_p
     assert "people: Field required" in second[-1]["content"]
 
 
+def refused_by_vllm(message: str) -> Answer:
+    error = {"message": message, "type": "BadRequestError", "param": None, "code": 400}
+    return Answer(status=400, raw=json.dumps({"error": error}).encode())
+
+
+async def test_an_engine_that_cannot_hold_a_reply_to_its_schema_is_asked_without(
+    server: ModelServer, gateway: Gateway
+) -> None:
+    refusal = refused_by_vllm('Grammar error: Unimplemented keys: ["uniqueItems"]')
+    seen = server.will("main", refusal, Answer('{"name": "Porto", "people": 3}'))
+    reply = await gateway.complete(call(reply=City))
+    assert reply.parsed == City(name="Porto", people=3)
+    assert reply.usage.cost_usd == pytest.approx(COST)
+    first, second = (request.body for request in seen)
+    assert first.pop("response_format")["type"] == "json_schema"
+    assert first == second
+
+
+async def test_a_prompt_that_is_too_long_is_so_without_a_schema_too(server: ModelServer, gateway: Gateway) -> None:
+    told = "This model's maximum context length is 8 tokens. However, your prompt contains at least 9 input tokens."
+    seen = server.will("main", refused_by_vllm(told), Answer('{"name": "Porto", "people": 3}'))
+    with pytest.raises(ModelRefused, match="longer than its context"):
+        await gateway.complete(call(reply=City))
+    assert len(seen) == 1
+
+
 async def test_a_structured_reply_that_stays_wrong_is_a_bad_reply_without_its_words(
     server: ModelServer, gateway: Gateway
 ) -> None:
@@ -213,10 +239,20 @@ async def test_a_structured_reply_that_stays_wrong_is_a_bad_reply_without_its_wo
     assert len(seen) == 2
 
 
-async def test_a_reply_that_used_up_its_tokens_says_so(server: ModelServer, gateway: Gateway) -> None:
-    server.will("main", Answer("", finish="length"))
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (Answer("", finish="length"), call()),
+        (Answer('{"name": "Por', finish="length"), call(reply=City)),
+        (Answer("", calls=(("calculate", '{"e": "1 +'),), finish="length"), call(tools=True)),
+    ],
+)
+async def test_a_reply_that_used_up_its_tokens_says_so(
+    server: ModelServer, gateway: Gateway, answer: Answer, asked: ModelCall
+) -> None:
+    server.will("main", answer, answer)
     with pytest.raises(BadReply, match="max_tokens=100"):
-        await gateway.complete(call())
+        await gateway.complete(asked)
 
 
 async def test_usage_is_estimated_where_the_provider_gives_none(server: ModelServer, gateway: Gateway) -> None:
