@@ -153,6 +153,24 @@ def test_a_client_that_lists_its_tools_is_sent_a_request_of_the_servers_among_th
         assert "3 knots" in done.output_text
 
 
+def test_a_decision_counts_where_the_whole_conversation_is_sent_again(openai: OpenAI, up: Up) -> None:
+    """As OpenAI's Agents SDK goes on from an approval."""
+    said: list[Any] = [{"role": "user", "content": f"{QUESTION} ({uuid.uuid4().hex})"}]
+    parked = openai.responses.create(model=MODEL, input=said, extra_body={"review_plan": True, "channel": "api"})
+    answer = {"type": "mcp_approval_response", "approval_request_id": parked.output[-1].id, "approve": True}
+    said += [*(item.to_dict() for item in parked.output), answer]
+    done = openai.responses.create(model=MODEL, input=said)
+    assert done.id == parked.id
+    assert "3 knots" in done.output_text
+    with pytest.raises(sdk.ConflictError) as error:
+        openai.responses.create(model=MODEL, input=said)
+    assert error.value.code == "no_decision_pending"
+    said += [*(item.to_dict() for item in done.output), {"role": "user", "content": BERTH}]
+    more = openai.responses.create(model=MODEL, input=said)
+    assert "48" in more.output_text
+    assert thread_of(up, more) == thread_of(up, parked)
+
+
 def test_a_reply_decides_where_the_channel_takes_one(openai: OpenAI, up: Up) -> None:
     parked = openai.responses.create(model=MODEL, input=QUESTION, extra_body={"review_plan": True})
     done = openai.responses.create(model=MODEL, input="reject: ask the harbour master", previous_response_id=parked.id)

@@ -264,6 +264,20 @@ def test_what_a_graph_asks_is_decided_by_an_mcp_approval_response(openai: OpenAI
     assert after.output_text == "You said: Thanks"
 
 
+def test_a_decision_counts_where_the_whole_conversation_is_sent_again(openai: OpenAI) -> None:
+    said: list[Any] = [user("Send a mail to bo@example.com")]
+    asked = openai.responses.create(model="chat", input=said)
+    answer: Any = {"type": "mcp_approval_response", "approval_request_id": asked.output[-1].id, "approve": True}
+    said += [*(item.to_dict() for item in asked.output), answer]
+    made = [openai.responses.create(model="chat", input=said) for _ in range(2)]
+    assert made[0].output_text == "Aye: the mail to bo@example.com was sent"
+    assert made[0].id == made[1].id
+    said += [*(item.to_dict() for item in made[0].output), user("Thanks")]
+    assert openai.responses.create(model="chat", input=said).output_text == "You said: Thanks"
+    with pytest.raises(sdk.BadRequestError):
+        openai.responses.create(model="chat", input=[*said[:1], answer])
+
+
 def test_an_answer_that_was_cancelled_before_it_was_taken_is_given_again(
     openai: OpenAI, sync_client: SyncLangGraphClient
 ) -> None:

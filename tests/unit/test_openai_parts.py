@@ -47,3 +47,19 @@ def test_a_responses_parts_are_a_chats_to_a_graph_and_come_back(sent: dict[str, 
 def test_a_part_that_names_no_data_is_refused(part: dict[str, Any]) -> None:
     with pytest.raises(BadRequest, match="can't be used so"):
         for_graph([part])
+
+
+def test_all_that_was_said_to_a_question_is_its_answer() -> None:
+    call: Any = {"id": "1", "type": "function", "function": {"name": "clock", "arguments": '{"city": "Porto"}'}}
+    said = conversation_of(
+        [
+            ChatMessage(role="user", content="What time is it?"),
+            ChatMessage(role="assistant", tool_calls=[call]),
+            ChatMessage(role="tool", content="noon"),
+            ChatMessage(role="assistant", content="Noon"),
+            ChatMessage(role="user", content="Still?"),
+            ChatMessage(role="user", content="And now?"),
+        ]
+    )
+    assert (said.goal, said.before) == ("And now?", ("What time is it?", "Still?"))
+    assert said.turns == (("What time is it?", '{"city": "Porto"}\n\nNoon'),)

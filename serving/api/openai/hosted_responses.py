@@ -55,10 +55,13 @@ async def _answered(services: ApiServices, body: Asking, given: Input, base: str
     """The thread goes on from where it asks. Whoever answers the same again has the same run, even if it has ended,
     unless that came to nothing and the question still waits."""
     kept = body.kept()
-    if kept.previous_response_id is None or given.messages:
-        hint = "name the response that asked, and send what else there is to say behind its answer"
+    if (before := kept.previous_response_id) is None:
+        row = await asker_of(services, body.model, given.messages)
+    else:
+        row = None if given.messages else await previous(services, before, body.model)
+    if row is None:
+        hint = "name the response that asked, or send its message too; what else there is to say, behind its answer"
         raise BadRequest("an mcp_approval_response needs `previous_response_id` and no message", hint, "bad_request")
-    row = await previous(services, kept.previous_response_id, body.model)
     thread = str(row["thread_id"])
     ids = " ".join(sorted(str(decision.approval_id) for decision in given.decisions))
     key, taker = await taken(services, str(row["run_id"]), hashlib.sha256(ids.encode()).hexdigest(), key)

@@ -26,8 +26,10 @@ class Input:
 
     @property
     def said(self) -> Conversation:
-        """Raises BadRequest where nobody said anything, or something else than words."""
-        return conversation_of(self.messages)
+        """A decision stands there as a reply. Raises BadRequest where nobody said anything, or something else than
+        words."""
+        reply = [ChatMessage(role="user", content="approve")] if self.decisions else []
+        return conversation_of([*self.messages, *reply])
 
 
 def knows_requests(tools: Any) -> bool:
@@ -37,8 +39,10 @@ def knows_requests(tools: Any) -> bool:
     return not isinstance(tools, list) or any(isinstance(each, dict) and ours.items() <= each.items() for each in tools)
 
 
-def input_of(value: str | list[dict[str, Any]]) -> Input:
-    """Raises BadRequest for items of other types."""
+def input_of(value: str | list[dict[str, Any]], *, whole: bool = False) -> Input:
+    """`whole`: all of a conversation is sent, in which what a person said last is behind what was decided before.
+
+    Raises BadRequest for items of other types."""
     if isinstance(value, str):
         return Input((ChatMessage(role="user", content=value),))
     decisions, messages = list[ApprovalDecision](), list[ChatMessage]()
@@ -46,6 +50,8 @@ def input_of(value: str | list[dict[str, Any]]) -> Input:
         kind = item.get("type", "message")
         if kind == "message":
             messages.append(_message(item))
+            if whole and messages[-1].role == "user":
+                decisions.clear()
         elif kind == "mcp_approval_response":
             decisions.append(_decision(item))
         elif kind not in _ECHOED:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,10 +72,8 @@ def last_said(talk: Sequence[ChatMessage]) -> int:
 
 
 def _turns(talk: Iterable[ChatMessage]) -> Iterable[tuple[str, str]]:
-    asked: str | None = None
-    for message in talk:
-        if message.role == "user":
-            asked = message.text
-        elif asked is not None:
-            yield asked[:LONGEST], message.text[:LONGEST]
-            asked = None
+    """Of several messages in a row each counts: a call and what is said behind it, a question and what came of it."""
+    sides = [(role, list(each)) for role, each in groupby(talk, key=attrgetter("role"))]
+    for (role, asked), (_, told) in pairwise(sides):
+        if role == "user":
+            yield asked[-1].text[:LONGEST], "\n\n".join(each.text for each in told)[:LONGEST]

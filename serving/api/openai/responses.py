@@ -95,18 +95,18 @@ async def create_response(
     `previous_response_id` goes on on that response's thread, or, behind an earlier one, on a new thread that knows what
     was said until then; a graph, from the state that it left. `background` answers at once. `instructions` are kept and
     not used, for the agent has its own; to a graph they are a system message, which stays until others take its place.
-    A question of the agent is an `mcp_approval_request` beside the message, unless `tools` are listed without
-    `{"type": "mcp", "server_label": "trireme"}`; an `mcp_approval_response` decides it. So are those of a graph that
-    asks in LangChain's shape or Agent Inbox's. What apps ask on their own account (a title,
-    tags, ...) begins no run, and can't be fetched again. A client that hangs up cancels the response, unless it is one
-    in the `background` or has an `Idempotency-Key`.
+    A question of the agent is an `mcp_approval_request` beside the message, unless `tools` are listed without an `mcp`
+    one that is labelled `trireme`; an `mcp_approval_response` decides it, behind `previous_response_id` or the whole
+    conversation. So are those of a graph that asks in LangChain's shape or Agent Inbox's. What apps ask on their own
+    account (a title, tags, ...) begins no run, and can't be fetched again. A client that hangs up cancels the response,
+    unless it is one in the `background` or has an `Idempotency-Key`.
 
     With `text.format`, or a function that must be called, the agent's answer is JSON by that schema, told when it is
     whole and valid. A question of the agent is then a `refusal` beside the request.
     """
     hosted = hosted_models(services)
     body.checked(*hosted)
-    given = input_of(body.input)
+    given = input_of(body.input, whole=body.previous_response_id is None)
     told = ChatMessage(role="system", content=body.instructions)
     if (chore := chore_done([told, *given.messages])) and not body.background:
         return _at_once(body, chore)
@@ -222,20 +222,20 @@ async def _turn(
         if given.decisions and not given.messages:
             raise BadRequest("a decision needs `previous_response_id`", "name the response that asked", "bad_request")
         said = given.said
-        return await take(services, body, said, await place_of(services, body, said, header, key), base, key)
-    row = await previous(services, body.previous_response_id, body.model)
-    place, before = await place_behind(services, row, key)
+        place = await place_of(services, body, said, header, key)
+    else:
+        row = await previous(services, body.previous_response_id, body.model)
+        place, before = await place_behind(services, row, key)
+        said = replace(given.said, before=(), turns=(*before.turns, *given.said.turns))
     if given.decisions:
         return await _decided(services, place.parked, given, base)
-    said = replace(given.said, before=(), turns=(*before.turns, *given.said.turns))
     return await take(services, body, said, place, base, key)
 
 
 async def _decided(services: ApiServices, parked: str | None, given: Input, base: str) -> Turn:
     if parked is None:
-        raise Conflict(
-            "the previous response waits for no approval", "GET it to see how it stands", "no_decision_pending"
-        )
+        mend = "GET the response that asked to see how it stands"
+        raise Conflict("no response waits here for an approval", mend, "no_decision_pending")
     return await answered(services, parked, given.decisions, base, typed=True)
 
 
