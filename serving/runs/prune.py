@@ -162,11 +162,13 @@ order by thread.tenant, held.thread_id
 # What a thread shows is what its checkpoints hold, and what its last run was called with.
 _VALUES: LiteralString = """
 select thread_id, tenant,
-    coalesce(pg_column_size(values), 0) + coalesce(pg_column_size(nullif(config, '{}')), 0) as bytes
-from threads where thread_id = any(%(threads)s::uuid[]) and (values is not null or config <> '{}')
+    coalesce(pg_column_size(values), 0) + coalesce(pg_column_size(brought), 0)
+        + coalesce(pg_column_size(nullif(config, '{}')), 0) as bytes
+from threads where thread_id = any(%(threads)s::uuid[])
+    and (values is not null or brought is not null or config <> '{}')
 """
 _WITHOUT_VALUES: LiteralString = """), gone as (
-    update threads set values = null, error = null, config = '{}' from held
+    update threads set values = null, brought = null, error = null, config = '{}' from held
     where threads.thread_id = held.thread_id returning held.tenant, held.bytes
 """
 _COUNT_VALUES: LiteralString = "with gone as (" + _VALUES + _SUM

@@ -52,12 +52,22 @@ update threads set metadata = metadata || coalesce(%(metadata)s::jsonb, '{}'), u
 where tenant = %(tenant)s and thread_id = %(id)s
 """
 _DELETE: LiteralString = "select count(*) as gone from delete_threads(%(tenant)s, %(ids)s::uuid[])"
-_COPY: LiteralString = """
-insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle)
-select %(copy)s, tenant, metadata, config, status, values, interrupts, error, bundle
-from threads where tenant = %(tenant)s and thread_id = %(id)s
+# What the agent asks is asked by its run, and that stays where it is.
+_COPY: LiteralString = (
+    """
+insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle, brought)
+select %(copy)s, tenant, metadata, config, case when status = 'interrupted' and """
+    + talks.IS_TALK
+    + """ then 'idle' else status end,
+    values, interrupts, error, bundle, case when """
+    + talks.IS_TALK
+    + " then "
+    + talks.VALUES
+    + """ -> 'messages' end
+from threads thread where tenant = %(tenant)s and thread_id = %(id)s
 on conflict do nothing
 """
+)
 
 
 class ThreadStore:
@@ -140,7 +150,7 @@ class ThreadStore:
 
     async def _changed(self, query: LiteralString, id_: str, values: dict[str, Any]) -> bool:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, {**values, "id": id_, "tenant": self._tenant})
+            cursor = await connection.execute(query, self._given({**values, "id": id_}))
             return bool(cursor.rowcount)
 
 

@@ -28,14 +28,17 @@ select {told}
 """
 # What was said on a run's thread before it, oldest first.
 BEFORE: LiteralString = _TALK.format(last="run_id = %s", most=50, told="* from talk where back > 1 order by back desc")
-# Goals and answers, as the messages of the chat that they are. Where no run was, somebody wrote the state by hand.
+BROUGHT: LiteralString = "select brought from threads where thread_id = %s"
+# Goals and answers, as the messages of the chat that they are, behind those that a copy has brought. Where no run was,
+# somebody wrote the state by hand.
 _MESSAGES: LiteralString = """
-jsonb_build_object('messages', jsonb_agg(said.message order by said.back desc, said.nth)) from (
+jsonb_build_object('messages', coalesce(thread.brought, '[]')
+    || coalesce(jsonb_agg(said.message order by said.back desc, said.nth), '[]')) from (
     select back, 1 as nth, jsonb_build_object('type', 'human', 'id', goal_id, 'content', goal) as message from talk
     union all
     select back, 2, jsonb_build_object('type', 'ai', 'id', 'answer-' || run_id, 'content', answer)
     from talk where answer is not null
-) said having count(*) > 0
+) said having count(*) > 0 or thread.brought is not null
 """
 _NEWEST: LiteralString = "runs.thread_id = thread.thread_id order by created_at desc limit 1"
 _OF_RUNS: LiteralString = _TALK.format(last=_NEWEST, most=1_000, told=_MESSAGES)

@@ -12,6 +12,7 @@ from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEnti
 from tests.acceptance.conftest import Up
 
 GOAL: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 12 * 12?"}]}
+AGAIN: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 3 + 4?"}]}
 APPROVE: dict[str, Any] = {"resume": {"decisions": [{"type": "approve"}]}}
 
 
@@ -39,6 +40,28 @@ async def test_a_thread_is_a_conversation(client: Any, thread: str) -> None:
     assert [message["type"] for message in found["messages"]] == ["human", "ai", "human", "ai"]
     assert [message["content"] for message in found["messages"]][2] == "What is 3 + 4?"
     assert found["answer"]["text"] == found["messages"][-1]["content"]
+
+
+async def test_a_copy_goes_on_with_the_talk_and_leaves_the_question_where_it_is_asked(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL)
+    first = (await client.threads.get(thread))["values"]["messages"]
+    await client.runs.wait(thread, "trireme", input=AGAIN, context={"review_plan": True})
+    copy = (await client.http.post(f"/threads/{thread}/copy", json=None))["thread_id"]
+    shown = await client.threads.get(copy)
+    assert (shown["status"], shown["interrupts"]) == ("idle", {})
+    assert [message["content"] for message in shown["values"]["messages"]][2:] == ["What is 3 + 4?"]
+    assert shown["values"]["messages"][:2] == first
+    await client.threads.delete(thread)
+    seen = [
+        [message["content"] for message in part.data["messages"]]
+        async for part in client.runs.stream(copy, "trireme", input=AGAIN, stream_mode="values")
+        if part.event == "values"
+    ]
+    said = ["What is 12 * 12?", first[1]["content"], "What is 3 + 4?", "What is 3 + 4?"]
+    assert seen == [said, [*said, seen[1][-1]]]
+    assert "7" in seen[1][-1]
+    after = (await client.threads.get(copy))["values"]["messages"]
+    assert [message["content"] for message in after] == seen[1]
 
 
 async def test_a_plan_waits_for_approval_and_the_answer_goes_to_the_same_run(client: Any, thread: str) -> None:

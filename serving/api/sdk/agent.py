@@ -23,7 +23,7 @@ from serving.runs.decisions.questions import Decision, decision_on, id_of, waite
 from serving.runs.requests.launch import NewRun, RunCommand, goal_id
 from serving.runs.requests.limits import uuid_of
 from serving.services import ApiServices
-from serving.threads.talks import BEFORE
+from serving.threads.talks import BEFORE, BROUGHT
 
 GIVE_UP: Final = "__end__"  # LangGraph's END: chat pages go to it to leave a question unanswered
 # One that another answer has just set going may have more questions.
@@ -119,9 +119,11 @@ async def agent_values(services: ApiServices, row: Row) -> dict[str, Any]:
 
 
 async def _said(services: ApiServices, row: Row) -> list[dict[str, Any]]:
-    """As the log has it: goals and answers of the thread's runs, this one's goal last."""
+    """What its thread has brought; then, as the log has it, goals and answers of the thread's runs, this one's goal
+    last."""
     rows = await fetch_all(services.pool, BEFORE, (row["run_id"],))
-    messages: list[dict[str, Any]] = []
+    thread = await fetch_one(services.pool, BROUGHT, (row["thread_id"],))
+    messages: list[dict[str, Any]] = list(thread["brought"] or ()) if thread else []
     for each in rows:
         messages.append(human(each["goal_id"], each["goal"]))
         if each["answer"] is not None:
