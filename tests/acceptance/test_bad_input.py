@@ -371,10 +371,12 @@ def test_a_run_survives_postgres_stopping_and_starting_in_its_middle(up: Up, api
     try:
         EmbeddedPostgres(up.home.path).stop()
         away = api.get("/ok")
+        alive = api.get("/ok", params={"check_db": 0})
     finally:
         os.kill(up.process.pid, signal.SIGCONT)
     assert (away.status_code, away.json()["code"]) == (503, "database_unavailable")
     assert away.headers["retry-after"]
+    assert alive.status_code == 200, "starting the server anew would not bring its database back"
     assert wait_until(lambda: _status(api, run_id) == "success"), api.get(f"/runs/{run_id}").text
     again = up.home.run("run", VACATION, "--docs", DOCUMENTS, "--json")
     assert again.returncode == 0, again.stderr

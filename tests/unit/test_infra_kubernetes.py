@@ -169,7 +169,8 @@ def test_no_name_but_those_the_settings_read_reaches_api_and_worker() -> None:
 
 def test_the_api_is_asked_on_ok_and_must_have_a_key() -> None:
     (api,) = PODS[API]["containers"]
-    assert {api[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {"/ok"}
+    assert {api[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe")} == {"/ok"}
+    assert api["livenessProbe"]["httpGet"]["path"] == "/ok?check_db=0"
     (key,) = (variable for variable in api["env"] if variable["name"] == "TRIREME_API_KEY")
     assert not key["valueFrom"]["secretKeyRef"].get("optional", False)
 
