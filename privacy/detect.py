@@ -35,7 +35,7 @@ THRESHOLDS: Final[Mapping[str, float]] = {
 # What a window must hold for a kind to be possible; without any, Presidio is not even loaded.
 _DATE: Final = r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4})(?![0-9-])"
 _NUMBER: Final = re.compile(
-    rf"(?<![0-9])(?!{_DATE})(?:[0-9][ \u00a0\u202f().\-\u2010-\u2013/]{{0,2}}){{7}}|[0-9]{{2}}[A-Za-z]{{2}}[0-9]{{5}}"
+    rf"(?<![0-9])(?!{_DATE})(?:[0-9](?: / |[ ().\-/]{{0,2}})){{7}}|[0-9]{{2}}[A-Za-z]{{2}}[0-9]{{5}}"
 )
 _HINTS: Final = (
     (re.compile(r"@|%40"), ("EMAIL",)),
@@ -45,12 +45,16 @@ _HINTS: Final = (
     (re.compile(r"(?:[bB][cC]1|[13]|0[xX])[A-Za-z0-9]{25}"), ("CRYPTO",)),
 )
 
-# Spaces that typesetters and web pages set between groups, and full-width forms: one character for one, so that what is
-# found stands in the text at the same place.
+# Spaces and hyphens that typesetters and web pages set between groups, and full-width forms: one character for one, so
+# that what is found stands in the text at the same place.
 _TYPED: Final[dict[int, int | str]] = {
+    **dict.fromkeys((*range(0x2010, 0x2014), 0x2212), "-"),
     **dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " "),
     **{0xFEE0 + code: code for code in range(0x21, 0x7F)},
 }
+
+# Where a line may be broken, or its direction turns: nobody sees them, and pages and PDFs hold them inside words.
+_UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
 WINDOW: Final = 8_000
 OVERLAP: Final = 400
@@ -86,17 +90,24 @@ class Detector:
             ) from None
 
     def _find(self, text: str) -> Iterator[Span]:
+        yield from self._find_in(text)
+        if _UNSEEN.search(text):
+            seen = [place for place, character in enumerate(text) if not _UNSEEN.match(character)]
+            for span in self._find_in("".join(text[place] for place in seen)):
+                yield Span(seen[span.start], seen[span.end - 1] + 1, span.kind, span.score)
+        for recogniser in self._recognisers:
+            for span in recogniser.recognise(text):
+                if span.end > len(text):
+                    raise ValueError("a recogniser's span ends after the text")
+                yield span
+
+    def _find_in(self, text: str) -> Iterator[Span]:
         for finder in self._exact:
             yield from finder.find(text)
         for offset, lead, window in _windows(text):
             for span in _find_by_pattern(window):
                 if span.start >= lead:
                     yield Span(span.start + offset, span.end + offset, span.kind, span.score)
-        for recogniser in self._recognisers:
-            for span in recogniser.recognise(text):
-                if span.end > len(text):
-                    raise ValueError("a recogniser's span ends after the text")
-                yield span
 
 
 def _find_by_pattern(text: str) -> list[Span]:

@@ -51,6 +51,8 @@ POSITIVES = [
     ("PHONE", "x,{},9.90", "212-555-0123"),
     ("PHONE", "Tel. {}", "030 1234567"),
     ("PHONE", "Büro {}", "0151/23456789"),
+    ("PHONE", "Büro {}", "030 / 123 45 67"),
+    ("PHONE", "Büro {}", "+49 (0)30 / 123 45 67"),
     ("PHONE", "{}", "01 23 45 67 89"),
     ("PHONE", "her phone number is {}", "4155552671"),
     ("PHONE", "call {}", "555-0123"),
@@ -144,6 +146,22 @@ def test_a_value_is_found_with_the_spaces_that_web_pages_and_typesetters_set(kin
 def test_a_value_in_full_width_characters_is_found(kind: str, value: str) -> None:
     wide = "".join("\u3000" if each == " " else chr(ord(each) + 0xFEE0) for each in value)
     assert found(f"連絡先 {wide} まで") == [(kind, wide)]
+
+
+@pytest.mark.parametrize("hyphen", ["\u2010", "\u2011", "\u2012", "\u2013", "\u2212"])
+@pytest.mark.parametrize(("kind", "value"), [("CREDIT_CARD", "4111-1111-1111-1111"), ("SSN", "123-45-6789")])
+def test_a_value_is_found_with_the_hyphens_that_typesetters_set(kind: str, value: str, hyphen: str) -> None:
+    typeset = value.replace("-", hyphen)
+    assert found(f"see {typeset} today") == [(kind, typeset)]
+
+
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u2060", "\ufeff", "\u200e"])
+@pytest.mark.parametrize(("kind", "value"), [*TYPESET, ("NAME", "Jane Roe"), ("SECRET", "ghp_" + "a1B2" * 9)])
+def test_a_value_is_found_with_characters_in_it_that_nobody_sees(kind: str, value: str, unseen: str) -> None:
+    broken = f"{value[:3]}{unseen}{value[3:6]}{unseen}{value[6:]}"
+    detector = Detector(known=["Jane Roe"])
+    assert found(f"Write to {broken} today", detector) == [(kind, broken)]
+    assert found(f"Write to {value}{unseen}7 today", detector)[0][1].startswith(value)
 
 
 def test_a_label_counts_only_in_its_own_line_and_column() -> None:
