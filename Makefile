@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS := never
+# Else each of the processes that a test starts compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 STUDIO := .venv-studio/bin
 UV := $(BIN)/uv
