@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from gpu.engines import QWEN3_5_4B, VLLM_VERSION, launch_arguments
+from serving.models.routes_file import load_routes
 from serving.models.select import Credentials, select_routes
 from serving.settings import Settings
 
@@ -198,6 +199,15 @@ def test_the_model_that_the_worker_is_told_to_ask_vllm_for_is_the_one_it_serves(
     for model in told:
         (asked,) = select_routes(Credentials(openai_base_url="http://vllm:8000/v1", model=model)).deployments
         assert asked.model == f"hosted_vllm/{QWEN3_5_4B.served_name}"
+
+
+def test_the_routes_for_several_tenants_lead_to_vllm_with_a_salt_for_each() -> None:
+    environ = {"OPENAI_BASE_URL": "http://vllm:8000/v1", "OPENAI_API_KEY": "k"}
+    (asked,) = load_routes(FILE.parent / "routes.yaml", environ).deployments
+    assert asked.model == f"hosted_vllm/{QWEN3_5_4B.served_name}"
+    assert asked.cache_salt
+    (mounted,) = (volume for volume in SERVICES["worker"]["volumes"] if "routes.yaml" in volume)
+    assert f"TRIREME_ROUTES={mounted.split(':')[1]}" in FILE.read_text()
 
 
 def test_vllm_is_reached_by_worker_and_proxy_alone() -> None:
