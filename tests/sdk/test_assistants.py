@@ -5,6 +5,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+import pytest
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.schema import Config
 
@@ -178,3 +179,34 @@ def test_the_sync_client_gets_the_same(sync_client: SyncLangGraphClient) -> None
     assert sync_client.assistants.get(made["assistant_id"]) == made
     sync_client.assistants.delete(made["assistant_id"])
     assert sync_client.assistants.search(name="in step") == []
+
+
+@pytest.mark.parametrize("graph_id", ["chat", "factory", "nested", "slow", "trireme"])
+async def test_a_graph_is_described(client: LangGraphClient, graph_id: str) -> None:
+    schemas = await client.assistants.get_schemas(graph_id)
+    assert set(schemas) == {
+        "graph_id", "input_schema", "output_schema", "state_schema", "config_schema", "context_schema",
+    }  # fmt: skip
+    assert schemas["graph_id"] == graph_id
+    assert schemas["input_schema"] is not None
+    assert schemas["state_schema"] is not None
+    drawn = await client.assistants.get_graph(graph_id, xray=True)
+    names = {node["id"] for node in drawn["nodes"]}
+    assert {edge["source"] for edge in drawn["edges"]} | {edge["target"] for edge in drawn["edges"]} <= names
+
+
+async def test_xray_and_subgraphs_go_as_deep_as_asked(client: LangGraphClient) -> None:
+    async def drawn(xray: bool | int) -> set[str]:
+        return {node["id"] for node in (await client.assistants.get_graph("nested", xray=xray))["nodes"]}
+
+    assert "middle" in await drawn(False)
+    assert {"middle:sink", "middle:deep"} <= await drawn(1)
+    assert {"middle:sink", "middle:deep:dive"} <= await drawn(True)
+    assert "xray" in await refused(client.assistants.get_graph("nested", xray=-1), 422)
+    subgraphs = client.assistants.get_subgraphs
+    assert set(await subgraphs("nested")) == {"middle"}
+    assert set(await subgraphs("nested", recurse=True)) == {"middle", "middle|deep"}
+    assert set(await subgraphs("nested", namespace="middle|deep", recurse=True)) == {"middle|deep"}
+    assert await subgraphs("nested", namespace="nowhere") == {}
+    assert (await client.assistants.get_schemas("chat"))["context_schema"]["properties"]["captain"]  # type: ignore[index]
+    assert "the charts are not aboard" in await refused(client.assistants.get_graph("broken"), 422)

@@ -1,35 +1,21 @@
 """`client.threads`: state, history, supersteps, copies and pruning, against a real server and hosted graphs."""
 
-import asyncio
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import psycopg
-import pytest
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from tests.acceptance.conftest import Up
 from tests.sdk.refusal import refused
+from tests.sdk.walk import BEGIN, step, walked
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 _STATE = {
     "values", "next", "tasks", "metadata", "created_at", "checkpoint", "parent_checkpoint", "interrupts",
     "checkpoint_id", "parent_checkpoint_id",
 }  # fmt: skip
-
-
-async def _walked(client: LangGraphClient, steps: int = 3) -> str:
-    """A thread of the graph `slow` that has gone so many steps, without a run."""
-    walk = [*_BEGIN, *([_step({"done": 1}, "step")] * steps)]
-    return (await client.threads.create(graph_id="slow", supersteps=walk))["thread_id"]
-
-
-def _step(values: dict[str, Any], as_node: str) -> dict[str, Any]:
-    return {"updates": [{"values": values, "as_node": as_node}]}
-
-
-_BEGIN = [_step({"steps": 9}, "__input__"), _step({"steps": 9}, "__start__")]
 
 
 async def test_a_thread_without_a_graph_has_an_empty_state(client: LangGraphClient) -> None:
@@ -43,7 +29,7 @@ async def test_a_thread_without_a_graph_has_an_empty_state(client: LangGraphClie
 
 
 async def test_supersteps_make_a_thread_with_a_history(client: LangGraphClient) -> None:
-    thread = await _walked(client)
+    thread = await walked(client)
     found = await client.threads.get(thread)
     assert found["values"] == {"steps": 9, "done": 3}
     assert found["status"] == "interrupted"
@@ -64,7 +50,7 @@ async def test_supersteps_make_a_thread_with_a_history(client: LangGraphClient) 
 async def test_a_history_whose_writer_died_is_written_by_who_sends_it_again(
     client: LangGraphClient, server: Up
 ) -> None:
-    walk: Any = {"metadata": {"graph_id": "slow"}, "supersteps": [*_BEGIN, _step({"done": 1}, "step")]}
+    walk: Any = {"metadata": {"graph_id": "slow"}, "supersteps": [*BEGIN, step({"done": 1}, "step")]}
     once = {"Idempotency-Key": "a-walk"}
     thread = (await client.http.post("/threads", json=walk, headers=once))["thread_id"]
     written = await client.threads.get_history(thread)
@@ -79,7 +65,7 @@ async def test_a_history_whose_writer_died_is_written_by_who_sends_it_again(
 
 async def test_supersteps_that_can_not_be_applied_make_no_thread(client: LangGraphClient) -> None:
     before = await client.threads.count(metadata={"graph_id": "slow"})
-    bad = [_step({"done": 1}, "nobody")]
+    bad = [step({"done": 1}, "nobody")]
     said = await refused(client.threads.create(graph_id="slow", supersteps=bad), 422)
     assert "nobody" in said
     assert "has no graph" in await refused(client.threads.create(supersteps=bad), 422)
@@ -88,7 +74,7 @@ async def test_supersteps_that_can_not_be_applied_make_no_thread(client: LangGra
 
 
 async def test_a_state_is_read_at_a_checkpoint_by_either_way(client: LangGraphClient) -> None:
-    thread = await _walked(client)
+    thread = await walked(client)
     _, second, *_ = await client.threads.get_history(thread)
     by_checkpoint = await client.threads.get_state(thread, second["checkpoint"])
     by_id = await client.threads.get_state(thread, checkpoint_id=second["checkpoint"]["checkpoint_id"])
@@ -101,7 +87,7 @@ async def test_a_state_is_read_at_a_checkpoint_by_either_way(client: LangGraphCl
 
 
 async def test_select_gives_parts_of_a_state(client: LangGraphClient) -> None:
-    thread = await _walked(client, steps=1)
+    thread = await walked(client, steps=1)
     assert dict(await client.threads.get_state(thread, select=["next", "values.done"])) == {
         "next": ["step"],
         "values": {"done": 1},
@@ -121,7 +107,7 @@ async def test_select_gives_parts_of_a_state(client: LangGraphClient) -> None:
 
 
 async def test_history_is_limited_filtered_and_goes_on_before_a_checkpoint(client: LangGraphClient) -> None:
-    thread = await _walked(client, steps=4)
+    thread = await walked(client, steps=4)
     history = await client.threads.get_history(thread, limit=100)
     assert len(history) == 6
     assert await client.threads.get_history(thread, limit=2) == history[:2]
@@ -138,36 +124,6 @@ async def test_history_is_limited_filtered_and_goes_on_before_a_checkpoint(clien
     assert "limit" in await refused(client.threads.get_history(thread, limit=1_001), 422)
 
 
-async def test_an_update_is_a_checkpoint_on_top(client: LangGraphClient) -> None:
-    thread = await _walked(client, steps=1)
-    before = await client.threads.get_state(thread)
-    done = await client.threads.update_state(thread, {"done": 10}, as_node="step")
-    state = await client.threads.get_state(thread)
-    assert done["checkpoint"] == state["checkpoint"]
-    assert state["parent_checkpoint"] == before["checkpoint"]
-    assert state["values"] == {"steps": 9, "done": 11}
-    assert state["next"] == []
-    found = await client.threads.get(thread)
-    assert (found["values"], found["status"]) == ({"steps": 9, "done": 11}, "idle")
-    await client.threads.update_state(thread, {"delay": 0.5})
-    assert (await client.threads.get_state(thread))["values"] == {"steps": 9, "done": 11, "delay": 0.5}
-
-
-async def test_an_update_at_an_earlier_checkpoint_is_a_branch(client: LangGraphClient) -> None:
-    thread = await _walked(client, steps=3)
-    history = await client.threads.get_history(thread)
-    done = await client.threads.update_state(thread, {"done": 5}, as_node="step", checkpoint=history[2]["checkpoint"])
-    state = await client.threads.get_state(thread)
-    assert state["checkpoint"] == done["checkpoint"]
-    assert state["values"] == {"steps": 9, "done": 6}
-    assert state["parent_checkpoint"] == history[2]["checkpoint"]
-    at: Any = history[1]["checkpoint"]["checkpoint_id"]
-    await client.threads.update_state(thread, {"done": 5}, as_node="step", checkpoint_id=at)
-    assert (await client.threads.get_state(thread))["values"] == {"steps": 9, "done": 7}
-    missing = client.threads.update_state(thread, {"done": 5}, as_node="step", checkpoint_id=NOBODY)
-    assert "has no checkpoint" in await refused(missing, 404)
-
-
 async def test_messages_are_shown_as_the_sdk_reads_them(client: LangGraphClient) -> None:
     thread = (await client.threads.create(graph_id="chat"))["thread_id"]
     said = [{"role": "user", "content": "ahoy"}, {"role": "assistant", "content": "aye", "id": "m2"}]
@@ -181,58 +137,8 @@ async def test_messages_are_shown_as_the_sdk_reads_them(client: LangGraphClient)
     assert await client.threads.search(ids=[thread], values={"messages": [{"id": "m2"}]}) != []
 
 
-async def test_an_update_that_the_graph_can_not_take_is_refused_with_the_mend(client: LangGraphClient) -> None:
-    thread = await _walked(client, steps=1)
-    chat = (await client.threads.create(graph_id="chat"))["thread_id"]
-    before = await client.threads.get_state(thread)
-    update = client.threads.update_state
-    assert "Node nobody does not exist" in await refused(update(thread, {"done": 1}, as_node="nobody"), 422)
-    assert "the state has no 'size'" in await refused(update(thread, {"size": 1}, as_node="step"), 422)
-    assert "TypeError" in await refused(update(thread, {"done": "many"}, as_node="step"), 422)
-    assert "Expected dict" in await refused(update(thread, [{"done": 1}], as_node="step"), 422)
-    assert "the graph refuses the update" in await refused(update(chat, {"messages": 3}, as_node="agent"), 422)
-    assert "values" in await refused(update(thread, 3), 422)  # type: ignore[arg-type]
-    assert " not found" in await refused(update(NOBODY, {"done": 1}), 404)
-    assert "is no UUID" in await refused(update("zz", {"done": 1}), 422)
-    assert await client.threads.get_state(thread) == before
-    nowhere = (await client.threads.create(graph_id="nope"))["thread_id"]
-    assert "graph 'nope' not found" in await refused(update(nowhere, {"a": 1}), 404)
-    broken = (await client.threads.create(graph_id="broken"))["thread_id"]
-    assert "the charts are not aboard" in await refused(client.threads.get_state(broken), 422)
-
-
-async def test_an_update_while_a_run_is_live_is_refused(client: LangGraphClient) -> None:
-    thread = (await client.threads.create(graph_id="trireme"))["thread_id"]
-    later = {"goal": "What is 2 plus 2?", "thread_id": thread, "after_seconds": 600}
-    run = await client.http.post("/runs", json=later)
-    assert "is pending" in await refused(client.threads.update_state(thread, {"goal": "x"}, as_node="planner"), 409)
-    assert "is pending" in await refused(client.threads.prune([thread], strategy="keep_latest"), 409)
-    await client.http.post(f"/runs/{run['run_id']}/cancel", json={})
-    await client.threads.prune([thread], strategy="keep_latest")
-
-
-async def test_the_agents_state_is_read_and_edited_and_stays_redacted(client: LangGraphClient, server: Up) -> None:
-    thread = (await client.threads.create())["thread_id"]
-    goal = {"goal": "What is 2 plus 2? Tell maria@example.com", "thread_id": thread}
-    await client.http.post("/runs", json=goal, params={"wait": True})
-    state = await client.threads.get_state(thread)
-    assert state["values"]["goal"] == goal["goal"]  # type: ignore[call-overload]
-    assert (await client.threads.get_history(thread, limit=1))[0]["values"]["goal"] == goal["goal"]  # type: ignore[call-overload]
-    node = state["next"][0] if state["next"] else "answer"
-    await client.threads.update_state(thread, {"goal": "Tell nikos@example.com"}, as_node=node)
-    edited = await client.threads.get_state(thread)
-    assert edited["values"]["goal"] == "Tell nikos@example.com"  # type: ignore[call-overload]
-    talk = (await client.threads.get(thread))["values"]["messages"]  # type: ignore[index]
-    assert talk[0]["content"] == goal["goal"]
-    with psycopg.connect(server.home.dsn) as connection:
-        row = connection.execute("select values::text from threads where thread_id = %s", (thread,)).fetchone()
-    assert row is not None
-    assert "nikos" not in row[0]
-    assert "[EMAIL_" in row[0]
-
-
 async def test_a_copy_has_the_state_and_goes_its_own_way(client: LangGraphClient, server: Up) -> None:
-    thread = await _walked(client)
+    thread = await walked(client)
     copy = await client.http.post(f"/threads/{thread}/copy", json=None)
     other = copy["thread_id"]
     assert other != thread
@@ -258,7 +164,7 @@ async def test_a_copy_has_the_state_and_goes_its_own_way(client: LangGraphClient
 
 
 async def test_pruning_keeps_the_latest_or_nothing(client: LangGraphClient) -> None:
-    kept, gone = await _walked(client), await _walked(client)
+    kept, gone = await walked(client), await walked(client)
     assert await client.threads.prune([kept, kept, NOBODY], strategy="keep_latest") == {"pruned_count": 1}
     (state,) = await client.threads.get_history(kept)
     assert state["values"] == {"steps": 9, "done": 3}
@@ -270,45 +176,8 @@ async def test_pruning_keeps_the_latest_or_nothing(client: LangGraphClient) -> N
     assert "is no UUID" in await refused(client.threads.prune(["zz"]), 422)
 
 
-@pytest.mark.parametrize("graph_id", ["chat", "factory", "nested", "slow", "trireme"])
-async def test_a_graph_is_described(client: LangGraphClient, graph_id: str) -> None:
-    schemas = await client.assistants.get_schemas(graph_id)
-    assert set(schemas) == {
-        "graph_id", "input_schema", "output_schema", "state_schema", "config_schema", "context_schema",
-    }  # fmt: skip
-    assert schemas["graph_id"] == graph_id
-    assert schemas["input_schema"] is not None
-    assert schemas["state_schema"] is not None
-    drawn = await client.assistants.get_graph(graph_id, xray=True)
-    names = {node["id"] for node in drawn["nodes"]}
-    assert {edge["source"] for edge in drawn["edges"]} | {edge["target"] for edge in drawn["edges"]} <= names
-
-
-async def test_xray_and_subgraphs_go_as_deep_as_asked(client: LangGraphClient) -> None:
-    async def drawn(xray: bool | int) -> set[str]:
-        return {node["id"] for node in (await client.assistants.get_graph("nested", xray=xray))["nodes"]}
-
-    assert "middle" in await drawn(False)
-    assert {"middle:sink", "middle:deep"} <= await drawn(1)
-    assert {"middle:sink", "middle:deep:dive"} <= await drawn(True)
-    assert "xray" in await refused(client.assistants.get_graph("nested", xray=-1), 422)
-    subgraphs = client.assistants.get_subgraphs
-    assert set(await subgraphs("nested")) == {"middle"}
-    assert set(await subgraphs("nested", recurse=True)) == {"middle", "middle|deep"}
-    assert set(await subgraphs("nested", namespace="middle|deep", recurse=True)) == {"middle|deep"}
-    assert await subgraphs("nested", namespace="nowhere") == {}
-    assert (await client.assistants.get_schemas("chat"))["context_schema"]["properties"]["captain"]  # type: ignore[index]
-    assert "the charts are not aboard" in await refused(client.assistants.get_graph("broken"), 422)
-
-
-async def test_many_updates_at_once_lose_none(client: LangGraphClient) -> None:
-    thread = await _walked(client, steps=1)
-    await asyncio.gather(*(client.threads.update_state(thread, {"done": 1}, as_node="step") for _ in range(12)))
-    assert (await client.threads.get_state(thread))["values"] == {"steps": 9, "done": 13}
-
-
 def test_the_sync_client_gets_the_same(sync_client: SyncLangGraphClient) -> None:
-    walk = [*_BEGIN, _step({"done": 1}, "step")]
+    walk = [*BEGIN, step({"done": 1}, "step")]
     thread = sync_client.threads.create(graph_id="slow", supersteps=walk)["thread_id"]
     sync_client.threads.update_state(thread, {"done": 1}, as_node="step")
     assert sync_client.threads.get_state(thread)["values"] == {"steps": 9, "done": 2}
