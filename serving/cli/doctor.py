@@ -11,6 +11,7 @@ import psycopg
 from serving.errors import ServingError, Unreachable
 from serving.known_names import read_known_names
 from serving.migrate import rehearse
+from serving.processes.postgres import EmbeddedPostgres
 from serving.processes.stack import Stack
 from serving.rights import MEND, ROLE, runtime_dsn
 from serving.settings import Settings, load_settings
@@ -61,6 +62,7 @@ def _home(settings: Settings) -> Finding:
 def _database(settings: Settings) -> Finding:
     stack = Stack(settings)
     if not settings.database_url and not stack.running():
+        EmbeddedPostgres(settings.home).check()
         return Finding("database", True, "embedded Postgres, started when needed (DATABASE_URL is not set)")
     try:
         version = rehearse(stack.dsn)

@@ -89,6 +89,10 @@ class EmbeddedPostgres:
     def dsn(self) -> str:
         return f"postgresql:///trireme?host={self._socket_folder()}&port={_FLAGS['port']}&user=trireme"
 
+    def check(self) -> None:
+        """Raises StartFailed where its programs can't run."""
+        self._run(["postgres", "--version"])
+
     def start(self) -> bool:
         """Initialises the cluster on first use and starts it. Returns False when it runs and is another's to stop.
 

