@@ -244,6 +244,7 @@ async def test_a_factory_makes_its_graph_of_config_and_context(client: LangGraph
     ("given", "options", "error"),
     [
         ({"steps": 2, "fail_at": 2}, {}, {"error": "ValueError", "message": "the mast broke"}),
+        ({"steps": 2, "fail_at": 2, "garbled": 1}, {}, {"error": "ValueError", "message": "the mast broke"}),
         ({"steps": 9}, {"config": {"recursion_limit": 2}}, {"error": "GraphRecursionError"}),
     ],
 )

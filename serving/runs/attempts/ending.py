@@ -73,7 +73,7 @@ async def end(pool: Pool, claim: Claim, ending: Ending, headers: HeaderPatterns 
         "thread_status": ending.thread_status,
         "values": None if ending.state is None else to_json(ending.state).decode(),
         "interrupts": orjson.dumps(_shown(ending.interrupts or {})).decode(),
-        "error": error and orjson.dumps(error).decode(),
+        "error": error and to_json(error).decode(),
         "config": None if ending.state is None else to_json(_settings(claim.launch or {}, headers)).decode(),
         "bodies": f"[{','.join(bodies)}]",
     }

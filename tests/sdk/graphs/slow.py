@@ -17,6 +17,7 @@ class State(TypedDict, total=False):
     steps: int
     delay: float
     fail_at: int
+    garbled: int
     block: float
     stubborn: bool
     hold: str
@@ -32,7 +33,7 @@ async def step(state: State) -> State:
     while done > 15 and "hold" in state and not Path(state["hold"]).exists():
         await asyncio.sleep(0.02)
     if done == state.get("fail_at"):
-        raise ValueError("the mast broke")
+        raise ValueError("the mast broke" + "\0\ud800" * state.get("garbled", 0))
     return {"done": 1}
 
 
