@@ -296,6 +296,7 @@ def test_the_same_idempotency_key_gives_the_same_run(openai: OpenAI) -> None:
         ({"messages": [{"role": "system", "content": "Be kind"}]}, 400, "no_user_message"),
         ({"messages": [{"role": "user", "content": "  "}]}, 400, "goal_empty"),
         ({"messages": [{"role": "user", "content": "g" * 40_000}]}, 413, "goal_too_long"),
+        ({"messages": [{"role": "user", "content": "ann@example.com, 0171 234567. " * 200_000}]}, 413, "goal_too_long"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             400,
