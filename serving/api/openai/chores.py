@@ -13,13 +13,11 @@ import orjson
 
 from serving.api.openai.messages import ChatMessage
 
-_TALK: Final = re.compile(r"(?s)\A### Task:(.+?)<chat_history>\n(.*)\n?</chat_history>")
+_TASK: Final = "### Task:"
 _WANTED: Final = re.compile(r'\{\s*"(\w+)":')
 _SPOKEN: Final = re.compile(r"(?ms)^USER: (.*?)(?=^(?:USER|ASSISTANT|SYSTEM|TOOL): |\Z)")
-_TITLE: Final = re.compile(
-    r"(?s)\AProvide a concise, 5-word-or-less title for the conversation.+?\n\nConversation:\nUser: (.*)\nAI: "
-)
-_CHOICE: Final = re.compile(r'(?s)\bAvailable Tools: .*"tool_calls"')
+_TITLE: Final = "Provide a concise, 5-word-or-less title for the conversation"
+_CHOICE: Final = ("Available Tools: ", '"tool_calls"')
 _CHOOSING: Final = ("Query: ", "History:\n")
 _LONGEST_TITLE: Final = 50
 
@@ -27,17 +25,26 @@ _LONGEST_TITLE: Final = 50
 def chore_done(messages: Sequence[ChatMessage]) -> str | None:
     """What the apps' default prompts ask for: a JSON object, or LibreChat's title. None for what a person said."""
     said = [message for message in messages if message.role != "system"]
+    system = "\n".join(message.text for message in messages if message.role == "system")
     asked = said[0].text if len(said) == 1 and said[0].role == "user" else ""
-    if asked.startswith(_CHOOSING) and any(_CHOICE.search(each.text) for each in messages if each.role == "system"):
+    if asked.startswith(_CHOOSING) and all(words in system for words in _CHOICE):
         return '{"tool_calls":[]}'
-    if title := _TITLE.match(asked):
-        return _title([title[1]])
-    found = _TALK.match(asked)
-    wanted = _WANTED.search(found[1]) if found else None
-    if not found or not wanted or wanted[1] not in _DONE:
+    _, opening = _between(asked, "\n\nConversation:\nUser: ", "\nAI: ")
+    if asked.startswith(_TITLE) and opening is not None:
+        return _title([opening])
+    task, talk = _between(asked, "<chat_history>\n", "</chat_history>")
+    wanted = _WANTED.search(task) if asked.startswith(_TASK) else None
+    if talk is None or not wanted or wanted[1] not in _DONE:
         return None
-    spoken = [text.strip() for text in _SPOKEN.findall(found[2])]
+    spoken = [text.strip() for text in _SPOKEN.findall(talk)]
     return orjson.dumps({wanted[1]: _DONE[wanted[1]](spoken or [""])}).decode()
+
+
+def _between(text: str, begin: str, end: str) -> tuple[str, str | None]:
+    """What stands before `begin`, and from there to the last `end`. In one pass: a person may send megabytes."""
+    before, _, rest = text.partition(begin)
+    found, closed, _ = rest.rpartition(end)
+    return before, found if closed else None
 
 
 def _title(spoken: list[str]) -> str:

@@ -20,16 +20,23 @@ from serving.errors import NotFound, Unprocessable
 from serving.runs.requests.launch import RunCommand
 from serving.services import ApiServices
 
-_ASKER: Final = re.compile(rf"(?s){re.escape(ASKS)}.*/runs/([0-9a-f-]{{36}})\s*\Z")
+_RUN: Final = re.compile(r"[0-9a-f-]{36}")
 _IN_VAIN: Final = frozenset({"error", "timeout", "cancelled"})
+
+
+def run_that_asks(told: str) -> str | None:
+    """Whose question an answer is: it ends with the run's address."""
+    question, _, address = told.rpartition("/runs/")
+    found = _RUN.fullmatch(address.rstrip())
+    return found[0] if found and ASKS in question else None
 
 
 async def asker_of(services: ApiServices, graph: str, sent: Sequence[ChatMessage]) -> Row | None:
     """The run whose question, with its address, is the last answer that the person has before them."""
     told = next((each.text for each in reversed(sent) if each.role == "assistant"), "")
-    if found := _ASKER.search(told):
+    if run_id := run_that_asks(told):
         with suppress(NotFound, Unprocessable):
-            row = await services.launches.get(None, found[1])
+            row = await services.launches.get(None, run_id)
             return row if row["graph"] == graph else None
     return None
 
