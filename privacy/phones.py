@@ -8,14 +8,17 @@ from typing import Final
 import phonenumbers
 
 _GAP: Final = r"[ \u00a0\u202f().\-\u2010-\u2013/]"
-_BETWEEN: Final = rf"(?: / |{_GAP}{{0,2}})"
+_DIGIT: Final = rf"(?:{_GAP}{{0,2}}[0-9])"
+_SLASH: Final = rf" / [0-9]{_DIGIT}{{4,9}}"  # behind the area's number alone: further on another one begins
 _ALONE: Final = r"(?<![\w+-])(?<!\d[./])"
 _ENDS: Final = r"(?!\w)(?!-\w)(?![./]\d)"
 NO_MONEY: Final = r"(?!\s?(?:EUR|USD|GBP|CHF|€|\$|£|%))"
 """What follows is no currency and no per cent sign: an amount is not a number of someone."""
 
-_INTERNATIONAL: Final = re.compile(rf"(?<![\w+])(?:\+ ?|00)[1-9](?:{_BETWEEN}[0-9]){{6,14}}{_ENDS}{NO_MONEY}")
-_TRUNK: Final = re.compile(rf"{_ALONE}\(?0[1-9][0-9]{{0,4}}(?: / |{_GAP}{{1,2}})[0-9](?:{_BETWEEN}[0-9]){{4,9}}{_ENDS}")
+_INTERNATIONAL: Final = re.compile(
+    rf"(?<![\w+])(?:\+ ?|00)[1-9](?:{_DIGIT}{{6,14}}|{_DIGIT}{{2,6}}{_SLASH}){_ENDS}{NO_MONEY}"
+)
+_TRUNK: Final = re.compile(rf"{_ALONE}\(?0[1-9][0-9]{{0,4}}(?:{_GAP}{{1,2}}[0-9]{_DIGIT}{{4,9}}|{_SLASH}){_ENDS}")
 _AMERICAN: Final = re.compile(
     rf"{_ALONE}(?:1[-. ])?(?:\([2-9][0-9]{{2}}\) ?|[2-9][0-9]{{2}}(?P<gap>[-. ]))[2-9][0-9]{{2}}[-. ][0-9]{{4}}{_ENDS}"
 )

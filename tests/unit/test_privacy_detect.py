@@ -96,6 +96,7 @@ HARMLESS = [
     "Invoice INV-2024-0012 of 2024-11-05, order ORD-10442, 3 pages",
     "Total 1.234.567,89 EUR, net 1 234 567,00 EUR, gross $12,345,678.90, +1 250 000 000 EUR, -12.5 %",
     "15.01.2024 12:30, 01.02.2024 10:00, 01.02.24 1030, 2024-11-05T14:30:00Z, 05/11/2024, Call on 2024-11-05",
+    "01 / 02 / 03 / 2024, 030 / 2024 / 11, 5 / 10 / 2024, page 010 / 120",
     "ISBN 978-3-16-148410-0, ISBN 9783161484100, EAN 4006381333931, GTIN 00012345600012",
     "order_no,amount,date\n4155552671,99.00,2024-11-05\n2125550123,12.00,2024-11-06\n0301234567,1.50,2024-11-07",
     "phone,order_no\n,4155552671\n",
@@ -115,6 +116,18 @@ HARMLESS = [
     "account balance 12345678, account id 12345678, VAT DE123456789",
     "Customer 4711 ordered 12 x A-100-2000 on 05.11.2024 for 1 234,50 EUR (net), see clause 12.3.4.",
 ]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("+49 30 1234567 / 030 7654321", ["+49 30 1234567", "030 7654321"]),
+        ("0171 5550123 / 0172 5550124", ["0171 5550123", "0172 5550124"]),
+        ("030 1234567 / 40 pieces", ["030 1234567"]),
+    ],
+)
+def test_a_number_ends_before_the_slash_to_what_is_another(text: str, numbers: list[str]) -> None:
+    assert found(text) == [("PHONE", number) for number in numbers]
 
 
 @pytest.mark.parametrize(("kind", "around", "value"), POSITIVES)
