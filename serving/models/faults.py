@@ -25,6 +25,8 @@ def translated(error: Exception, deployment: Deployment) -> TriremeError:
     alias, model = deployment.alias, f"{deployment.model} ({deployment.alias})"
     if status in (401, 403):
         return ModelRefused(f"{model}: the provider refuses the key ({status}); check {_key(deployment)}")
+    if status == 402:
+        return ModelRefused(f"{model}: the provider wants credit first (402); top it up, or set another key or model")
     if status == 404:
         place = "the server at its api_base" if deployment.self_hosted else deployment.provider
         mend = f'change the model of "{alias}" in routes.yaml, set agent.roles to another alias, or set TRIREME_MODEL'
@@ -88,4 +90,6 @@ def _is_too_long(error: Exception) -> bool:
 def _mend(error: Exception) -> str:
     if _is_too_long(error):
         return "the prompt is longer than its context: set context_window_fallbacks or another model"
+    if type(error).__name__ == "ContentPolicyViolationError":
+        return "its filter holds the prompt for one that it mustn't answer: say it otherwise, or set another model"
     return "the model may lack tools, or the max_tokens asked for"

@@ -1,5 +1,6 @@
 """What goes wrong on the way to a model: tried again, answered elsewhere, or refused with the mend; nothing leaks."""
 
+import json
 import logging
 import time
 from dataclasses import replace
@@ -96,6 +97,21 @@ async def test_a_refused_request_is_not_tried_again(server: ModelServer, gateway
         await gateway.complete(call("plain"))
     holds_no_secret(caught.value)
     assert len(seen) == 1
+
+
+async def test_a_provider_that_wants_credit_is_not_asked_to_try_again(server: ModelServer, impatient: Gateway) -> None:
+    server.will("plain", *[Answer(status=402)] * 9)
+    with pytest.raises(ModelRefused, match=r"credit first \(402\)") as caught:
+        await impatient.complete(call("plain"))
+    holds_no_secret(caught.value)
+
+
+async def test_a_filter_of_the_provider_is_named(server: ModelServer, gateway: Gateway) -> None:
+    told = {"message": "The response was filtered", "type": "invalid_request_error", "code": "content_policy_violation"}
+    server.will("plain", Answer(status=400, raw=json.dumps({"error": told}).encode()))
+    with pytest.raises(ModelRefused, match="its filter") as caught:
+        await gateway.complete(call("plain"))
+    holds_no_secret(caught.value)
 
 
 @pytest.mark.parametrize("model", ["main", "plain"])
