@@ -269,9 +269,10 @@ def serve(
 @app.command()
 def worker() -> None:
     """Run a worker process alone (needs DATABASE_URL)."""
+    from serving.processes.loop import WorkerLoop
     from serving.processes.serve import serve_worker
 
-    perform(serve_worker)
+    perform(serve_worker, loop_factory=WorkerLoop)
 
 
 @app.command()

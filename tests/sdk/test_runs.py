@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -57,6 +58,18 @@ async def test_wait_raises_what_the_graph_raised(client: Any, thread: str) -> No
     assert (broken["status"], broken["values"]) == ("error", {"fail_at": 1, "steps": 1, "done": 0})
     (_, run) = await client.runs.list(thread)
     assert run["status"] == "error"
+
+
+async def test_a_graph_that_quits_ends_its_own_run_alone(client: Any, thread: str, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    other = await client.threads.create()
+    beside = await client.runs.create(other["thread_id"], "slow", input={"steps": 16, "hold": str(hold)})
+    found = await client.runs.wait(thread, "slow", input={"quit_at": 2}, raise_error=False)
+    assert found == {"__error__": {"error": "SystemExit", "message": "nobody at the helm"}}
+    hold.touch()
+    assert (await client.runs.join(other["thread_id"], beside["run_id"]))["done"] == 16
+    attempts = [state["metadata"]["run_attempt"] for state in await client.threads.get_history(other["thread_id"])]
+    assert {*attempts} == {1}
 
 
 async def test_a_thread_of_runs_is_listed_by_pages_and_status(client: Any, thread: str) -> None:

@@ -11,7 +11,7 @@ from serving.runs.queue import Claim
 log = logging.getLogger(__name__)
 
 
-def failed(claim: Claim, error: Exception) -> RunFinished:
+def failed(claim: Claim, error: Exception | SystemExit) -> RunFinished:
     """The run's end. What a hosted graph's own code says belongs to its caller."""
     name = type(error).__name__
     if isinstance(error, TriremeError | ServingError):

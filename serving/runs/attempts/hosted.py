@@ -87,7 +87,7 @@ class HostedRuns:
             return await self._drive(claim, launch.model_copy(update={"config": dict(config)}), control)
         except _NOT_THE_GRAPHS:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Ending(failed(claim, error))
 
     async def _drive(self, claim: Claim, launch: Launch, control: RunControl | None) -> Ending:
@@ -105,7 +105,7 @@ class HostedRuns:
                 await self._stream(claim, _streamed(graph, parts, start, config, launch, control), broken)
             except _NOT_THE_GRAPHS:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 return await _left(graph, claim, failed(claim, error))
             return await _left(graph, claim, RunFinished(status="success"), parts)
 

@@ -1,8 +1,9 @@
-"""A graph that takes its time: step after step, cancellable or not; it can fail, or block the loop, or hold from its
+"""A graph that takes its time: step after step, cancellable or not; it can fail, quit, block the loop, or hold from its
 16th step on, until the file `hold` is there."""
 
 import asyncio
 import operator
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ class State(TypedDict, total=False):
     delay: float
     fail_at: int
     garbled: int
+    quit_at: int
     block: float
     stubborn: bool
     hold: str
@@ -34,6 +36,8 @@ async def step(state: State) -> State:
         await asyncio.sleep(0.02)
     if done == state.get("fail_at"):
         raise ValueError("the mast broke" + "\0\ud800" * state.get("garbled", 0))
+    if done == state.get("quit_at"):
+        sys.exit("nobody at the helm")
     return {"done": 1}
 
 
