@@ -54,7 +54,7 @@ _TYPED: Final[dict[int, int | str]] = {
 }
 
 # Where a line may be broken, or its direction turns: nobody sees them, and pages and PDFs hold them inside words.
-_UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_UNSEEN: Final = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
 WINDOW: Final = 8_000
 OVERLAP: Final = 400

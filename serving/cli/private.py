@@ -16,7 +16,7 @@ from serving.documents.document import ParsedDocument
 from serving.known_names import read_known_names
 from serving.settings import Settings
 
-_PARSER_VERSION = "3"  # another when parsing, finding or chunking changes: what is stored is then read anew
+_PARSER_VERSION = "4"  # another when parsing, finding or chunking changes: what is stored is then read anew
 
 
 class Private:

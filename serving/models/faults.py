@@ -6,6 +6,7 @@ from typing import Final
 from graph.errors import BadReply, ModelRefused, ModelUnavailable, TriremeError
 from serving.models.routes import Deployment
 
+_REFUSED: Final = frozenset({400, 405, 413, 422})
 # Of httpx and httpcore, and of aiohttp.
 _CUTS: Final = frozenset({"RemoteProtocolError", "ReadError", "ClientPayloadError", "ServerDisconnectedError"})
 # LiteLLM says of a body that is `null` no more than Exception, and of one without choices nothing: we miss the first.
@@ -31,7 +32,7 @@ def translated(error: Exception, deployment: Deployment) -> TriremeError:
         place = "the server at its api_base" if deployment.self_hosted else deployment.provider
         mend = f'change the model of "{alias}" in routes.yaml, set agent.roles to another alias, or set TRIREME_MODEL'
         return ModelRefused(f'model "{deployment.model}" is not known by {place} (404); {mend}')
-    if is_refused(error) or _is_too_long(error):
+    if status in _REFUSED:
         return ModelRefused(f"{model}: the provider refuses the request ({status}); {_mend(error)}")
     if status == 429:
         return ModelUnavailable(f"{model}: rate limit (429) at every try; try later, or add a fallback")
@@ -44,8 +45,8 @@ def translated(error: Exception, deployment: Deployment) -> TriremeError:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the request is what the provider takes offence at, and not only its length."""
-    return getattr(error, "status_code", None) in (400, 405, 413, 422) and not _is_too_long(error)
+    """Whether the provider takes offence at how it is asked: not at what, or at how much."""
+    return getattr(error, "status_code", None) in _REFUSED and not (_is_too_long(error) or _is_filtered(error))
 
 
 def broke_off(error: Exception) -> bool:
@@ -87,9 +88,13 @@ def _is_too_long(error: Exception) -> bool:
     return type(error).__name__ == "ContextWindowExceededError"
 
 
+def _is_filtered(error: Exception) -> bool:
+    return type(error).__name__ == "ContentPolicyViolationError"
+
+
 def _mend(error: Exception) -> str:
     if _is_too_long(error):
         return "the prompt is longer than its context: set context_window_fallbacks or another model"
-    if type(error).__name__ == "ContentPolicyViolationError":
+    if _is_filtered(error):
         return "its filter holds the prompt for one that it mustn't answer: say it otherwise, or set another model"
     return "the model may lack tools, or the max_tokens asked for"

@@ -113,7 +113,7 @@ class EmbeddedPostgres:
     def cut_off(self) -> None:
         """Ends an initdb that a `start` in another thread waits for; that raises StartFailed, the next begins anew."""
         self._cut_off = True
-        if self._initdb:
+        if self._initdb and self._initdb.returncode is None:
             _end(self._initdb)
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from graph.errors import BadReply, ModelRefused, ModelUnavailable, TriremeError
+from graph.state import Verdict
 from serving.models.faults import translated
 from serving.models.gateway import Gateway
 from serving.models.select import Credentials, select_routes
@@ -108,10 +109,11 @@ async def test_a_provider_that_wants_credit_is_not_asked_to_try_again(server: Mo
 
 async def test_a_filter_of_the_provider_is_named(server: ModelServer, gateway: Gateway) -> None:
     told = {"message": "The response was filtered", "type": "invalid_request_error", "code": "content_policy_violation"}
-    server.will("plain", Answer(status=400, raw=json.dumps({"error": told}).encode()))
+    seen = server.will("main", Answer(status=400, raw=json.dumps({"error": told}).encode()))
     with pytest.raises(ModelRefused, match="its filter") as caught:
-        await gateway.complete(call("plain"))
+        await gateway.complete(call(reply=Verdict))
     holds_no_secret(caught.value)
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("model", ["main", "plain"])

@@ -168,7 +168,7 @@ def test_a_value_is_found_with_the_hyphens_that_typesetters_set(kind: str, value
     assert found(f"see {typeset} today") == [(kind, typeset)]
 
 
-@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u2060", "\ufeff", "\u200e"])
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u2060", "\ufeff", "\u200e", "\u061c"])
 @pytest.mark.parametrize(("kind", "value"), [*TYPESET, ("NAME", "Jane Roe"), ("SECRET", "ghp_" + "a1B2" * 9)])
 def test_a_value_is_found_with_characters_in_it_that_nobody_sees(kind: str, value: str, unseen: str) -> None:
     broken = f"{value[:3]}{unseen}{value[3:6]}{unseen}{value[6:]}"

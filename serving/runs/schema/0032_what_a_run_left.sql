@@ -11,3 +11,13 @@ begin
         new.tenant, new.run_id, new.webhook, (select threads.values from threads where thread_id = new.thread_id));
     return null;
 end $$;
+
+-- A message that wasn't made before its run was deleted can't be made any more; what it was to hold goes with the run.
+create or replace function forget_messages() returns trigger language plpgsql as $$
+begin
+    delete from webhook_deliveries where run_id = old.run_id and status <> 'pending';
+    if tg_op = 'DELETE' then
+        update webhook_deliveries set left_values = null where run_id = old.run_id;
+    end if;
+    return null;
+end $$;
