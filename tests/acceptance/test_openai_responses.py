@@ -171,6 +171,22 @@ def test_a_decision_counts_where_the_whole_conversation_is_sent_again(openai: Op
     assert thread_of(up, more) == thread_of(up, parked)
 
 
+def test_of_two_questions_each_is_decided_where_the_whole_conversation_is_sent_again(openai: OpenAI) -> None:
+    said: list[Any] = [{"role": "user", "content": f"{QUESTION} ({uuid.uuid4().hex})"}]
+    ids = set[str]()
+    for decision in ({"approve": False, "reason": "ask the harbour master"}, {"approve": True}):
+        parked = openai.responses.create(model=MODEL, input=said, extra_body={"review_plan": True, "channel": "api"})
+        request = parked.output[-1]
+        assert request.type == "mcp_approval_request"
+        ids.add(request.id)
+        answer = {"type": "mcp_approval_response", "approval_request_id": request.id, **decision}
+        said += [*(item.to_dict() for item in parked.output), answer]
+    assert len(ids) == 2
+    done = openai.responses.create(model=MODEL, input=said)
+    assert done.id == parked.id
+    assert "3 knots" in done.output_text
+
+
 def test_a_reply_decides_where_the_channel_takes_one(openai: OpenAI, up: Up) -> None:
     parked = openai.responses.create(model=MODEL, input=QUESTION, extra_body={"review_plan": True})
     done = openai.responses.create(model=MODEL, input="reject: ask the harbour master", previous_response_id=parked.id)

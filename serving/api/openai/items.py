@@ -40,7 +40,7 @@ def knows_requests(tools: Any) -> bool:
 
 
 def input_of(value: str | list[dict[str, Any]], *, whole: bool = False) -> Input:
-    """`whole`: all of a conversation is sent, in which what a person said last is behind what was decided before.
+    """`whole`: all of a conversation is sent, in which what was said last is behind what was decided before.
 
     Raises BadRequest for items of other types."""
     if isinstance(value, str):
@@ -50,7 +50,7 @@ def input_of(value: str | list[dict[str, Any]], *, whole: bool = False) -> Input
         kind = item.get("type", "message")
         if kind == "message":
             messages.append(_message(item))
-            if whole and messages[-1].role == "user":
+            if whole and messages[-1].role in ("user", "assistant"):
                 decisions.clear()
         elif kind == "mcp_approval_response":
             decisions.append(_decision(item))
