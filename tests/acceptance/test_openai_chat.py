@@ -130,7 +130,8 @@ def test_a_title_that_open_webui_asks_for_begins_no_run(openai: OpenAI) -> None:
 
 def test_open_webui_asks_which_of_its_tools_to_call_and_begins_no_run(openai: OpenAI) -> None:
     """Its function calling of the kind `legacy`, over either of its connections."""
-    task, asked, none = 'Available Tools: []\n\n{"tool_calls": []}', f"Query: {QUESTION}", '{"tool_calls":[]}'
+    task = 'Available Tools: []\n\nYour task is to choose and return the correct tool(s).\n{"tool_calls": []}'
+    asked, none = f"Query: {QUESTION}", '{"tool_calls":[]}'
     told: Any = [{"role": "system", "content": task}, user(asked)]
     raw = openai.chat.completions.with_raw_response.create(model=MODEL, messages=told)
     assert (raw.headers.get("x-run-id"), raw.parse().choices[0].message.content) == (None, none)

@@ -45,7 +45,8 @@ def test_librechat_gets_a_title_in_words() -> None:
 
 def test_of_the_tools_that_open_webui_would_call_itself_none_is() -> None:
     """Its `legacy` function calling asks before each message; the agent has tools of its own."""
-    task = 'Available Tools: [{"name": "clock"}]\n\nYour task is to choose.\n   {\n     "tool_calls": []\n   }'
+    way = "Your task is to choose and return the correct tool(s)."
+    task = f'Available Tools: [{{"name": "clock"}}]\n\n{way}\n   {{\n     "tool_calls": []\n   }}'
     for asked in (f"Query: {ASKED}", f'History:\nUSER: """Hello"""\nASSISTANT: """Ahoy"""\nQuery: {ASKED}'):
         choice = [ChatMessage(role="system", content=f"Be brief\n{task}"), ChatMessage(role="user", content=asked)]
         assert chore_done(choice) == '{"tool_calls":[]}'
@@ -60,6 +61,10 @@ def test_of_the_tools_that_open_webui_would_call_itself_none_is() -> None:
         [ChatMessage(role="assistant", content="Hello"), prompt('{ "title": "..." }')],
         [ChatMessage(role="user", content=[{"type": "text", "text": "### Task:"}])],
         [ChatMessage(role="system", content="### Task:")],
+        [
+            ChatMessage(role="system", content='Available Tools: clock. Call them by {"tool_calls": [...]}'),
+            ChatMessage(role="user", content="Query: which tools do you have?"),
+        ],
     ],
 )
 def test_what_a_person_may_say_is_no_chore(messages: list[ChatMessage]) -> None:

@@ -17,7 +17,7 @@ _TASK: Final = "### Task:"
 _WANTED: Final = re.compile(r'\{\s*"(\w+)":')
 _SPOKEN: Final = re.compile(r"(?ms)^USER: (.*?)(?=^(?:USER|ASSISTANT|SYSTEM|TOOL): |\Z)")
 _TITLE: Final = "Provide a concise, 5-word-or-less title for the conversation"
-_CHOICE: Final = ("Available Tools: ", '"tool_calls"')
+_CHOICE: Final = ("Available Tools: ", "choose and return the correct tool(s)", '"tool_calls"')
 _CHOOSING: Final = ("Query: ", "History:\n")
 _LONGEST_TITLE: Final = 50
 
