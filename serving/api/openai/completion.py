@@ -99,12 +99,14 @@ class Completion:
         return {"id": self._call_id, "type": "function", "function": function}
 
     def _cited(self, sources: Sequence[Any]) -> list[dict[str, Any]]:
-        return [] if self._form else [self._note(source) for source in sources]
+        return [] if self._form else [note for source in sources if (note := self._note(source))]
 
-    def _note(self, source: Mapping[str, Any]) -> dict[str, Any]:
-        """Where the text cites it first."""
+    def _note(self, source: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Where the text cites it first; None where it doesn't."""
         mark, url = f"[{source['number']}]", f"{self._address}#{quote(source['ref'])}"
-        start = max(self._text["content"].find(mark), 0)
+        start = self._text["content"].find(mark)
+        if start < 0:
+            return None
         where = {"start_index": start, "end_index": start + len(mark), "title": source["path"], "url": url}
         return {"type": "url_citation", "url_citation": where}
 
