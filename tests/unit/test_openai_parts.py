@@ -56,6 +56,7 @@ def test_all_that_was_said_to_a_question_is_its_answer() -> None:
             ChatMessage(role="user", content="What time is it?"),
             ChatMessage(role="assistant", tool_calls=[call]),
             ChatMessage(role="tool", content="noon"),
+            ChatMessage(role="assistant", tool_calls=[{"id": "2", "type": "custom"}]),
             ChatMessage(role="assistant", content="Noon"),
             ChatMessage(role="user", content="Still?"),
             ChatMessage(role="user", content="And now?"),

@@ -76,4 +76,4 @@ def _turns(talk: Iterable[ChatMessage]) -> Iterable[tuple[str, str]]:
     sides = [(role, list(each)) for role, each in groupby(talk, key=attrgetter("role"))]
     for (role, asked), (_, told) in pairwise(sides):
         if role == "user":
-            yield asked[-1].text[:LONGEST], "\n\n".join(each.text for each in told)[:LONGEST]
+            yield asked[-1].text[:LONGEST], "\n\n".join(filter(None, (each.text for each in told)))[:LONGEST]
