@@ -40,8 +40,12 @@ select coalesce(metadata ->> 'graph_id', (select coalesce(graph, %(agent)s) from
         and status in ('pending', 'running', 'interrupted')) as live
 from threads thread where tenant = %(tenant)s and thread_id = %(id)s
 """
+# A run of the agent goes on behind the messages that were written by hand before its thread's first.
 _LEFT: LiteralString = """
-update threads set values = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, status = %(status)s, error = null,
+update threads set brought = case when %(graph)s::text = %(agent)s
+        and not exists (select from runs where runs.thread_id = threads.thread_id)
+        then %(values)s::jsonb -> 'messages' else brought end,
+    values = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, status = %(status)s, error = null,
     metadata = metadata || jsonb_build_object('graph_id', %(graph)s::text) || %(metadata)s::jsonb,
     updated_at = now(), state_updated_at = now()
 where tenant = %(tenant)s and thread_id = %(id)s
@@ -172,6 +176,7 @@ class States:
             "id": id_,
             "tenant": self.saved.tenant,
             "graph": graph_id,
+            "agent": AGENT,
             "values": to_json(state.values).decode(),
             "interrupts": to_json(waiting).decode(),
             "status": "interrupted" if state.next else "idle",

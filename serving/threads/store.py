@@ -52,19 +52,21 @@ update threads set metadata = metadata || coalesce(%(metadata)s::jsonb, '{}'), u
 where tenant = %(tenant)s and thread_id = %(id)s
 """
 _DELETE: LiteralString = "select count(*) as gone from delete_threads(%(tenant)s, %(ids)s::uuid[])"
-# What the agent asks is asked by its run, and that stays where it is.
+# What the agent asks is asked by its run, and that stays where it is. Without a run, the copy says itself whose it is.
 _COPY: LiteralString = (
     """
 insert into threads (thread_id, tenant, metadata, config, status, values, interrupts, error, bundle, brought)
-select %(copy)s, tenant, metadata, config, case when status = 'interrupted' and """
+select %(copy)s, tenant, case when is_talk then metadata || jsonb_build_object('graph_id', %(agent)s::text)
+        else metadata end,
+    config, case when is_talk and status = 'interrupted' then 'idle' else status end,
+    case when is_talk and exists (select from runs where runs.thread_id = thread.thread_id) then null else values end,
+    interrupts, error, bundle, case when is_talk then shown -> 'messages' end
+from threads thread cross join lateral (select """
     + talks.IS_TALK
-    + """ then 'idle' else status end,
-    values, interrupts, error, bundle, case when """
-    + talks.IS_TALK
-    + " then "
+    + " as is_talk, "
     + talks.VALUES
-    + """ -> 'messages' end
-from threads thread where tenant = %(tenant)s and thread_id = %(id)s
+    + """ as shown) told
+where tenant = %(tenant)s and thread_id = %(id)s
 on conflict do nothing
 """
 )

@@ -29,23 +29,30 @@ select {told}
 # What was said on a run's thread before it, oldest first.
 BEFORE: LiteralString = _TALK.format(last="run_id = %s", most=50, told="* from talk where back > 1 order by back desc")
 BROUGHT: LiteralString = "select brought from threads where thread_id = %s"
-# Goals and answers, as the messages of the chat that they are, behind those that a copy has brought. Where no run was,
-# somebody wrote the state by hand.
+# Goals and answers, as the messages of the chat that they are, behind those that the thread has brought.
 _MESSAGES: LiteralString = """
 jsonb_build_object('messages', coalesce(thread.brought, '[]')
-    || coalesce(jsonb_agg(said.message order by said.back desc, said.nth), '[]')) from (
+    || jsonb_agg(said.message order by said.back desc, said.nth)) from (
     select back, 1 as nth, jsonb_build_object('type', 'human', 'id', goal_id, 'content', goal) as message from talk
     union all
     select back, 2, jsonb_build_object('type', 'ai', 'id', 'answer-' || run_id, 'content', answer)
     from talk where answer is not null
-) said having count(*) > 0 or thread.brought is not null
+) said having count(*) > 0
 """
 _NEWEST: LiteralString = "runs.thread_id = thread.thread_id order by created_at desc limit 1"
 _OF_RUNS: LiteralString = _TALK.format(last=_NEWEST, most=1_000, told=_MESSAGES)
 # A thread whose graph isn't said is of a goal's run, if it has any; for `exists` the planner may read all there are.
 IS_TALK: LiteralString = """(thread.metadata ->> 'graph_id' = %(agent)s or not thread.metadata ? 'graph_id'
     and (select true from runs where runs.thread_id = thread.thread_id limit 1))"""
-VALUES: LiteralString = "coalesce(case when " + IS_TALK + " then (" + _OF_RUNS + ") end, thread.values)"
+# Where no run was, somebody wrote the state by hand, or it is a copy's.
+VALUES: LiteralString = (
+    "coalesce(case when "
+    + IS_TALK
+    + " then ("
+    + _OF_RUNS
+    + """) end, thread.values,
+    case when thread.brought is not null then jsonb_build_object('messages', thread.brought) end)"""
+)
 # By run, as it was asked; `asked` makes of it what clients read.
 _WAITING: LiteralString = """(
     select jsonb_object_agg(run_id, questions) from (

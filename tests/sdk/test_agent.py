@@ -64,6 +64,35 @@ async def test_a_copy_goes_on_with_the_talk_and_leaves_the_question_where_it_is_
     assert [message["content"] for message in after] == seen[1]
 
 
+async def test_a_copy_of_a_goals_thread_is_the_agents_too(client: Any) -> None:
+    run = await client.http.post("/runs", json={"goal": "What is 12 * 12?"}, params={"wait": True})
+    talk = (await client.threads.get(run["thread_id"]))["values"]
+    assert [message["type"] for message in talk["messages"]] == ["human", "ai"]
+    copy = await client.threads.copy(run["thread_id"])
+    assert (copy["values"], copy["metadata"]) == (talk, {"graph_id": "trireme"})
+    assert len((await client.threads.get_state(copy["thread_id"]))["values"]["messages"]) == 2
+    assert (await client.threads.copy(copy["thread_id"]))["values"] == talk
+
+
+async def test_what_is_written_by_hand_is_shown_and_a_run_goes_on_behind_it(client: Any, thread: str) -> None:
+    await client.runs.wait(thread, "trireme", input=GOAL)
+    await client.threads.update_state(thread, {"goal": "hidden by the talk"}, as_node="answer")
+    copy = (await client.threads.copy(thread))["thread_id"]
+    (goal, answer) = (await client.threads.get(copy))["values"]["messages"]
+    note = {"type": "ai", "content": "Ask nikos@example.com.", "id": "note"}
+    await client.threads.update_state(copy, {"messages": [note], "goal": "by hand"}, as_node="answer")
+    said = [goal["content"], answer["content"], note["content"]]
+    for each in (copy, (await client.threads.copy(copy))["thread_id"]):
+        shown = (await client.threads.get(each))["values"]
+        assert ([message["content"] for message in shown["messages"]], shown["goal"]) == (said, "by hand")
+        left = await client.runs.wait(each, "trireme", input=AGAIN)
+        assert [message["content"] for message in left["messages"]][:-1] == [*said, "What is 3 + 4?"]
+        shown = (await client.threads.get(each))["values"]
+        assert [message["content"] for message in shown["messages"]] == [each["content"] for each in left["messages"]]
+        state = (await client.threads.get_state(each))["values"]
+        assert [message["content"] for message in state["messages"]] == [each["content"] for each in left["messages"]]
+
+
 async def test_a_plan_waits_for_approval_and_the_answer_goes_to_the_same_run(client: Any, thread: str) -> None:
     reviewed: Any = {"input": GOAL, "context": {"review_plan": True}}
     parts = [
